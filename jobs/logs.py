@@ -201,6 +201,7 @@ class _Unconfigured:
             self._log(logging.getLevelNamesMapping()[level.upper()], event, keys)
         else:
             configure("warning", self.form_of_warnings)
+            _lines.is_json = False  # a short command goes on to print its lines beside a warning
             getattr(logger(), level)(event, **keys)
 
     def _log(self, level: int, event: str, keys: dict[str, object]) -> None:

@@ -21,7 +21,7 @@ _HIDDEN: Final = ".new-"
 PRIVATE: Final = 0o600
 """The mode of files that only their owner may read. The owner may also enter the folders that are made for them."""
 
-TRIES: Final = 8
+TRIES: Final = 64
 """A step is made at most this many times, if another process deletes the folder or the file that it needs each time."""
 
 

@@ -121,12 +121,12 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
         url = f"redis://127.0.0.1:{port}/0"
         client: Any = redis.Redis.from_url(url)
         feeder = Part("feeder", rows, args, store, redis=url)
-        while client.dbsize() == 0 or _left(url, rows)[1] < min(rows, args.window) * 0.9:
+        while client.dbsize() == 0 or _left(url, store)[1] < min(rows, args.window) * 0.9:
             time.sleep(SAMPLED_S)
         began = time.monotonic()
         parts = [Part(name, rows, args, store, redis=url) for name in ("light", "worker")]
         samples = []
-        while _left(url, rows)[0]:
+        while _left(url, store)[0]:
             samples.append(client.info("memory")["used_memory"] / 1e6)
             if not all(part.alive for part in parts):
                 sys.exit("a part of the night ended early")
@@ -154,9 +154,9 @@ def whole_night(rows: int, args: argparse.Namespace, store: str) -> Mapping[str,
     }
 
 
-def _left(url: str, rows: int) -> tuple[bool, int]:
+def _left(url: str, store: str) -> tuple[bool, int]:
     """Return two values: whether rows of the batch are not settled yet, and the number of rows that wait on the lane."""
-    queue = RedisQueue.from_url(url)
+    queue = RedisQueue.from_url(url, store=open_store(store))
     snapshot = queue.snapshot(batches.LANE)
     queue.close()
     schedules = list(snapshot.batches.values())

@@ -40,11 +40,9 @@ def ended(shell: Any, process: Any) -> int:
 
 
 def store_events(shell: Any) -> list[dict[str, Any]]:
-    """The events about the store that the fleet itself logged. They have a message; the events of the fleet's workers have
-    none.
-    """
+    """The events about the store that the fleet itself logged, and none of its workers."""
     lines = [json.loads(line) for line in shell.logs().splitlines() if '"store.' in line and line.startswith("{")]
-    return [line for line in lines if "message" in line]
+    return [line for line in lines if "worker" not in line]
 
 
 def all_published(shell: Any) -> bool:

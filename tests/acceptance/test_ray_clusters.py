@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,14 @@ def start(home: Home, words: str, **env: str) -> str:
     return "".join(re.findall(r"ray start --address='([^']+)'", done.stdout))
 
 
-def test_a_cluster_with_a_token_is_joined_and_refuses_all_who_lack_it(home: Home, tmp_path: Path) -> None:
+def test_a_cluster_with_a_token_is_joined_and_refuses_all_who_lack_it(
+    home: Home, tmp_path: Path, until: Callable[..., Any]
+) -> None:
     assert home.ray("get-auth-token --generate").returncode == 0
     home.env["RAY_AUTH_MODE"] = "token"
     address = start(home, f"start --head --port={free_port()} --include-dashboard=false")
     start(home, f"start --address={address}")
-    assert home.ray(f"status --address={address}").stdout.count("1 node_") == 2
+    until(lambda: home.ray(f"status --address={address}").stdout.count("1 node_") == 2, 60, "both nodes")
     ok, said = home.doctor(address)
     assert ok, said
     assert f"joined {address}: 2 nodes, 2 CPU, 0 GPU" in said

@@ -26,7 +26,8 @@ from jobs.settings import Settings
 from jobs.store.local import LocalStore
 
 KINDS = load_kinds()
-CPU_S = 10.0
+CPU_S = 60.0
+"""Seconds of processor time that an input may take on a busy machine. Without the bounds each takes many times as long."""
 
 
 def taken(folder: Path, data: bytes, **settings: int) -> Accepted:

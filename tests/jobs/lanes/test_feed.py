@@ -515,11 +515,6 @@ def test_a_deadline_closes_the_batch_and_its_rows_expire(desk: Desk) -> None:
     assert dict(sweeper.published[batch.batch_id].counts) == {"completed": 1, "failed": 0, "cancelled": 0, "expired": 2}
 
 
-def test_a_batch_of_refused_rows_needs_no_lane(desk: Desk) -> None:
-    accept(desk.store, io.BytesIO(b"{\n"), IntakeOptions(), kinds=KINDS, settings=desk.settings, run_key="k")
-    assert desk.sweeper().sweep() == 0
-
-
 def test_a_missing_input_is_waited_for(desk: Desk) -> None:
     batch = desk.accept(2)
     desk.store.delete(BatchPaths(batch.batch_id).input(LANE))

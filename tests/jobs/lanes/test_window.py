@@ -17,7 +17,7 @@ KIB = 1 << 10
 
 
 def batch(name: str, tenant: str = "a", priority: int = 4) -> Batch:
-    return Batch(
+    return Batch.model_construct(
         batch_id=name, name=name, tenant=tenant, priority=priority, rows=10**6, refused=0, lanes={}, run_key="",
         full_sha256="", created_at=datetime(2026, 11, 23, tzinfo=UTC),
     )  # fmt: skip
