@@ -59,7 +59,7 @@ def _tidied(tag: Any) -> Any:
 
 @lru_cache(1_024)
 def _usual(tag: str) -> str:
-    """Return a tag in its usual form. The forms of the last tags are kept, since the rows of a file share their languages."""
+    """Return a language tag in its usual form. The forms of recent tags are kept, since the rows of a file have few languages."""
     if (known := _TAGS.get(folded(tag))) is not None:
         return known
     language, *rest = re.split(r"\s*[_-]\s*|\s+", _CHARSET.sub("", tag.strip()))
