@@ -23,7 +23,7 @@ levels around the values of its row.
 """
 
 BLANK_LINES: Final = 1_000_000
-"""An input may have this many blank lines. If it has more, at most nine tenths of its lines may be blank."""
+"""An input may always have this many blank lines. If it has more, at most nine tenths of its lines may be blank."""
 
 EXACT: Final = 1 << 53
 """From this absolute value on, a number with a decimal point or an exponent may stand for several integers."""
@@ -55,7 +55,7 @@ class Finding(NamedTuple):
 def numbered_lines(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number, from 1. A byte order mark before a line is removed.
 
-    `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may be cut short. Raises
+    `source` is a binary file, or yields lines. A yielded line that is longer than MAX_ROW_BYTES may be cut short. Raises
     RequestError if an input passes its limits of lines or of the length of a line.
     """
     limits = limits_of(source)
@@ -91,7 +91,7 @@ def _is_joint(line: bytes) -> bool:
         orjson.loads(line)
     except orjson.JSONDecodeError:
         return True
-    return False  # it stands in a text
+    return False  # the mark stands in a text
 
 
 def read_object(raw: bytes) -> dict[str, Any] | Finding:

@@ -1,5 +1,5 @@
-"""Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same
-columns, but for those of the input.
+"""Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same columns,
+except the columns that were taken along from the input.
 
 The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the error, usage and
 receipt. Lists and objects are written as JSON. A
