@@ -111,7 +111,7 @@ def catch_up(store: Store, damage: Damage | None = None) -> None:
 
     batch_ids = sorted(notes)
     for batch_id, found in zip(batch_ids, each(is_there, batch_ids, AT_ONCE), strict=True):
-        # the batch was deleted, and a deletion makes the batch's summaries first
+        # the batch was deleted, and its deletion has made the summaries before
         for name in notes[batch_id] if not found else ():
             store.discard(f"{NOTES}/{name}")
     merge_files(store)

@@ -45,7 +45,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The amounts that one round of one batch added, by currency and group. `at` is when the round was published."""
+    """The amounts that one round of one batch added, by currency and group. `at` is the time when the round was published."""
 
     batch_id: str
     round: int

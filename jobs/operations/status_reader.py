@@ -171,7 +171,7 @@ class StatusReader:
         late = spent(self.store, one.id, one.currency) - one.usage - one.wasted
         read_round(
             self.store, require_batch(self.store, one.id)
-        )  # raises NoBatch if it was deleted while its files were read
+        )  # raises NoBatch if the batch was deleted while its files were read
         return replace(one, late=late)
 
     def _with_rate(self, watched: _Watched, status: BatchStatus) -> BatchStatus:
