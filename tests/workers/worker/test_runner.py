@@ -46,7 +46,7 @@ def test_every_row_of_a_batch_is_completed_and_published(night: WorkerNight, unt
 
 
 def test_a_worker_that_has_ended_is_shown_no_more(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """Also one that had rows in hand, which it gave back."""
+    """The worker had rows in hand, which it released at its end."""
     night.accept(5)
     night.start(StubEngine(StubOptions(step_s=0.5)))
     until(lambda: any(worker.running for worker in night.queue.snapshot(LANE).workers), 20, "a worker with rows")
@@ -115,7 +115,7 @@ def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNi
 
 
 def test_thoughts_are_billed_and_published_only_if_asked_for(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """A row whose own limit cuts them off fails; one that turns them off has none."""
+    """A row fails if its own limit cuts its thoughts off. A row that turns thoughts off has none."""
     rows: list[dict[str, Any]] = [
         {"prompt": "Say it."},
         {"prompt": "Say it.", "include_reasoning": True, "n": 2},
