@@ -92,7 +92,7 @@ def parse(arguments: list[str]) -> None:
     while hasattr(command, "commands"):
         name, command, arguments = command.resolve_command(context, arguments)
         if not hasattr(command, "commands") and not arguments:
-            return  # a sentence that names the command alone
+            return  # the page only mentions the command
         if hasattr(command, "commands"):
             continue
         context = command.make_context(name, arguments, parent=context)

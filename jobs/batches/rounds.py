@@ -126,7 +126,7 @@ def _read_done(store: Store, batch: Batch, round_: int) -> Done:
 
 
 def is_open(store: Store, batch_id: str) -> bool:
-    """Whether a batch is open: its round is not published, or a next one opens by itself. Raises NoBatch, StoreDamaged."""
+    """Whether a batch is open: its last round is not published, or a next round opens by itself. Raises NoBatch, StoreDamaged."""
     return read_round(store, require_batch(store, batch_id)).published is None
 
 

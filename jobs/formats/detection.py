@@ -113,8 +113,8 @@ def _with_newlines(file: BinaryIO) -> BinaryIO:
 def detected(head: bytes, columns: Columns = NO_CHOICE) -> InputFormat:
     """Return the format of a file that begins with these bytes. Raises RequestError for formats that are not read.
 
-    Text that begins with a brace or bracket is JSON, or an OpenAI batch if its first object looks like a line of one and no
-    columns are chosen. All other text is read as a CSV, whose header is checked.
+    Text that begins with a brace or bracket is JSON. It is an OpenAI batch if its first object looks like a line of an OpenAI
+    batch and no columns are chosen. All other text is read as a CSV, whose header is checked.
     """
     if head.startswith(_PARQUET):
         return InputFormat.PARQUET

@@ -77,7 +77,7 @@ def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, each without its line end and with its number in the file."""
     for number, line in numbered_lines(source):
         if len(line) > MAX_ROW_BYTES + len(b"\r\n"):
-            yield number, line  # it may be blank, but its rest is not held
+            yield number, line  # the line may be blank, but the rest of it is not in memory
         elif line and not line.isspace():
             for part in _JOINT.split(line) if _is_joint(line) else (line,):
                 yield number, part.rstrip(b"\r\n")

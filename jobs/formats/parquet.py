@@ -121,7 +121,7 @@ def modules() -> tuple[ModuleType, ModuleType]:
 
 
 def _json(value: Any) -> Any:
-    """Return a value of a column as a value that JSON has, such as a text for a date."""
+    """Return a value of a column as a value that JSON can hold, such as a text for a date."""
     if isinstance(value, dict):
         return {str(name): _json(one) for name, one in value.items() if one is not None}
     if isinstance(value, list):

@@ -206,7 +206,7 @@ def _brief(request: ArticleRequest) -> Brief:
 
 
 def _default_headings(request: ArticleRequest, sections: int) -> tuple[str, ...]:
-    """Return the headings of an article whose outline has none."""
+    """Return default headings, for an article for which the model's outline has no heading."""
     if sections == 1 or _tokens_factor(request.language) > 1:
         return (clipped(request.topic, MAX_HEADING),)
     return (*DEFAULT_OUTLINE[: min(sections, len(DEFAULT_OUTLINE)) - 1], DEFAULT_OUTLINE[-1])

@@ -202,8 +202,9 @@ class SocialPostKind:
 def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
     """Return the model's words as plain text, and the parts that were taken off.
 
-    Hashtags at the end of a line that belong to no sentence are taken out, and other hashtags lose their #, unless the topic or
-    the source text has them. A link is kept only if it stands in the topic or the source text and is not the row's `link`.
+    Hashtags that the topic or the source text has stay. Of all others, those at the end of a line that belong to no sentence
+    are taken out, and the rest lose their #. A link is kept only if it stands in the topic or the source text and is not the
+    row's `link`.
 
     Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """

@@ -94,9 +94,9 @@ class Feeder:
         A claimer may call this after every claim, and give `ready`, the number of rows that were ready after the claim. Then
         the queue is asked only once in `batch_scan_s` seconds if nothing is left to feed, or if more than half of the window is
         ready. In the second case a batch is fed only if less than half of its part of the window waits. A caller is `hungry` if
-        its claim took the last ready row of a batch, or got fewer jobs than it asked for because ready rows may not be claimed.
-        For a hungry caller the queue is asked at once, even if more than half of the window is ready. If a batch needs no
-        feeding, its markers too are read only once in `batch_scan_s` seconds.
+        its claim took the last ready row of a batch. It is also hungry if its claim got too few jobs because ready rows may not
+        be claimed. For a hungry caller the queue is asked at once, even if more than half of the window is ready. If a batch
+        needs no feeding, its markers too are read only once in `batch_scan_s` seconds.
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))

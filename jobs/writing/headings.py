@@ -40,7 +40,8 @@ _LAST_MARKS: Final = " .,;:\u3001\u3002\uff1a\uff1b"
 def read_outline(
     answer: Completion, prompt: Prompt, brief: Brief, sections: int, longest: int
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Return at most `sections` different headings of at most `longest` characters, in their order; none if there is none.
+    """Return at most `sections` different headings of at most `longest` characters, in their order; an empty tuple if there is
+    no heading.
 
     If enough lines have a number, or a mark, the other lines are left out.
     """

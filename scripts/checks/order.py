@@ -3,8 +3,8 @@
     python scripts/checks/order.py [--rows 5000] [--slots 64] [--seed 1]
 
 Three nights are shown. In the first, a canary of 20 rows is enqueued behind a night of many rows. In the second, a short batch
-stands beside a long one that is newer. In the third, one batch of all kinds runs alone, and the table shows how much of each kind
-is done at half time, and how much longer the whole takes than if the longest rows were always claimed first.
+stands beside a long one that is newer. In the third, one batch of all kinds runs alone. The table shows how much of each kind
+is done at half time, and how much longer the whole batch takes than with the longest rows first.
 
 Time is simulated: a slot produces tokens at a steady rate until its row has the expected number of tokens. The same seed gives
 the same rows.

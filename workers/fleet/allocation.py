@@ -153,8 +153,7 @@ def plan_giving_back(
     """Return the workers that leave for other programs on the same cluster.
 
     `idle` holds the aliases of the models that have had no rows for a while, and `demands` the resources that each waiting
-    actor or task of the cluster needs, those of this fleet included. No worker leaves for a demand that is too large for any
-    node.
+    actor or task of the cluster needs, including this fleet's. No worker leaves for a demand that is too large for any node.
     """
     others = [dict(demand) for demand in demands]
     for replica in replicas:

@@ -195,8 +195,8 @@ def test_no_two_openai_lines_of_a_batch_have_one_custom_id(take: Callable[..., A
 
 
 def test_log_probabilities_in_openai_lines() -> None:
-    """The log probabilities have the shape of each endpoint, as the types of the package `openai` read them. Half a character
-    has no bytes.
+    """The log probabilities have the shape of each endpoint, as the types of the package `openai` read them. A token that is
+    half a character has no bytes.
     """
     top = [{"token": "a", "logprob": -0.25}, {"token": "b", "logprob": -2.5}]
     tokens = [{"token": "a", "logprob": -0.25, "top": top}, {"token": "\ufffd", "logprob": -1.0, "top": []}]

@@ -547,8 +547,8 @@ def test_a_missing_input_is_looked_for_ever_more_rarely(desk: Desk) -> None:
 
 
 def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
-    """One feeder and one sweeper know the batch before it is damaged; another feeder and sweeper are new. All of them raise the
-    damage after they have looked at the other batch.
+    """The feeder and the sweeper share open batches that have seen the batch before the damage; new open batches leave it out.
+    Feeder and sweeper raise the damage only after they have worked on the other batch.
     """
     hurt, other = desk.accept(2), desk.accept(2, name="other", priority=1)
     desk.top_up()

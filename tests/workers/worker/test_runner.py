@@ -86,8 +86,8 @@ def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: C
 
 @pytest.mark.parametrize("kind", ["chat", "completion"])
 def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNight, until: Callable[..., Any]) -> None:
-    """This holds for the row, its charge, usage.json, the account and the lines in OpenAI's form. The tokens of all answers are
-    billed.
+    """The prompt counts once in the row, its charge, usage.json, the account and the lines in OpenAI's form. The tokens of all
+    answers are billed.
     """
     night.change(
         prices=Prices(models={LANE: TokenPrices(prompt=1_000_000, cached_prompt=500_000, completion=3_000_000)})

@@ -2,8 +2,8 @@
 
 Thoughts stand at the beginning of a completion, between two marks (`reasoning_forms`). A chat template may itself write the
 first mark at the end of the prompt; then the completion begins within the thoughts. If the vocabulary has a mark as a token,
-the mark is found by this token. A mark that is *spelled*, in the tokens of ordinary characters as in a text on XML, counts only
-if the model has no such token, or at the very beginning of a completion.
+the mark is found by this token. A mark may also be *spelled*, in tokens of ordinary characters, as in a text on XML. A spelled
+mark counts only if the model has no such token, or at the very beginning of a completion.
 
 If the prompt's own contents hold a mark (it is *quoted*), the answer may repeat it. So a quoted mark that is not a special
 token counts only if it stands alone. A closing must stand at the beginning or the end of a line. If a line of the contents
