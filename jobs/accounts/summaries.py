@@ -59,7 +59,9 @@ def note_round(store: Store, batch_id: str, round_: int) -> None:
 def add_summary(
     store: Store, batch_id: str, done: Done, usage: Mapping[str, Any], before: Mapping[str, Any] | None
 ) -> None:
-    """Write the summary of a published round, given its `usage.json` and that of the round before. Removes the note."""
+    """Write the summary of a published round, given its `usage.json` and the `usage.json` of the round before. Removes the
+    note.
+    """
     summary = Summary.of_round(batch_id, done, usage, before)
     store.create(f"{FOLDER}/{summary.name}", summary.to_bytes())
     store.discard(BatchPaths(batch_id).unsummed(done.round))

@@ -209,7 +209,7 @@ def _twice(raw: bytes, values: dict[str, Any]) -> Finding | None:
         return None
     try:
         path = _path_of_twice(json.loads(raw, object_pairs_hook=_Pairs, parse_int=float))
-    except RecursionError:  # `values` is not deep: the deep value was dropped, because its key comes again later
+    except RecursionError:  # a deep value is in the line; `values` lacks it, because its key comes again later
         return Finding("duplicate_key", None, "an object has a key twice: remove one of them")
     if path is None:
         return None

@@ -49,8 +49,8 @@ _MEANINGS: Final[Mapping[str, Sequence[str]]] = {
 
 
 def field_for(column: str, fields: Iterable[str]) -> str | None:
-    """Return the field that a column may mean: the field of its name, else one of which its name is a synonym, else the most
-    similar one.
+    """Return the field that a column may mean: the field of this name, else a field for whose column files use this name, else
+    the field with the most similar name.
     """
     fields = list(fields)
     meant = [field for field in fields if folded(column) in _MEANINGS.get(field, ())]

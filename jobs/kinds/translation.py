@@ -78,7 +78,7 @@ class Segment:
 
 
 def segmented(text: str, form: str) -> list[Segment]:
-    """Cut a text into its lines. The lines joined are the text again.
+    """Cut a text into its lines. Joined, the lines are the whole text again.
 
     If `form` is `markdown`, the lines of a block of code count as lines without words.
     """

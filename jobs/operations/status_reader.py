@@ -60,7 +60,7 @@ class StatusReader:
 
     Attributes:
         store: The storage.
-        queue: The queue; None if there is none to ask.
+        queue: The queue; None if no queue is to be asked.
         prices: The prices. A batch without any outcome is shown in the currency of these prices.
         clock: Returns the time, in UTC.
         lanes: Lanes whose workers are shown even if the queue has heard of no batch in them.

@@ -91,7 +91,8 @@ class Original:
     text: str
 
     def explains(self, taken: str, rest: str, families: str) -> bool:
-        """Whether the rest alone has fewer separators, sentences or words of the families than the source, or is much shorter.
+        """Whether `rest` alone lacks something of the source: separators, sentences, words of the families, or much of the
+        length.
 
         An interjection is content too if the source begins with an interjection.
         """

@@ -66,7 +66,7 @@ def _usual(tag: str) -> str:
     language = language.lower()
     parts, free = [_FORMER_LANGUAGES.get(language, language)], False
     for part in rest:
-        free = free or len(part) == 1  # after a part of one letter or digit, all is in lower case
+        free = free or len(part) == 1  # all parts after a part of one letter or digit are in lower case
         if not free and len(part) == 2:
             parts.append({"UK": "GB"}.get(part.upper(), part.upper()))
         else:

@@ -1,7 +1,7 @@
 """Labels: the words that models put before a text to name it (`Title:`), in the languages that models write most.
 
-A family holds the words of many languages for one thing. The words stand here only to be recognised before a separator or within
-an announcement; whether they may be taken off is decided in jobs/writing/evidence.py.
+A family holds the words of many languages for one thing. This module only recognises the words, before a separator or within an
+announcement. jobs/writing/evidence.py decides whether they are taken off.
 """
 
 # ruff: noqa: RUF001 - words of other scripts

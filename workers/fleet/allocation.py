@@ -168,8 +168,8 @@ def plan_giving_back(
 
 
 def _surely_lacks(replica: Replica, room: Room, at: float) -> bool:
-    """Whether the replica surely lacks room: too little is free, or Ray has not placed it for LONG_S seconds while others hold
-    room.
+    """Whether the replica surely lacks room: too little is free, or Ray has not placed it for LONG_S seconds while some of its
+    resources are in use.
     """
     if room.lacks(replica.needs) is not None:
         return True

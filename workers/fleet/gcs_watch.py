@@ -106,7 +106,7 @@ class GcsWatch:
     def look(self) -> None:
         """Check whether the control store answers. If Ray's timeout is near (`LAST_S`), end the process.
 
-        Print the reason before, unless `check` has raised it.
+        Before the process ends, print the reason, unless `check` has raised it.
         """
         answers, now = self._answers(self._address), self._monotonic()
         if answers:

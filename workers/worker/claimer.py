@@ -81,7 +81,7 @@ class Claimer:
         self._has_room.set()
 
     def wake(self) -> None:
-        """Check at once whether there is room for more jobs. Called when the runner has finished or given back a job."""
+        """Check at once whether there is room for more jobs. Called when the runner has finished or released a job."""
         self._has_room.set()
 
     def ready(self) -> Iterator[Turn]:

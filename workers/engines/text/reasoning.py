@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A completion in two: the thoughts, the answer, and how many tokens stand before the answer."""
+    """The two parts of a completion: the thoughts and the answer. `reasoning_tokens` counts the tokens before the answer."""
 
     reasoning: str
     text: str
