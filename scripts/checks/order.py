@@ -156,7 +156,8 @@ class Simulation:
         return found[0], found[1]
 
     def shares(self) -> tuple[Counter[str], Counter[str], float]:
-        """Return the rows of each kind, those that are done at half time, and how much longer the whole takes than longest first.
+        """Return three values: the rows of each kind, the rows of each kind that are done at half time, and how much longer the
+        whole batch takes than with the longest rows first.
 
         The last is a ratio: 1.03 is 3 % longer.
         """

@@ -45,7 +45,7 @@ class Label:
         start: The position of its first character.
         stop: The position of the full stop.
         underscore: The position of its last underscore; -1 if it has none.
-        end: The end of the longest domain that has this label, and further labels behind it; None if there is no such domain.
+        end: The end of the longest domain in which further labels follow this label; None if there is no such domain.
         last_end: The end of the domain whose last label this is; None if no top-level domain follows.
     """
 

@@ -22,7 +22,7 @@ class Anything(BaseModel):
 
 
 class Breaking:
-    """A kind that raises when it is asked for its first prompt, or when it is ended after that."""
+    """A kind that raises when it is asked for its first prompt, or when its conversation is closed after that."""
 
     name = "breaking"
     request_type = output_type = Anything

@@ -1,4 +1,6 @@
-"""Shows jobs/operations/status_reader.py: counts, rates and expected end, and at the end exactly what was published."""
+"""Shows jobs/operations/status_reader.py: counts, rates and expected end of an open batch, and the exact published figures of a
+published batch.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

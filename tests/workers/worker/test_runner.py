@@ -348,7 +348,9 @@ class Silent:
 
 
 def test_a_queue_that_takes_no_rows_is_known_until_it_does(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """The runner must know the fault, because a command shows it: the command itself feeds nothing, and would not notice."""
+    """The runner must know the fault until the queue takes rows again. A command shows the runner's fault, because the command
+    itself feeds nothing and would not notice.
+    """
     night.accept(3)
     queue = Silent(night.queue, "feed")
     runner = night.start(Scripted(), queue)
