@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Final
 
 LONGEST_NAME: Final = 200
-"""A longer name is like no other name. To compare a name of a million characters takes seconds."""
+"""A name with more characters than this is not compared: for a million characters, a comparison would take seconds."""
 
 
 def folded(name: str) -> str:
@@ -28,7 +28,7 @@ def same_name(name: str, known: Iterable[str]) -> str | None:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the known name that is most like `name`; None if none is like it by `cutoff` or more (1: the same name)."""
+    """Return the known name that is most like `name`; None if every likeness is below `cutoff` (1 means the same name)."""
     if len(name) > LONGEST_NAME:
         return None
     alike = get_close_matches(name, list(known), n=1, cutoff=cutoff)

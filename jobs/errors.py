@@ -29,7 +29,7 @@ from typing import Final
 class NightpressError(Exception):
     """The base of all errors that Nightpress raises on purpose. `str()` is one line for a person, with the remedy.
 
-    If `has_lines` is true, it is a heading and a line for each fault.
+    If `has_lines` is true, `str()` is a heading and a line for each fault.
     """
 
     exit_status: int = 1

@@ -131,7 +131,8 @@ class Prompt:
 
     @property
     def read(self) -> Hashable:
-        """What the engine reads, without how it is to answer: messages, text, adapter, continuations, template arguments.
+        """The part of the prompt that the engine reads: messages, text, adapter, continuations and template arguments, but no
+        sampling params.
 
         If a kind yields several prompts at once whose `read` is equal, their prompt tokens are billed once.
         """
@@ -149,8 +150,8 @@ class Prompt:
 class GenerationRequest:
     """One prompt that is given to an engine, under the id of this request. `prompt.params.seed` is set.
 
-    `max_tokens` limits the thoughts of a reasoning model together with its answer if `thoughts_count` is true, as where a row
-    itself names the limit. Otherwise it limits the answer alone, and the model's card limits the thoughts.
+    If `thoughts_count` is true, as for a row that names the limit itself, `max_tokens` limits the thoughts and the answer of a
+    reasoning model together. Otherwise it limits the answer alone, and the model's card limits the thoughts.
 
     If a chat template asks for the date, it gets the date of `created_at`, so that the prompt is the same at any time. If
     `created_at` is None, the template gets the present date.

@@ -4,8 +4,8 @@ The name of an event is stable: a thing, a dot and what happened to it. Its valu
 secrets are never logged. Ray's own JSON logs use `job_id`, `task_id`, `worker_id`, `actor_id` and `node_id`, so our keys
 are `job`, `worker` and `node`.
 
-As JSON each event is one line and one object. What other libraries print on standard error is made into such events by
-`workers/logs`, and `pass_on` writes the events that other processes logged.
+As JSON each event is one line and one object. `workers/logs` turns lines that other libraries print on standard error into such
+events. `pass_on` writes events that other processes logged.
 
 A program that uses these packages as a library need not configure anything. Until `configure` was called, events go to the
 standard library's logger `nightpress`, which shows nothing unless that program asks for it.
@@ -92,7 +92,8 @@ LIBRARY: Final = "nightpress"
 
 
 def configure(level: str = "info", form: str = "auto", write: Callable[[str], object] | None = None) -> None:
-    """Log what has this level or a higher one, on standard error, or by `write` with each line (without its end).
+    """Log events of this level or a higher one, on standard error. If `write` is given, it gets each line, without the line
+    end.
 
     `form` is `console` (for a person), `json` (one object a line) or `auto` (console on a terminal, else json).
     """
@@ -115,13 +116,13 @@ def configure(level: str = "info", form: str = "auto", write: Callable[[str], ob
 
 
 def is_json() -> bool:
-    """Whether this process logs JSON: then nothing else may be printed on standard error."""
+    """Whether this process logs JSON. If it does, nothing else may be printed on standard error."""
     structlog = sys.modules.get("structlog")
     return structlog is not None and structlog.get_config()["logger_factory"] is _lines and _lines.is_json
 
 
 def pass_on(event: Mapping[str, Any]) -> None:
-    """Write an event that another process logged. It has been given its level, time and name there."""
+    """Write an event that another process logged. The event has its level, time and name from there."""
     if structlog := sys.modules.get("structlog"):
         if structlog.get_config()["logger_factory"] is _lines:
             _lines.msg(_lines.render(None, "", dict(event)))
@@ -132,7 +133,7 @@ def pass_on(event: Mapping[str, Any]) -> None:
 def _as_json(_: object, __: str, event: Mapping[str, Any]) -> str:
     try:
         return json.dumps(event, default=repr, allow_nan=False)
-    except ValueError:  # NaN or an infinity, which JSON has no words for, or an event that holds itself
+    except ValueError:  # NaN or an infinity, which JSON cannot express, or an event that holds itself
         return json.dumps(
             {key: value if isinstance(value, str | int | bool) else repr(value) for key, value in event.items()}
         )

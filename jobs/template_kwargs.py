@@ -1,7 +1,7 @@
 """The arguments that rows and models give to a chat template, such as `enable_thinking`: `chat_template_kwargs`, as in vLLM.
 
-A template ignores an argument that it does not use. Names that the engine or transformers give to the template themselves are
-refused, because another value would break the prompt.
+A template ignores an argument that it does not use. An argument is refused if the engine or transformers themselves give the
+template a value of this name: another value would break the prompt.
 """
 
 import math
@@ -19,7 +19,7 @@ MAX_CHARACTERS: Final = 1_000
 """A text that is given as an argument has at most this many characters."""
 
 MAX_NUMBER: Final = 1 << 53
-"""A number that is given as an argument lies between the negative and the positive of this number."""
+"""The absolute value of a number that is given as an argument is at most this."""
 
 RESERVED: Final = frozenset(
     {

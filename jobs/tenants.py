@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 RowsMaySet = frozenset[Literal["tenant", "priority"]]
-"""What rows may decide themselves, in place of whoever submits them."""
+"""The fields that a row may set itself. The submitter of the batch decides the others."""
 
 
 class TenantSettings(BaseModel):

@@ -1,8 +1,8 @@
-"""Reads moments as people and programs give them: a date, a date and time, a time of day, or a span of time from now.
+"""Reads moments that people and programs type: a date, a date and time, a time of day, or a span of time from now.
 
 Every result is a datetime in UTC, with its time zone set. Times without an offset are of the local clock, by the rules of the
-system's time zone on the day in question. In a night in which that clock is changed, a time that it skips means the moment at
-which it jumps, and a time that it shows twice means the first of the two that is still to come.
+system's time zone on the day in question. On a night when the local clock changes, a time that the clock skips means the moment
+of the jump. A time that the clock shows twice means the first of the two moments that is still to come.
 """
 
 import re
@@ -78,7 +78,9 @@ def _next(hour: int, minute: int, now: datetime, text: str) -> datetime:
 
 
 def _utc(moment: datetime) -> datetime:
-    """Return a moment in UTC. One without an offset is of the local clock; a time that this clock skips is when it jumps."""
+    """Return a moment in UTC. A moment without an offset is of the local clock. A time that this clock skips becomes the moment
+    of the jump.
+    """
     if moment.tzinfo is not None:
         return moment.astimezone(UTC)
     return _moments(moment.date(), moment.time())[moment.fold]
@@ -87,10 +89,11 @@ def _utc(moment: datetime) -> datetime:
 def _moments(day: date, shown: time_of_day) -> tuple[datetime, datetime]:
     """Return the two moments, in UTC, at which the local clock shows a time on a day. Mostly they are the same.
 
-    They differ if the clock is set back over this time. If it is set forward over this time, both are the moment of that.
+    The two differ if the clock is set back over this time. If the clock is set forward over this time, both are the moment of
+    the jump.
     """
     local = datetime.combine(day, shown)
-    # not astimezone(): for a skipped time it takes the offset of the other side
+    # astimezone() is not used: for a skipped time, it takes the offset of the other side of the jump
     first, second = (datetime.fromtimestamp(local.replace(fold=fold).timestamp(), UTC) for fold in (0, 1))
     if first <= second:
         return first, second

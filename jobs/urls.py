@@ -35,7 +35,7 @@ def redacted(url: str) -> str:
     host, slash, path = rest.partition("/")
     if (
         "@" in path and ":" in host and "@" not in host and not host.rpartition(":")[2].isdigit()
-    ):  # a slash in the password
+    ):  # the password holds a slash
         user, _, path = rest.rpartition("@")
         host, slash, path = f"{user.replace('/', '')}@{path.partition('/')[0]}", *path.partition("/")[1:]
     user, at, host = host.rpartition("@")
@@ -47,7 +47,8 @@ def redacted(url: str) -> str:
 def holds_secret(url: str) -> bool:
     """Whether a URL seems to hold a password or a key: `user:password@`, or a query or fragment that gives a name a value.
 
-    A chained URL (`a::b`) is looked at part by part. A path of this machine holds none, unless it is a URL with a slash too few.
+    A chained URL (`a::b`) is looked at part by part. A path of this machine holds no secret, unless it is a URL in which a
+    slash is missing.
     """
     return any(map(_part_holds_secret, url.split("::")))
 

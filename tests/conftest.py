@@ -128,7 +128,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
 @pytest.fixture
 def redis_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """A server for this test alone: the one that the parameter names, else Debian's if it is installed, else the embedded one."""
+    """A server for this test alone: the server that the parameter names, else Debian's if it is installed, else the embedded
+    server.
+    """
     if name := getattr(request, "param", None):
         binary = BINARIES[name]()
         if binary is None:

@@ -85,7 +85,7 @@ def test_setup_commands_make_a_node(tmp_path: Path, times: int) -> None:
     (home / "nightpress").mkdir(parents=True)
     (home / ".bashrc").touch()
     (home / ".ray").mkdir()
-    (home / ".ray/auth_token").write_text("t")  # Ray copies it there before
+    (home / ".ray/auth_token").write_text("t")  # Ray has copied the token here before
     note = f'#!/bin/sh\necho "$(basename "$0") $* in $PWD" >> {shlex.quote(str(tmp_path))}/calls\n'
     for program in (tmp_path / "bin" / "python3", home / "venv" / "bin" / "pip"):
         program.parent.mkdir(parents=True)

@@ -35,7 +35,7 @@ INLINE = re.compile(r"`(nightpress [^`]+)`")
 ONLY_PARSED = {"run", "work", "replay", "doctor", "models pull", "resume"}
 """Commands that need Ray, a network or a paused batch. Only their command lines are parsed; each has tests of its own."""
 RAY_VARIABLES = {"RAY_AUTH_MODE=token", "RAY_worker_niceness=0"}
-"""What the pages set for Ray. `tests/acceptance/test_ray_clusters.py` starts clusters with these."""
+"""The variables of Ray that the pages set. `tests/acceptance/test_ray_clusters.py` starts clusters with these variables."""
 STATUSES = {0, 1}
 """Exit statuses that are allowed. 0: done. 1: it ran, and some rows did not complete, or there was nothing to show."""
 
@@ -92,7 +92,7 @@ def parse(arguments: list[str]) -> None:
     while hasattr(command, "commands"):
         name, command, arguments = command.resolve_command(context, arguments)
         if not hasattr(command, "commands") and not arguments:
-            return  # a sentence that names the command alone
+            return  # the page only mentions the command
         if hasattr(command, "commands"):
             continue
         context = command.make_context(name, arguments, parent=context)

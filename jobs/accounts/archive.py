@@ -37,7 +37,9 @@ _ARCHIVE: Final = re.compile(_PREFIX + r"[0-9a-f]{16}\.jsonl")
 
 
 class Files(NamedTuple):
-    """The names of the files in `usage/`: `single` hold one summary each, `archives` hold many. Nobody here wrote `foreign`."""
+    """The names of the files in `usage/`: `single` hold one summary each, `archives` hold many. Nightpress did not write
+    `foreign`.
+    """
 
     single: Sequence[str]
     archives: Sequence[str]

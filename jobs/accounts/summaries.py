@@ -59,7 +59,9 @@ def note_round(store: Store, batch_id: str, round_: int) -> None:
 def add_summary(
     store: Store, batch_id: str, done: Done, usage: Mapping[str, Any], before: Mapping[str, Any] | None
 ) -> None:
-    """Write the summary of a published round, given its `usage.json` and that of the round before. Removes the note."""
+    """Write the summary of a published round, given its `usage.json` and the `usage.json` of the round before. Removes the
+    note.
+    """
     summary = Summary.of_round(batch_id, done, usage, before)
     store.create(f"{FOLDER}/{summary.name}", summary.to_bytes())
     store.discard(BatchPaths(batch_id).unsummed(done.round))
@@ -111,7 +113,7 @@ def catch_up(store: Store, damage: Damage | None = None) -> None:
 
     batch_ids = sorted(notes)
     for batch_id, found in zip(batch_ids, each(is_there, batch_ids, AT_ONCE), strict=True):
-        # the batch was deleted, and a deletion makes the batch's summaries first
+        # the batch was deleted, and its deletion has made the summaries before
         for name in notes[batch_id] if not found else ():
             store.discard(f"{NOTES}/{name}")
     merge_files(store)

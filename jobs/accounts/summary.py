@@ -45,7 +45,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The amounts that one round of one batch added, by currency and group. `at` is when the round was published."""
+    """The amounts that one round of one batch added, by currency and group. `at` is the time when the round was published."""
 
     batch_id: str
     round: int
@@ -61,7 +61,8 @@ class Summary:
     def of_round(
         cls, batch_id: str, done: Done, usage: Mapping[str, Any], before: Mapping[str, Any] | None
     ) -> "Summary":
-        """Make the summary of a published round. `usage` is the round's `usage.json`, and `before` that of the round before.
+        """Make the summary of a published round. `usage` is the round's `usage.json`, and `before` is the `usage.json` of the
+        round before.
 
         `before` is None for the first round. Rows that name no currency count in the currency of `usage`. Raises KeyError,
         TypeError or ValueError if `usage` or `before` is no `usage.json`.

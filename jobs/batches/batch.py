@@ -14,7 +14,7 @@ FORMAT: Final = 1
 """The version of the acceptance, markers, `usage.json` and summaries. A file of a higher version is refused when it is read."""
 
 MOST_ROWS: Final = 100_000_000
-"""A batch has at most this many rows. An index of outcomes takes a byte of memory for each."""
+"""A batch has at most this many rows. An index of outcomes takes a byte of memory for each row."""
 
 MOST_ROUNDS: Final = 1_000_000
 """A batch has at most this many rounds."""
@@ -62,8 +62,8 @@ class Batch(_Record):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
     `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
-    `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are the
-    columns of the user's file that were taken along in the metadata, and that tables of results have again.
+    `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are
+    the columns of the user's file that were taken along in the metadata. Tables of results have these columns again.
     """
 
     batch_id: str
@@ -204,7 +204,7 @@ class _GroupSums(_Sums):
 
 
 class UsageFile(_Record, _ModelSums):
-    """`usage.json`: what its readers need of it. `jobs/publishing/ledger.py` makes the whole."""
+    """`usage.json`: the fields that its readers need. `jobs/publishing/ledger.py` makes all of it."""
 
     round: RoundNumber
     currency: str

@@ -116,7 +116,7 @@ class OutcomeIndex:
         )
 
     def _name_foreign(self, paths: Sequence[str]) -> None:
-        """Name each foreign file once. It is passed over."""
+        """Log the name of each foreign file once. Foreign files are passed over."""
         for path in paths:
             if path not in self._foreign:
                 self._foreign.add(path)

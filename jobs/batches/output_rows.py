@@ -59,7 +59,7 @@ def error_row(batch_id: str, line: Line) -> dict[str, Any]:
 
 
 def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Closed) -> dict[str, Any]:
-    """Return what is published for a row without an outcome in a closed round. `request` is None if no line of the input holds
+    """Return the published row for a row that has no outcome in a closed round. `request` is None if no line of the input holds
     the request.
     """
     error: dict[str, Any] = {"code": closed.reason, "message": CODES[closed.reason]}

@@ -1,8 +1,8 @@
 """This module reads the records of a batch: its acceptance, and its markers.
 
-A record that holds another value than could have been written is damage, and the error names its file and its field. A record
-that is missing means damage too, unless the whole batch was deleted by another process. A deletion deletes the acceptance before
-any other file (rule 40 of jobs/PROTOCOL.md), so a missing acceptance tells the two apart.
+A record with a value that no release could have written is damaged, and the error names its file and its field. A missing
+record is damage too, unless another process has deleted the whole batch. A deletion deletes the acceptance before any other
+file (rule 40 of jobs/PROTOCOL.md). So if the acceptance is missing, the batch was deleted.
 """
 
 import re
@@ -22,11 +22,13 @@ LONGEST_ID: Final = 255
 """No batch id has more characters, since no file system takes a longer name."""
 
 MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up|delivered)-([1-9][0-9]{0,6})\.json")
-"""The name of a marker: what it decides, and the round."""
+"""The name of a marker: its decision, and the round."""
 
 
 def is_id(text: str) -> bool:
-    """Whether a batch may have this id. No other text is looked up, so that nothing outside the folders of batches is read."""
+    """Whether a batch may have this id. A text that no batch may have as its id is not looked up, so nothing outside the
+    folders of batches is read.
+    """
     return 0 < len(text) <= LONGEST_ID and text.isprintable() and "/" not in text and not text.startswith(".")
 
 
@@ -57,7 +59,9 @@ def read_record(store: Store, path: str, record: type[Record]) -> Record | None:
 
 
 def parse_record(store: Store, path: str, data: bytes, record: type[Record]) -> Record:
-    """Check what was read from a file. Raises StoreDamaged, which names the field, or StoreTooNew."""
+    """Check `data`, the content of a file, and return it as a record. Raises StoreDamaged, which names the field, or
+    StoreTooNew.
+    """
     try:
         values = orjson.loads(data)
         check_format(values, FORMAT, f"storage {store.redacted_url}: {path}")

@@ -45,7 +45,7 @@ def is_marker(name: str) -> bool:
 def is_left_over(store: Store, batch_id: str) -> bool:
     """Whether a folder is the rest of an unfinished deletion.
 
-    It has markers, which are deleted last, and no acceptance any more, or its deletion was decided.
+    Such a folder has markers, which are deleted last. Its acceptance is gone, or its deletion was decided.
     """
     if not any(map(is_marker, store.list(BatchPaths(batch_id).root))):
         return False
@@ -126,7 +126,7 @@ def _read_done(store: Store, batch: Batch, round_: int) -> Done:
 
 
 def is_open(store: Store, batch_id: str) -> bool:
-    """Whether a batch is open: its round is not published, or a next one opens by itself. Raises NoBatch, StoreDamaged."""
+    """Whether a batch is open: its last round is not published, or a next round opens by itself. Raises NoBatch, StoreDamaged."""
     return read_round(store, require_batch(store, batch_id)).published is None
 
 
@@ -237,7 +237,7 @@ def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
 def create_reopen(store: Store, batch: Batch, marker: Reopen) -> bool:
     """Create the marker of a further round, or of a deletion. Returns whether it was created. Raises NoBatch.
 
-    A deletion that died may have left its marker in the folder of a new batch with the same id. Such a marker makes way.
+    A deletion that died may have left its marker in the folder of a new batch with the same id. Such a marker is deleted first.
     """
     path = BatchPaths(batch.batch_id).reopen(marker.round)
     if create_marker(store, batch, path, marker):
@@ -252,8 +252,8 @@ def create_reopen(store: Store, batch: Batch, marker: Reopen) -> bool:
 def create_marker(store: Store, batch: Batch, path: str, marker: BaseModel) -> bool:
     """Create a marker of a batch. Returns whether it was created.
 
-    Raises NoBatch if the batch was deleted meanwhile. The marker is taken back then, since it would rule over the next batch of
-    the same id.
+    Raises NoBatch if the batch was deleted meanwhile. In this case the marker is deleted again, because it would hold for the
+    next batch of the same id.
     """
     created = store.create(path, to_bytes(marker))
     if load_batch(store, batch.batch_id) != batch:

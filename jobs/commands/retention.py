@@ -35,8 +35,8 @@ def delete(
 ) -> None:
     """Delete a published batch.
 
-    Asks first. Its files go, its usage stays in the accounts. An open batch is never deleted. If the outputs were not copied to
-    their output URL, a message says so. To finish an interrupted deletion, give the batch's whole id.
+    Asks first. The batch's files are deleted; its usage stays in the accounts. An open batch is never deleted. If the outputs
+    were not copied to their output URL, a message says so. To finish an interrupted deletion, give the batch's whole id.
     """
     from jobs.batches.rounds import is_left_over, list_batches
     from jobs.publishing.delivery import undelivered_url
@@ -66,7 +66,7 @@ def _is_deleted(session: Session, batch_id: str) -> bool:
 
 
 def _confirm(session: Session, what: str, *, yes: bool) -> None:
-    """Ask whether to do what cannot be undone. Raises RequestError unless the answer is yes, or if nobody can answer."""
+    """Ask whether to do something that cannot be undone. Raises RequestError if the answer is not yes, or nobody can answer."""
     if yes:
         return
     if not session.can_ask:
@@ -83,9 +83,9 @@ def sweep(
 ) -> None:
     """Delete the batches that were published long ago.
 
-    Asks first, and prints the id of each. An open batch is never touched. A batch whose outputs have not been taken to their
-    output URL stays, and a message names it. A damaged batch stays; a message names it, and the exit status is 3. Half-written
-    files of killed processes are deleted too, if they are as old.
+    Asks first, and prints the id of each. An open batch is never touched. If a batch's outputs were not copied to their output
+    URL, the batch stays, and a message names it. A damaged batch stays; a message names it, and the exit status is 3.
+    Half-written files of killed processes are deleted too, if they are as old.
     """
     from jobs.publishing.retention import delete_leftovers, find_old_batches
 
@@ -113,7 +113,7 @@ def _counted(count: int) -> str:
 
 
 def _delivered(session: Session, batch_ids: list[str], faults: list[StoreDamaged]) -> list[str]:
-    """Return those of the batches whose outputs are at their output URL, or that have none. Name the others."""
+    """Return the batches that owe no outputs to an output URL. A message names each of the others."""
     from jobs.publishing.delivery import undelivered_url
     from jobs.store.damage import collect_damage
 
@@ -128,7 +128,7 @@ def _delivered(session: Session, batch_ids: list[str], faults: list[StoreDamaged
 
 
 def _deleted(session: Session, batch_ids: list[str], faults: list[StoreDamaged]) -> list[str]:
-    """Delete batches, and print the id of each. Returns the ids of those that this command deleted."""
+    """Delete batches, and print the id of each. Returns the ids of the batches that this command itself deleted."""
     from jobs.store.damage import collect_damage
     from jobs.store.fan_out import each
 

@@ -37,9 +37,9 @@ _GROUPED: Final = re.compile(r"[+-]?[0-9]{1,3}(?:(?:[\s'\u2019][0-9]{3}){1,5}|(?
 _NO_DIGIT: Final = re.compile(r"[^0-9+-]")
 _TRUTH: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _NUMBER_CHARACTERS: Final = 100
-"""A cell that is longer is no number. To look for one would take a time that grows with the square of the length."""
+"""A longer cell is no number. Matching a long cell would take a time that grows with the square of its length."""
 _KINDS: Final = 64
-"""The ways to read the cells of this many kinds are kept. A file may name any number of kinds."""
+"""For at most this many kinds, the ways to read their cells are kept in memory. A file may name any number of kinds."""
 _SHOWN_CHARACTERS: Final = 40
 """A message quotes at most this many characters of a cell."""
 

@@ -1,8 +1,8 @@
-"""Columns: puts the values of a row into the fields that the user means, and takes other columns along in the metadata.
+"""Columns: puts the values of a row into the fields that the user chose, and takes other columns along in the metadata.
 
-A column is a column of a table, or a key of a JSON object; `product.title` is a key within another. The options `--map`,
-`--extra`, `--header` and `--header-row` choose. Without them a column is the field of its name. In tables, whose headers people
-write, case, spaces and signs of a name do not count.
+A column is a column of a table, or a key of a JSON object; `product.title` is a key within another key. The options `--map`,
+`--extra`, `--header` and `--header-row` choose the columns. Without them a column is the field of the same name. In tables,
+whose headers people write, case, spaces and signs of a name do not count.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ METADATA: Final = "metadata."
 _CACHED: Final = 2_000
 """At most this many names of columns are remembered, since each row of JSON Lines may have others."""
 _CACHED_KINDS: Final = 50
-"""At most this many kinds are remembered, since each row may name another, which does not exist."""
+"""At most this many kinds are remembered, since each row may name another kind, even one that does not exist."""
 _SHOWN_NAMES: Final = 20
 """A message lists at most this many columns."""
 _ABSENT: Final = object()
@@ -56,10 +56,10 @@ class Columns:
     Attributes:
         fields: Pairs of a field and the column that it is taken from.
         extra: The columns that are taken along in the metadata: names, or one value of `ALL`, or `NONE`. All other columns are
-            left out. If it is empty, another column is refused as an unknown field. A column that is named here is a field only
-            if `fields` takes one from it.
-        header: The names of the columns of a CSV that has no header, or in place of its own.
-        header_row: The line of a CSV's header, from 1. With `header`, the last line that is passed over.
+            left out. If `extra` is empty, another column is refused as an unknown field. A column that `extra` names is no
+            field of its own name; `fields` may still take a field from it.
+        header: The names of a CSV's columns. They stand for a missing header, or replace the header.
+        header_row: The line of a CSV's header, from 1. With `header`, the rows begin after this line.
     """
 
     fields: tuple[tuple[str, str], ...] = ()
@@ -69,7 +69,7 @@ class Columns:
 
     @property
     def are_of_csv(self) -> bool:
-        """Whether an option is given that only a CSV has."""
+        """Whether an option is given that only applies to a CSV."""
         return bool(self.header) or self.header_row is not None
 
     @property
@@ -91,8 +91,8 @@ class Placed(NamedTuple):
     Attributes:
         kind: The kind that the row names; None if it names none.
         values: Field -> value.
-        metadata: The values that belong into the metadata, beside those of a field `metadata`.
-        names: Field -> the name of its column, if it is another name.
+        metadata: Further values for the metadata, besides the values of a field `metadata`.
+        names: Field -> the name of its column, if the two differ.
         extra: The columns that `--extra` took along.
     """
 
@@ -104,7 +104,7 @@ class Placed(NamedTuple):
 
 
 def merged(values: dict[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any] | Finding:
-    """Return the values of a row with further metadata; a Finding if a name is in both."""
+    """Return the values of a row with further metadata; a Finding if the row's metadata has one of the names already."""
     given = values.get("metadata")
     if not metadata or not (given is None or isinstance(given, dict)):
         return values
@@ -121,7 +121,7 @@ class Placer:
     Args:
         columns: The choice of columns.
         fields: The fields that rows may have.
-        is_table: Whether names are those of a table's header, in which case, spaces and signs do not count.
+        is_table: Whether the names come from a table's header. In such names, case, spaces and signs do not count.
     """
 
     def __init__(self, columns: Columns, fields: Fields, *, is_table: bool) -> None:
@@ -144,7 +144,7 @@ class Placer:
         return self._schemas[kind]
 
     def field_of(self, name: str) -> str | None:
-        """Return the field of any kind that a column of this name is; None if it is none."""
+        """Return the field, of any kind, that a column of this name stands for; None if it stands for no field."""
         if not self._is_table:
             return name if name in self._fields.known and name not in self._extra else None
         if name not in self._known:
@@ -194,7 +194,9 @@ class Placer:
         return self._targets.setdefault(kind, {})
 
     def _target(self, name: str, kind: str | None) -> str | None:
-        """Return the field that a column is by its name, or `metadata.NAME`; None if rows of this kind have no such field."""
+        """Return the field that a column stands for by its name, or `metadata.NAME`; None if rows of this kind have no such
+        field.
+        """
         if self._is_table and name[: len(METADATA)].casefold() == METADATA:
             return METADATA + name[len(METADATA) :]
         own = self.schemas(kind)
@@ -207,7 +209,7 @@ class Placer:
         return target
 
     def _with_others(self, result: Placed, row: Mapping[str, Any], others: Mapping[str, Any]) -> Placed | Finding:
-        """Place the columns that are no fields."""
+        """Place the columns that stand for no field, as `--extra` says."""
         if not self._columns.extra:
             if twice := sorted(others.keys() & result.values.keys()):
                 column = self._mapped.get(twice[0]) or result.names.get(twice[0])
@@ -246,7 +248,9 @@ def placed_records(records: Iterable[Record], columns: Columns, fields: Fields, 
 
 
 def field_of_header(name: str, known: Collection[str]) -> str | None:
-    """Return the field that a column of a table is by its name; None if it is none. A name in other quotes than " is none."""
+    """Return the field that a column of a table stands for by its name; None if there is none. A name in quotes is never a
+    field.
+    """
     if name[:1] in ("'", '"', "`"):
         return None
     return name if name in known else _folds(frozenset(known)).get(folded(name))
@@ -254,7 +258,7 @@ def field_of_header(name: str, known: Collection[str]) -> str | None:
 
 @lru_cache(maxsize=8)
 def _folds(known: frozenset[str]) -> Mapping[str, str]:
-    """Return folded name -> name, for the names that no other equals but for case, spaces and signs."""
+    """Return folded name -> name. If several names differ only in case, spaces and signs, they are left out."""
     counts = Counter(map(folded, known))
     return {folded(name): name for name in known if folded(name) and counts[folded(name)] == 1}
 
@@ -273,7 +277,7 @@ def check_columns(names: Sequence[str], columns: Columns) -> None:
 
 
 def find_column(wanted: str, names: Iterable[str]) -> str | None:
-    """Return the name that equals `wanted`, or the only one that does so but for case, spaces and signs; None if none does."""
+    """Return the name that equals `wanted`, else the only name that differs in nothing but case, spaces and signs; else None."""
     names = list(names)
     if wanted in names:
         return wanted
@@ -290,7 +294,7 @@ def rows_within(name: str) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names as a message lists them."""
+    """Return names as a list for a message: at most `_SHOWN_NAMES` names, long ones cut."""
     names = [name if len(name) <= 40 else name[:39] + "\N{HORIZONTAL ELLIPSIS}" for name in names]
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     shown = (" ".join(name.split()) for name in names[:_SHOWN_NAMES])

@@ -2,9 +2,9 @@
 
 `headers.py` finds the header and the delimiter. If the first line that is not ASCII is valid UTF-8, the text is UTF-8. If that
 line is not valid UTF-8, each line of the file is read by itself: as UTF-8 if it is valid, else as Windows-1252. So one bad line
-spoils no other. Quoted cells may hold delimiters and newlines. An empty cell is an absent field. A record of empty cells is not a
-row, and the header is none where it comes again, as in files that were put together. A quote that is never closed fails its own
-line and no other (RFC 4180 does not treat this case).
+spoils no other. Quoted cells may hold delimiters and newlines. An empty cell is an absent field. A record of empty cells is not
+a row, and neither is a repeated header, as in files that were put together. A quote that is never closed fails its own line and
+no other (RFC 4180 does not treat this case).
 
 The module `cells` reads the text of a cell.
 """
@@ -21,11 +21,13 @@ from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
 from jobs.formats.record import Record
 
 READ_AGAIN: Final = 16 << 20
-"""Bytes that may be read again, to find the ends of quotes that are never closed; besides eight times the bytes of the file."""
+"""A search for the end of a quote that is never closed reads bytes again: at most this many, plus eight times the bytes of the
+file.
+"""
 
 
 def records(file: BinaryIO, fields: Fields, columns: Columns = NO_CHOICE) -> Iterator[Record]:
-    """Yield the records of a CSV file. Raises RequestError if the header is not valid, or lacks a column that is asked for."""
+    """Yield the records of a CSV file. Raises RequestError if the header is not valid, or lacks a column of the options."""
     decoder = _Decoder()
     lines = ((number, raw, decoder.decoded(raw)) for number, raw in numbered_lines(file))
     header = find_header(lines, fields, columns)

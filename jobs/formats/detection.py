@@ -67,14 +67,16 @@ def records(
 
 
 def _refuse_wrapped(head: bytes, fields: Fields) -> None:
-    """Raise RequestError if the file is one large object that holds the rows in a list. A small one is a row, and refused."""
+    """Raise RequestError if the file is one large object that holds the rows in a list. A small object counts as a row, which
+    is refused later.
+    """
     found = _WRAPPED.match(head)
     name = found[1].decode(errors="replace") if found else None
     if name is None or name in fields.known:
         return
     try:
         next(documents(BytesIO(head)), None)
-    except RequestError:  # it is not closed within `head`
+    except RequestError:  # the object is not closed within `head`
         message = f"the input is one object with the key {name!r}: {rows_within(name)}; nothing was accepted"
         raise RequestError(message) from None
 
@@ -82,7 +84,9 @@ def _refuse_wrapped(head: bytes, fields: Fields) -> None:
 def json_records(
     rows: Iterable[tuple[int, bytes]], fields: Fields | None = None, columns: Columns = NO_CHOICE
 ) -> Iterator[Record]:
-    """Return the records of JSON objects, each given with its line. Without `columns`, they have our own field names."""
+    """Return the records of JSON objects, each of which comes with its line. Without `columns`, the keys must be our own field
+    names.
+    """
     made = _json_records(rows)
     return placed_records(made, columns, fields, is_table=False) if columns and fields is not None else made
 
@@ -94,7 +98,9 @@ def _json_records(rows: Iterable[tuple[int, bytes]]) -> Iterator[Record]:
 
 
 def _json_rows(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Return the bytes of each row of JSON with its line: a line of JSON Lines, an object of an array or over several lines."""
+    """Yield the line and the bytes of each row of JSON: a line of JSON Lines, an object of an array, or an object over several
+    lines.
+    """
     return documents(file) if are_documents(peek(file)) else numbered(_with_newlines(file))
 
 
@@ -107,8 +113,8 @@ def _with_newlines(file: BinaryIO) -> BinaryIO:
 def detected(head: bytes, columns: Columns = NO_CHOICE) -> InputFormat:
     """Return the format of a file that begins with these bytes. Raises RequestError for formats that are not read.
 
-    Text that begins with a brace or bracket is JSON, or an OpenAI batch if its first object looks like a line of one and no
-    columns are chosen. All other text is read as a CSV, whose header is checked.
+    Text that begins with a brace or bracket is JSON. It is an OpenAI batch if its first object looks like a line of an OpenAI
+    batch and no columns are chosen. All other text is read as a CSV, whose header is checked.
     """
     if head.startswith(_PARQUET):
         return InputFormat.PARQUET
@@ -133,7 +139,9 @@ def detected(head: bytes, columns: Columns = NO_CHOICE) -> InputFormat:
 
 
 def _refused(head: bytes, text: bytes) -> str | None:
-    """Return what a file is that is not read, and the remedy; None for all others. `text` is its beginning without blanks."""
+    """Return the name of a format that is not read, with the remedy; None for all other files. `text` is the beginning without
+    blanks.
+    """
     for magic, what in _REFUSED.items():
         if head.startswith(magic):
             return what
@@ -151,5 +159,5 @@ def _refused(head: bytes, text: bytes) -> str | None:
 
 
 def _is_binary(head: bytes) -> bool:
-    """Whether a file that begins with these bytes has more than one NUL among twenty. UTF-16 is UTF-8 by now."""
+    """Whether more than one of twenty bytes is NUL. UTF-16 was turned into UTF-8 before, so it does not count as binary."""
     return head.count(0) * 20 > len(head)

@@ -1,8 +1,8 @@
 """Headers: finds the line of a CSV that names its columns, and the delimiter of its cells.
 
-The header is the line that has the most columns that the options name, or else the first line that has the name of a field. Title
-lines above it are passed over: a later line is the header in its place only if it has more such names and more cells.
-`--header-row` names the line, and `--header` gives the names of a file that has no header.
+The header is the line with the most columns that the options name, or else the first line that has the name of a field. A title
+line above the header may have such a name too. So a later line replaces it as the header if it has more such names and more
+cells. `--header-row` names the line, and `--header` gives the names of a file that has no header.
 """
 
 import re
@@ -20,18 +20,18 @@ from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 DELIMITERS: Final = ",;\t|"
 """The characters that may separate cells."""
 NO_DELIMITER: Final = "\x1f"
-"""It stands in no text, so a line is one cell: the delimiter of a table of one column."""
+"""The delimiter of a table of one column. No text has this character, so a line is one cell."""
 SEARCHED_LINES: Final = 30
 """The header is searched in at most this many lines."""
 _SEPARATOR: Final = re.compile(r"sep=.\r?\n?")
-"""Excel names the delimiter in such a first line."""
+"""Matches a first line by which Excel names the delimiter."""
 
 _BOM: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _UNNAMED: Final = "Unnamed: "
-"""The name of a column without one begins like this, and ends in its number from 0, as pandas writes it."""
+"""A column without a name gets this name with its number, from 0, as pandas does."""
 
 Line = tuple[int, bytes, str | Finding]
-"""The number of a line, its bytes, and its text or why it cannot be read."""
+"""A line: its number, its bytes, and its text or a Finding that says why it cannot be read."""
 
 
 class Header(NamedTuple):
@@ -53,7 +53,9 @@ class Header(NamedTuple):
         return cells == self.cells and sum(map(bool, cells)) > 1
 
     def parted(self, line: Line) -> Line:
-        """Return the line without a header that follows a byte order mark in it: a file ended there without a line end."""
+        """Return the line up to a header within it, after a byte order mark: there a file without a last line end was joined to
+        another.
+        """
         number, raw, text = line
         if isinstance(text, Finding) or _BOM not in text:
             return line
@@ -62,7 +64,7 @@ class Header(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """A line as a header: its cells, and how many of them the options name, are fields, and are not empty."""
+    """A line that may be the header: its cells, and how many of them are named by the options, are fields, or are filled."""
 
     line: Line
     delimiter: str
@@ -104,7 +106,7 @@ def _from(lines: Iterator[Line], first: int) -> Iterator[Line]:
 
 
 def _beginning(lines: Iterator[Line]) -> list[Line]:
-    """Read the first lines, from one that is not empty to the last one that may be the header."""
+    """Read the first lines, from the first line that is not empty to the last line that may be the header."""
     seen: list[Line] = []
     size = 0
     for line in lines:
@@ -122,7 +124,7 @@ def _is_empty(text: str) -> bool:
 
 
 def _delimiter_of(seen: Sequence[Line], columns: int) -> str:
-    """Return the delimiter that splits the most lines into this many cells; lines of one column are not split."""
+    """Return the delimiter that splits the most lines into this many cells; `NO_DELIMITER` for one column."""
     if columns == 1:
         return NO_DELIMITER
     texts = [text for _, _, text in seen if isinstance(text, str)]
@@ -174,12 +176,15 @@ def _candidate(line: Line, text: str, fields: Fields, columns: Columns) -> _Cand
 
 
 def _unknown(seen: Sequence[Line], fields: Fields, columns: Columns) -> _Candidate:
-    """Return the line that looks like the header of a file without a known column. Raises RequestError if that is of no use."""
+    """Return the line that looks most like a header, for a file without a known column.
+
+    Raises RequestError unless options choose this line or its columns.
+    """
     made = [_candidate(line, line[2], fields, columns) for line in seen if isinstance(line[2], str)]
     most = max(one.filled for one in made)
     widest = next(one for one in made if one.filled * 4 >= most * 3)  # title lines are shorter
     if columns.header_row is not None or (widest.filled > 1 and columns):
-        return widest  # a column that the options name and the file lacks is an error that lists the columns
+        return widest  # if the file lacks a column that the options name, a later error lists the columns of this line
     if all(cell[:1] == "'" == cell[-1:] for cell in widest.cells if cell):
         raise RequestError(
             "the cells are quoted with apostrophes: write the file with double quotes; nothing was accepted"
@@ -204,9 +209,9 @@ def _cells(text: str, delimiter: str) -> list[str]:
 
 
 def _distinct(names: Sequence[str], fields: Fields, columns: Columns) -> list[str]:
-    """Return names of which no two are the same, as pandas makes them: `Unnamed: 0` for none, `Notes.1` for a second `Notes`.
+    """Return the names, each made unique as pandas does it: `Unnamed: 0` for an empty name, `Notes.1` for a second `Notes`.
 
-    Raises RequestError if two columns are the same field, and the options take the field from neither.
+    Raises RequestError if two columns have the name of the same field, and the options do not choose one.
     """
     mapped = {field for field, _ in columns.fields}
     of_field = Counter(field_of_header(name, fields.known) for name in names)

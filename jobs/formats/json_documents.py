@@ -1,8 +1,8 @@
 """JSON documents: cuts a JSON array of rows, or objects that are written over several lines, into the bytes of each row.
 
-This module finds where a value ends by its brackets and quotes, and parses nothing, so that each row is checked as a line of JSON
-Lines is (`json_lines.py`), and a bad row harms no other. It holds one row at a time. A parser such as ijson would yield values in
-place of bytes, and end at the first fault.
+This module only looks at brackets and quotes to find the end of a row, and does not parse. Each row is then checked like a line
+of JSON Lines (`json_lines.py`), and a bad row harms no other. It holds one row at a time. A parser such as ijson would yield
+values in place of bytes, and end at the first fault.
 """
 
 import re
@@ -19,7 +19,9 @@ READ_BYTES: Final = 1 << 16
 """The file is read in pieces of this many bytes."""
 
 _BETWEEN: Final = b" \t\r\n,\x1e"
-"""What may stand between two rows: blanks, the comma of an array, and the record separator of JSON text sequences (RFC 7464)."""
+"""The characters that may stand between two rows: blanks, the comma of an array, the record separator of JSON text sequences
+(RFC 7464).
+"""
 _NEXT_BRACKET: Final = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+([{}\[\]])', re.DOTALL)
 _TEXTS: Final = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 _END_OF_TEXT: Final = re.compile(rb'(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -33,7 +35,7 @@ def are_documents(head: bytes) -> bool:
     if _ARRAY.match(head):
         return True
     if _OVER_LINES.match(head):
-        # An object of one line may follow a line that holds a brace alone. Then the brace is never closed.
+        # An object on one line may follow a line with a brace alone. In that case the first brace is never closed.
         first = next(_Cutter().cut(head), None)
         return first is None or _is_object(first[1])
     return _spreads(head)
@@ -59,7 +61,7 @@ def documents(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
     Raises RequestError if a row is never closed, or if an input has more rows than its limits allow.
 
-    Of a row that is longer than MAX_ROW_BYTES, a little more than these bytes are yielded, so that it is refused.
+    If a row is longer than MAX_ROW_BYTES, only a little more than this many of its bytes are yielded; the row is then refused.
     """
     limits = limits_of(file)
     for number, row in enumerate(_cut(file), start=1):
@@ -76,10 +78,10 @@ def _cut(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 class _Cutter:
-    """Cuts pieces of a file into its rows. The state is that at the end of the last piece.
+    """Cuts a file into rows, piece by piece. The fields hold the state at the end of the last piece.
 
-    `_depth` counts the brackets that are open, without that of the array. `_row` holds the row that is not closed yet, and
-    `_loose` the text since the last row.
+    `_depth` counts the open brackets, without the array's own. `_row` holds the row that is not closed yet, and `_loose` the
+    text after the last row.
     """
 
     def __init__(self) -> None:
@@ -91,7 +93,7 @@ class _Cutter:
         self._depth = 0
         self._is_array: bool | None = None  # None: neither a row nor an array has begun
         self._in_text = False
-        self._skip = 0  # 1 if the last piece ended in a backslash, so that the next byte is no sign
+        self._skip = 0  # 1 if the last piece ended in a backslash, which escapes the next byte
 
     def cut(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield the rows that end in this piece."""
@@ -113,7 +115,7 @@ class _Cutter:
         (self._keep if self._depth else self._between)(piece[kept:])
 
     def _brackets(self, piece: bytes) -> Iterator[tuple[bytes, int]]:
-        """Yield each bracket of a piece that stands in no text, with its place."""
+        """Yield each bracket of a piece, with its place. Brackets in texts are left out."""
         at, self._skip = self._skip, 0
         while True:
             if self._in_text:
@@ -126,14 +128,16 @@ class _Cutter:
             elif (found := _NEXT_BRACKET.match(piece, at)) is not None:
                 at = found.end()
                 yield found[1], at - 1
-            else:  # no bracket follows, unless in a text that does not end here
+            else:  # no further bracket, except in a text that does not end in this piece
                 at = _TEXTS.match(piece, at).end()  # type: ignore[union-attr]
                 if at == len(piece):
                     return
                 at, self._in_text = at + 1, True
 
     def _begin(self, sign: bytes, at: int) -> int:
-        """Begin a row or an array, or end the array, at a bracket. Returns where the text begins that is not taken in yet."""
+        """Begin a row or an array, or end the array, at a bracket. Returns the place from which on the piece is not taken in
+        yet.
+        """
         if sign == b"[" and self._is_array is None:
             self._is_array = True
             return at + 1
@@ -169,7 +173,9 @@ class _Cutter:
         self._loose += part[: MAX_ROW_BYTES + 1 - len(self._loose)] if len(self._loose) <= MAX_ROW_BYTES else b""
 
     def _taken_loose(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the text between two rows as a row, which is refused, unless only commas and blanks stand there."""
+        """Yield the text between two rows as a row, which is refused later. If only commas and blanks stand there, yield
+        nothing.
+        """
         text = bytes(self._loose).replace(BOM, b"").strip(_BETWEEN)
         self._loose.clear()
         if text:

@@ -23,7 +23,7 @@ levels around the values of its row.
 """
 
 BLANK_LINES: Final = 1_000_000
-"""An input may have this many blank lines. If it has more, at most nine tenths of its lines may be blank."""
+"""An input may always have this many blank lines. If it has more, at most nine tenths of its lines may be blank."""
 
 EXACT: Final = 1 << 53
 """From this absolute value on, a number with a decimal point or an exponent may stand for several integers."""
@@ -55,7 +55,7 @@ class Finding(NamedTuple):
 def numbered_lines(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number, from 1. A byte order mark before a line is removed.
 
-    `source` is a binary file, or yields lines. A line that comes out longer than MAX_ROW_BYTES may be cut short. Raises
+    `source` is a binary file, or yields lines. A yielded line that is longer than MAX_ROW_BYTES may be cut short. Raises
     RequestError if an input passes its limits of lines or of the length of a line.
     """
     limits = limits_of(source)
@@ -77,7 +77,7 @@ def numbered(source: Iterable[bytes] | BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that are not blank, each without its line end and with its number in the file."""
     for number, line in numbered_lines(source):
         if len(line) > MAX_ROW_BYTES + len(b"\r\n"):
-            yield number, line  # it may be blank, but its rest is not held
+            yield number, line  # the line may be blank, but the rest of it is not in memory
         elif line and not line.isspace():
             for part in _JOINT.split(line) if _is_joint(line) else (line,):
                 yield number, part.rstrip(b"\r\n")
@@ -91,7 +91,7 @@ def _is_joint(line: bytes) -> bool:
         orjson.loads(line)
     except orjson.JSONDecodeError:
         return True
-    return False  # it stands in a text
+    return False  # the mark stands in a text
 
 
 def read_object(raw: bytes) -> dict[str, Any] | Finding:
@@ -209,7 +209,7 @@ def _twice(raw: bytes, values: dict[str, Any]) -> Finding | None:
         return None
     try:
         path = _path_of_twice(json.loads(raw, object_pairs_hook=_Pairs, parse_int=float))
-    except RecursionError:  # `values` is not deep: the deep value was dropped, because its key comes again later
+    except RecursionError:  # a deep value is in the line; `values` lacks it, because its key comes again later
         return Finding("duplicate_key", None, "an object has a key twice: remove one of them")
     if path is None:
         return None

@@ -36,7 +36,7 @@ def is_line(values: Mapping[str, Any]) -> bool:
 
 
 def records(rows: Iterable[tuple[int, bytes]]) -> Iterator[Record]:
-    """Yield the records of a batch file. `rows` are the bytes of each row with its line."""
+    """Yield the records of a batch file. `rows` has the line and the bytes of each row."""
     for line, raw in rows:
         values = read_object(raw)
         yield unread(line, raw, values) if isinstance(values, Finding) else _record(line, raw, _without_nulls(values))

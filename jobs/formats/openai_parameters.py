@@ -37,8 +37,10 @@ _PASSED_OVER: Final = frozenset(
         *("parallel_tool_calls", "reasoning_effort", "reasoning", "include_reasoning", "truncation"),
     }
 )
-"""Parameters that change no answer, whatever their value: names of users and requests, ways of serving, options of tools and of
-streams (which are refused themselves), and for raw texts, which have no chat template, parameters of reasoning."""
+"""Parameters that change no answer, whatever their value: names of users and requests, ways of serving, options of tools and
+streams. (Tools and streams themselves are refused.) Parameters of reasoning are here for raw texts, which have no chat
+template.
+"""
 
 _UNCHANGING: Final[Mapping[str, tuple[Any, ...]]] = {
     "stream": (False,),
@@ -106,8 +108,8 @@ def parameters(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]
 def template_kwargs(values: dict[str, Any]) -> dict[str, Any] | Finding:
     """Return the values of a chat with the parameters of `REASONING` as `chat_template_kwargs`, or a finding.
 
-    `reasoning_effort`, or the `effort` in `reasoning`, is given to the template under the first name. `thinking`, whose type is
-    `enabled` or `disabled`, is given as `enable_thinking`. A template ignores what it does not use.
+    `reasoning_effort`, or the `effort` in `reasoning`, becomes the argument `reasoning_effort`. `thinking`, whose type is
+    `enabled` or `disabled`, becomes `enable_thinking`. A template ignores arguments that it does not use.
     """
     given = {name: values.pop(name) for name in REASONING if name in values}
     kwargs = given.get("chat_template_kwargs", {})

@@ -20,7 +20,7 @@ from jobs.formats.record import Record
 from jobs.formats.source import RATIO_COUNTS_FROM, InputLimits, limits_of
 
 ROWS: Final = 64
-"""At most this many rows are held in memory at a time. A value of a dictionary may be long, and stand in each of them."""
+"""At most this many rows are held in memory at a time. Each row may hold the same long value of a Parquet dictionary."""
 
 CELLS: Final = 100_000
 """At most this many cells are held in memory at a time."""
@@ -31,13 +31,13 @@ BUFFER_BYTES: Final = 1 << 16
 TOO_LARGE: Final = "the row has more than 1 MiB as JSON: shorten it, or split the row"
 
 _UNHELD: Final = (ValueError, OverflowError, decimal.InvalidOperation)
-"""What pyarrow raises for a value that Python has no type for, such as a date of the year 20,000, or text that is not UTF-8."""
+"""Errors of pyarrow for a value that Python cannot hold, such as a date of the year 20,000, or text that is not UTF-8."""
 
 REMEDY: Final = "Parquet needs an extra: install it with pip install 'nightpress[parquet]'"
 
 
 def records(file: BinaryIO, columns: Columns = NO_CHOICE) -> Iterator[Record]:
-    """Yield the records of a Parquet file by its own columns; a null is an absent field.
+    """Yield the records of a Parquet file; their keys are the file's own columns. A null is an absent field.
 
     Raises RequestError if the file is damaged, or lacks a column that `columns` names.
 
@@ -69,7 +69,7 @@ def records(file: BinaryIO, columns: Columns = NO_CHOICE) -> Iterator[Record]:
 
 
 def _check_limits(metadata: Any, size: int, limits: InputLimits | None) -> None:
-    """Raise RequestError if a file of this size, by what it says of itself, passes a limit of inputs."""
+    """Raise RequestError if a file passes a limit of inputs, by its size and its own metadata."""
     if limits is None:
         return
     if metadata.num_rows > limits.rows:
@@ -121,7 +121,7 @@ def modules() -> tuple[ModuleType, ModuleType]:
 
 
 def _json(value: Any) -> Any:
-    """Return a value of a column as a value that JSON has, such as a text for a date."""
+    """Return a value of a column as a value that JSON can hold, such as a text for a date."""
     if isinstance(value, dict):
         return {str(name): _json(one) for name, one in value.items() if one is not None}
     if isinstance(value, list):

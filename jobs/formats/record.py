@@ -20,7 +20,7 @@ class Record(NamedTuple):
         remarks: Field -> the message that a user gets if the field has the wrong type.
         custom_id: The custom_id of a row whose other fields cannot be read.
         extra: The columns that were taken along in the metadata.
-        columns: The names of the columns in the file, if they may be others than those of `values`.
+        columns: The names of the columns in the file, if they may differ from the keys of `values`.
     """
 
     line: int

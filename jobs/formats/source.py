@@ -1,8 +1,8 @@
 """A source: reads any input as a binary file of UTF-8 lines.
 
-This module opens a path, a URL or standard input. It recognises gzip and Zstandard by their first bytes and undoes them, even if
-one is inside the other. It recognises UTF-16 by a byte order mark, or by NULs among the first characters, and turns the text into
-UTF-8. It holds one buffer in memory, never a whole file.
+This module opens a path, a URL or standard input. It recognises gzip and Zstandard by their first bytes and decompresses them,
+even if one is inside the other. It recognises UTF-16 by a byte order mark, or by NULs among the first characters, and turns the
+text into UTF-8. It holds one buffer in memory, never a whole file.
 
 A small file can unpack to any size, so a file is read within `InputLimits`, which come from the settings.
 
@@ -30,16 +30,16 @@ from jobs.settings import PREFIX, Settings
 from jobs.urls import redacted
 
 SAMPLE_BYTES: Final = 1 << 16
-"""The size of a buffer in bytes. The format of a file is found out from at most this many of its first bytes."""
+"""The size of a buffer in bytes. The format of a file is recognised by at most this many of its first bytes."""
 
 RATIO_COUNTS_FROM: Final = 16 << 20
 """Bytes. An input that unpacks to fewer bytes may have any ratio."""
 
 LEAST_PART: Final = 16
-"""A compressed stream that is this many times longer than what it holds is not read on: it is made of empty archives."""
+"""A compressed stream may not be this many times longer than its content: it would consist of empty archives."""
 
 EMPTY_BYTES: Final = 1 << 20
-"""Bytes of a compressed stream that may hold nothing."""
+"""A compressed stream may be this many bytes longer than `LEAST_PART` allows."""
 
 _DAMAGED: Final = "nightpress-damaged"
 _GZIP: Final = b"\x1f\x8b"
@@ -82,13 +82,13 @@ class InputLimits:
         )
 
     def passed(self, setting: str, what: str, remedy: str) -> RequestError:
-        """Return the error for a file that passes the limit of this setting. `what` says how it does so."""
+        """Return the error for a file that passes the limit of this setting. `what` says how the file passes it."""
         raise_it = f"raise the setting {setting} ({PREFIX}{setting.upper()})"
         return RequestError(f"{self.name}: it {what}: {remedy}, or {raise_it}; nothing was accepted")
 
 
 class InputReader(io.BufferedReader):
-    """The text of an input, with the limits for those that read its lines."""
+    """The text of an input, with the limits that readers of its lines must keep."""
 
     def __init__(self, read: Callable[[int], bytes], limits: InputLimits) -> None:
         super().__init__(_Filled(read, limits.name), SAMPLE_BYTES)
@@ -140,7 +140,7 @@ def source_name(source: Path | str) -> str | None:
 def decompressed(file: BinaryIO, limits: InputLimits) -> Iterator[InputReader]:
     """Yield the file decompressed and as UTF-8.
 
-    Raises RequestError if an archive is damaged or cut off, or passes a limit; the same while the file is read.
+    Raises RequestError if an archive is damaged or cut off, or passes a limit. Reading the file raises this error too.
     """
     packed = stream = _Stream(file.read, limits)
     with ExitStack() as layers:
@@ -196,7 +196,8 @@ class _Filled(io.RawIOBase):
 
 
 class _Stream:
-    """A stream of an input: the file itself, or what a layer of compression holds. It counts its bytes, and keeps the limits.
+    """A stream of an input: the file itself, or the content of a layer of compression. It counts its bytes, and enforces the
+    limits.
 
     Args:
         read: Reads the bytes of the stream.
@@ -222,7 +223,9 @@ class _Stream:
             within.held = self
 
     def read(self, size: int = -1) -> bytes:
-        """Read the next bytes. Raises RequestError if the stream passes a limit, or holds next to nothing."""
+        """Read the next bytes. Raises RequestError if the stream passes a limit, or if its compressed form holds almost
+        nothing.
+        """
         piece = self.head.read(size)
         self.bytes += len(piece)
         whole, limits = self.bytes, self._limits

@@ -1,4 +1,4 @@
-"""Advice about columns: finds out which field an unknown column may be, and says how to take it along or leave it out."""
+"""Advice about columns: finds the field that an unknown column may mean, and says how to take it along or leave it out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -11,10 +11,10 @@ from jobs.formats.record import Record
 OTHERS: Final = "--extra metadata takes other columns along, --extra none leaves them out"
 
 _ALIKE: Final = 0.75
-"""A column and a field are taken for misspellings of each other from this likeness on. `Price` and `topic` have 0.6."""
+"""A column counts as a misspelling of a field if their likeness is at least this. `Price` and `topic` have 0.6."""
 
 _MAIN: Final = ("topic", "text", "prompt", "source_text")
-"""A row of every shipped kind needs one of these fields, or turns."""
+"""The main fields of the shipped kinds. Every row of these kinds needs one of the fields, or turns."""
 _INDEX: Final = ("Unnamed: 0", "__index_level_0__", "level_0", "Unnamed: 0.1")
 """Names of the column that pandas writes for the index of a data frame."""
 
@@ -34,7 +34,7 @@ _MEANINGS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "source_text": ("source", "content", "body", "article", "text", "caption", "message", "post", "description"),
     "prompt": ("question", "input", "instruction", "text", "message", "query"),
-    "keywords": ("tags", "keyword", "searchterms", "genericKeywords"),
+    "keywords": ("tags", "keyword", "searchterms", "generickeywords"),
     "hashtags": ("tags",),
     "platform": ("network", "channel", "socialnetwork", "profile", "socialmedia", "service"),
     "target_language": ("language", "lang", "locale", "to", "target"),
@@ -45,11 +45,13 @@ _MEANINGS: Final[Mapping[str, Sequence[str]]] = {
     "link": ("url", "permalink"),
     "model": ("engine",),
 }
-"""Field -> names that files give to its column, without case, spaces and signs; the likeliest first."""
+"""Field -> other names for its column, as files have them, in lower case without spaces and signs; the likeliest name first."""
 
 
 def field_for(column: str, fields: Iterable[str]) -> str | None:
-    """Return the field that a column of this name may be: one of the same name, of a name that means it, or the likest one."""
+    """Return the field that a column may mean: the field of this name, else a field for whose column files use this name, else
+    the field with the most similar name.
+    """
     fields = list(fields)
     meant = [field for field in fields if folded(column) in _MEANINGS.get(field, ())]
     return same_name(column, fields) or next(iter(meant), None) or nearest(column.casefold(), fields, _ALIKE)
@@ -64,7 +66,9 @@ def column_for(field: str, columns: Iterable[str]) -> str | None:
 
 
 def suggested(columns: Sequence[str], fields: Iterable[str], needed: Sequence[str]) -> str:
-    """Return `--map` options that take the main fields of a kind from these columns; an example if no name means one of them."""
+    """Return `--map` options that take the main fields of a kind from these columns; an example if no column's name means one
+    of these fields.
+    """
     fields = list(fields)
     main = [field for field in dict.fromkeys((*needed, *_MAIN)) if field in fields]
     pairs = {field: column for field in main if (column := column_for(field, columns)) is not None}
@@ -90,7 +94,9 @@ def quoted(text: str) -> str:
 
 
 def advised(findings: Sequence[Finding], record: Record, kind: str, fields: Iterable[str]) -> list[Finding]:
-    """Return the findings of a row, with advice in those about unknown and missing fields. `fields` are those of its kind."""
+    """Return the findings of a row. Findings about unknown and missing fields get advice. `fields` are the fields of the row's
+    kind.
+    """
     if isinstance(record.values, Finding):
         return list(findings)
     unknown = {f.field for f in findings if f.code == "unknown_field" and f.field in record.values}

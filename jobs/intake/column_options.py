@@ -51,7 +51,7 @@ def columns_of(
 
 
 def typed(columns: Columns) -> dict[str, str | None]:
-    """Return each given option as text, for the id of the batch. The content of a file stands for the file."""
+    """Return each given option as text, for the id of the batch. In place of `@FILE`, the text has the content of the file."""
     values = {
         "map": dict(columns.fields),
         "extra": columns.extra,
@@ -62,7 +62,7 @@ def typed(columns: Columns) -> dict[str, str | None]:
 
 
 def checked_fields(columns: Columns, known: Iterable[str]) -> Columns:
-    """Return the choice with fields as they are spelt. Raises RequestError if a field of `--map` does not exist."""
+    """Return the choice, with each field in its correct spelling. Raises RequestError if a field of `--map` does not exist."""
     known = list(known)
     fields: dict[str, str] = {}
     for given, column in columns.fields:
@@ -78,7 +78,7 @@ def checked_fields(columns: Columns, known: Iterable[str]) -> Columns:
 
 
 def _pairs(text: str) -> Iterator[tuple[str, Any]]:
-    """Yield the field and column of `FIELD=COLUMN`, or all of those of `@FILE`."""
+    """Yield the field and the column of `FIELD=COLUMN`, or all pairs in the file of `@FILE`."""
     if text.startswith("@"):
         yield from _flat(_file(text[1:]))
         return
@@ -98,7 +98,7 @@ def _file(name: str) -> Mapping[str, Any]:
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the pairs of a table and of those in it, whose fields are `metadata.NAME`."""
+    """Yield the pairs of a TOML table. Pairs of the table `metadata` within it have the field `metadata.NAME`."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")

@@ -18,7 +18,7 @@ _GROUPS: Final = 1_000
 
 @dataclass
 class FaultGroup:
-    """The faults with the same code and field: their number, their first lines and the message of the first."""
+    """The faults with the same code and field: their number, the lines of the first faults, and the first message."""
 
     code: str
     field: str | None
@@ -34,7 +34,9 @@ class FaultGroup:
 
 
 class FaultGroups:
-    """Groups faults as they come, in bounded memory. Faults beyond the most groups are counted in none."""
+    """Groups faults as they come, in bounded memory. If there are `_GROUPS` groups, a fault that needs another group is not
+    counted.
+    """
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, str | None], FaultGroup] = {}

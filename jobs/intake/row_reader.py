@@ -37,13 +37,13 @@ _MESSAGE_CHARACTERS: Final = 300
 """The message of a fault, its field and the names of other fields are each clipped to this many characters."""
 
 _FAULTS: Final = 20
-"""At most this many faults of a row are looked at. A row may have a hundred thousand."""
+"""At most this many faults of a row are looked at. A hostile row may have a hundred thousand."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=_NAME_CHARACTERS)]
 
 
 class Envelope(BaseModel):
-    """The fields that any row may have. The kind of a row adds the fields of its own."""
+    """The fields that any row may have. Further fields depend on the row's kind."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -164,7 +164,7 @@ class RowReader:
     def advice(self, columns: Sequence[str], kind: str | None = None) -> str:
         """Return a sentence that names the fields of a kind, and how to take them from these columns.
 
-        If `kind` is None, the rows have the default kind. If there is none either, the sentence names the kinds.
+        If `kind` is None, the rows have the default kind. If there is no default kind, the sentence names all kinds.
         """
         found = self._kind_named(kind or self._defaults.given.get("kind", self._defaults.kind))
         if found is None:
@@ -227,7 +227,9 @@ class RowReader:
         return self._request(envelope, request, kind, model, position)
 
     def _beyond_rights(self, envelope: Envelope) -> Iterator[Finding]:
-        """Yield a finding for each field that whoever submits the batch decides, and the row sets to another value."""
+        """Yield a finding for each field that the row sets to another value although only the submitter of the batch may decide
+        it.
+        """
         tenant = envelope.tenant or self._defaults.tenant
         for name, own, given in (
             ("tenant", tenant, self._defaults.tenant),
@@ -347,7 +349,9 @@ def _valid_custom_id(custom_id: Any) -> str | None:
 
 @cache
 def _may_need_schema(request_type: type[BaseModel]) -> bool:
-    """Whether requests of this type have a `schema_field`. To look for a missing one in each row takes longer than its check."""
+    """Whether requests of this type have a `schema_field`. If there is none, looking for it in each row would take longer than
+    the row's check.
+    """
     return hasattr(request_type, "schema_field") or "schema_field" in request_type.model_fields
 
 

@@ -33,10 +33,12 @@ NAMES_IN_MEMORY: Final = 100_000
 
 
 EXTRA_COLUMNS: Final = 1_000
-"""At most about this many columns that were taken along become columns of results. All of them are in the metadata."""
+"""At most about this many columns that were taken along become columns of results. The metadata has all columns that were taken
+along.
+"""
 
 _OF_COLUMNS: Final = frozenset({"unknown_field", "missing_field"})
-"""Codes of faults that another choice of columns may mend."""
+"""Codes of faults that may go away with another choice of columns."""
 _DUPLICATE: Final = "duplicate_custom_id"
 _REFUSED: Final = "refused.jsonl"
 _MARKED: Final = "refused-marked.jsonl"

@@ -129,7 +129,7 @@ class ArticleKind:
     ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[str]]:
         """Ask for the text below each heading, and return the texts. Raises CheckFailed if a section fails `TRIES` times.
 
-        What is taken off a text is added to `removed`.
+        The parts that are taken off a text are added to `removed`.
         """
         words = min(MAX_WORDS_PER_SECTION, max(30, request.target_words // len(headings)))
         labels = [f"section {n}" for n in range(1, len(headings) + 1)]
@@ -193,7 +193,7 @@ def _tokens_factor(language: str) -> int:
 
 
 def _brief(request: ArticleRequest) -> Brief:
-    """Return the words of the request, which tell content from a model's own labels."""
+    """Return the words of the request. By these, content is told from a model's own labels."""
     values = (
         request.topic,
         *request.keywords,
@@ -206,14 +206,14 @@ def _brief(request: ArticleRequest) -> Brief:
 
 
 def _default_headings(request: ArticleRequest, sections: int) -> tuple[str, ...]:
-    """Return the headings of an article whose outline has none."""
+    """Return default headings, for an article for which the model's outline has no heading."""
     if sections == 1 or _tokens_factor(request.language) > 1:
         return (clipped(request.topic, MAX_HEADING),)
     return (*DEFAULT_OUTLINE[: min(sections, len(DEFAULT_OUTLINE)) - 1], DEFAULT_OUTLINE[-1])
 
 
 def _section(answer: Completion, heading: str, brief: Brief, prompt: Prompt) -> tuple[str, list[str]]:
-    """Return the Markdown below the heading of a section, and what was taken off it.
+    """Return the Markdown below the heading of a section, and the parts that were taken off.
 
     Further headings get the third level, and an open code fence is closed. Raises CheckFailed if the answer has no words, or if
     it was cut off and has no whole sentence.
@@ -237,9 +237,10 @@ def _section(answer: Completion, heading: str, brief: Brief, prompt: Prompt) -> 
 
 
 def _markdown(lines: Sequence[str], heading: str, brief: Brief, draft: Draft) -> str:
-    """Return the lines as Markdown of the third level, and note in `draft` what was left out.
+    """Return the lines of a section, with their headings at the third level. `draft` notes the headings that are left out.
 
-    A heading is left out before all text, if it is that of the section, or if it is a label or a number alone.
+    A heading is left out if no text stands before it, if it repeats the section's own heading, or if it is only a label or a
+    number.
     """
     kept: list[str] = []
     fence = ""

@@ -29,8 +29,8 @@ class Kind(Protocol):
         """The pydantic model of the request: the fields of a row of this kind, without the fields that any row may have.
 
         It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
-        Intake refuses a row that asks for such an answer if the engine of the row's model cannot give one. If it has an attribute
-        `uses_chat_template` that is False, intake refuses a row with `chat_template_kwargs`.
+        Intake refuses a row that asks for such an answer if the engine of the row's model cannot give one. If the model has an
+        attribute `uses_chat_template` that is False, intake refuses a row with `chat_template_kwargs`.
         """
         ...
 

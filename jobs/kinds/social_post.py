@@ -200,10 +200,11 @@ class SocialPostKind:
 
 
 def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
-    """Return the model's words as plain text, and what was taken off them.
+    """Return the model's words as plain text, and the parts that were taken off.
 
-    Hashtags at the end of a line that belong to no sentence are taken out, and other hashtags lose their #, unless the topic or
-    the source text has them. A link is kept only if it stands in the topic or the source text and is not the row's `link`.
+    Hashtags that the topic or the source text has stay. Of all others, those at the end of a line that belong to no sentence
+    are taken out, and the rest lose their #. A link is kept only if it stands in the topic or the source text and is not the
+    row's `link`.
 
     Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
     """
@@ -212,7 +213,7 @@ def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tu
     draft = _begun(brief, prompt, answer)
     kept = {link.rstrip("/") for link in LINK.findall(given) if link != request.link}
     text = _BOLD.sub(r"\1", MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
-    if request.link and not LINK.fullmatch(request.link):  # it has letters, such as Japanese, at which LINK ends
+    if request.link and not LINK.fullmatch(request.link):  # LINK ends early in this link, at letters such as Japanese
         text = text.replace(request.link, "")
     text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else _noted(draft, link, ""), text)
     text = text.translate(dict.fromkeys(map(ord, LIMITS[request.platform].unpostable)))
@@ -231,7 +232,7 @@ def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tu
 
 
 def _begun(brief: Brief, prompt: Prompt, answer: Completion) -> Draft:
-    """Return the completion without what the model put around the post."""
+    """Return the completion as a draft, without the labels, fences and quotes that the model put around the post."""
     draft = Draft(answer.text)
     draft.drop_fence()
     draft.drop_announcement(brief, POST, unnamed=False)
@@ -244,6 +245,6 @@ def _begun(brief: Brief, prompt: Prompt, answer: Completion) -> Draft:
 
 
 def _noted(draft: Draft, found: re.Match[str], kept: str) -> str:
-    """Note a link that is taken out, and return what stays of it."""
+    """Note a link that is taken out, and return `kept`, the part of it that stays."""
     draft.note(found[0])
     return kept

@@ -78,7 +78,7 @@ class Segment:
 
 
 def segmented(text: str, form: str) -> list[Segment]:
-    """Cut a text into its lines. The lines joined are the text again.
+    """Cut a text into its lines. Joined, the lines are the whole text again.
 
     If `form` is `markdown`, the lines of a block of code count as lines without words.
     """
@@ -166,10 +166,10 @@ def _most_tokens(source: str) -> int:
 
 
 def _target(n: int, source: str, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
-    """Return the translation of a segment, on one line, and what was taken off it: what the model put around the translation.
+    """Return the translation of a segment, on one line, and the parts around the translation that were taken off.
 
-    A form that the source has too, such as a label or quotes, is part of the translation. If the first paragraph may be the whole
-    translation, the other paragraphs are taken for remarks. An answer that ended at max_tokens is cut to as many sentences as the
+    If the source has a label or quotes too, these are part of the translation. If the first paragraph may be the whole
+    translation, the other paragraphs count as remarks. An answer that ended at max_tokens is cut to as many sentences as the
     source has. Raises CheckFailed if the answer is empty, or if it ended at max_tokens with fewer sentences.
     """
     original, draft = Original(source), Draft(answer.text)
@@ -196,7 +196,7 @@ def _target(n: int, source: str, prompt: Prompt, answer: Completion) -> tuple[st
 
 
 def _drop_repeated_source(draft: Draft, source: str) -> None:
-    """Take off lines that repeat the source before a line that is labelled as the translation."""
+    """If a line is labelled as the translation, and the lines before it repeat the source, take off these lines."""
     lines = draft.text.splitlines()
     starts = (n for n, line in enumerate(lines) if n and label(TRANSLATION).match(line))
     start = next(starts, 0)
@@ -206,7 +206,9 @@ def _drop_repeated_source(draft: Draft, source: str) -> None:
 
 
 def _drop_remarks(draft: Draft, original: Original, brief: Brief, prompt: Prompt) -> None:
-    """Put the paragraphs together, without those before the translation that speak of it, and without remarks after it."""
+    """Join the paragraphs to one line. Paragraphs that only introduce the translation, and remarks after the translation, are
+    taken off.
+    """
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", draft.text) if part.strip()]
     while len(paragraphs) > 1:
         first, rest = paragraphs[0], " ".join(paragraphs[1:])

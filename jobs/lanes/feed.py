@@ -34,8 +34,8 @@ Larger messages would be slower: for each of them, Python would fetch memory fro
 """
 
 MISMATCHES: Final = 8
-"""After a feeder has found this many times that other feeders moved a batch's cursor, it leaves the batch to them until the
-next call of `top_up`.
+"""If other feeders move a batch's cursor first this many times, this feeder leaves the batch to them until its next call of
+`top_up`.
 """
 
 
@@ -93,10 +93,10 @@ class Feeder:
 
         A claimer may call this after every claim, and give `ready`, the number of rows that were ready after the claim. Then
         the queue is asked only once in `batch_scan_s` seconds if nothing is left to feed, or if more than half of the window is
-        ready. In the second case only batches of which less than half a part waits are fed. A caller is `hungry` if its claim
-        took the last ready row of a batch, or got fewer jobs than it asked for because ready rows may not be claimed. For a
-        hungry caller the queue is asked at once, even if more than half of the window is ready. The markers of a batch that needs
-        no feeding are also read once in `batch_scan_s` seconds.
+        ready. In the second case a batch is fed only if less than half of its part of the window waits. A caller is `hungry` if
+        its claim took the last ready row of a batch. It is also hungry if its claim got too few jobs because ready rows may not
+        be claimed. For a hungry caller the queue is asked at once, even if more than half of the window is ready. If a batch
+        needs no feeding, its markers too are read only once in `batch_scan_s` seconds.
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))

@@ -1,20 +1,23 @@
-"""The place of a row orders it among the waiting rows of its batch, from the lowest place on (rule 43 of jobs/PROTOCOL.md).
+"""The place of a row: the waiting rows of a batch are claimed from the lowest place to the highest (rule 43 of
+jobs/PROTOCOL.md).
 
-Rows are claimed in the order of the input, so that what is ready at any time is a fair sample of the whole. A long row that is
-claimed last would keep one slot busy while all others stand idle, so the last rows of the input are claimed by their length, the
-longest first. This is the rule of the longest processing time first (Graham 1969) for the end of the night alone.
+Rows are claimed in the order of the input, so that the rows finished at any time are a fair sample of all. But a long row that
+is claimed last would keep one slot busy while all other slots are idle. So the last rows of the input are claimed by length,
+the longest first: "longest processing time first" (Graham 1969), for the end of the night alone.
 """
 
 from typing import Final
 
 LAST_ROWS_PER_SLOT: Final = 4
-"""A batch has this many last rows for each slot of the lane's workers. `scripts/checks/order.py` shows what that costs."""
+"""A batch has this many last rows for each slot of the lane's workers. `scripts/checks/order.py` measures the effect on the
+order.
+"""
 
 _LAST: Final = 5 * 10**9
-"""The places of the last rows begin here. No batch has as many rows."""
+"""The places of the last rows begin here, above the number of any row."""
 
 MOST_COST: Final = 10**9
-"""A row with a higher cost (in tokens) is put on the lane with this cost."""
+"""A cost, in tokens. A row with a higher cost is put on the lane with this cost."""
 
 
 def place_of(row: int, cost: int, *, rows: int, slots: int) -> int:

@@ -38,9 +38,9 @@ class LanePolicy:
 class FeedRow:
     """One row to put on a lane.
 
-    `cost` is the expected work in tokens. The rows of a batch are claimed in the order of `place`, a number below 10**10. None
-    stands for the row's own number.
-    `attempts`, `crashes` and `solo_crashes` are the counts of `PastAttempts`, as storage shows them.
+    `cost` is the expected work in tokens. The rows of a batch are claimed in the order of `place`, a number below 10**10. If
+    `place` is None, it is the row's own number. `attempts`, `crashes` and `solo_crashes` are the counts of `PastAttempts`, as
+    storage shows them.
     """
 
     row: int
@@ -212,7 +212,7 @@ class Schedule(Protocol):
         ...
 
     def leave(self, lane: str, worker: str) -> None:
-        """Show the worker in snapshots no more: it has ended, and holds no lease."""
+        """Remove the worker from snapshots. It has ended, and holds no lease."""
         ...
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
@@ -272,7 +272,7 @@ class Lanes(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise QueueUnavailable unless the server takes writes. A replica does not take writes, nor does a server whose disk
-        is full.
+        """Raise QueueUnavailable unless the server takes writes. A replica takes no writes, and neither does a server whose
+        disk is full.
         """
         ...

@@ -62,9 +62,7 @@ def lease_lines(leases: Iterable[Lease], reports: Iterable[object] = repeat(""))
 
 
 def report_lines(settlements: Sequence[Settlement]) -> bytes:
-    """Return reports as text, one a line: the lease, and the milliseconds until its job is tried again (nothing if the job is
-    done).
-    """
+    """Return a line for each report: the lease, and the milliseconds until its job is tried again (empty if it is done)."""
     delays = (report.delay_ms if report.action == "retry" else "" for report in settlements)
     return lease_lines((report.lease for report in settlements), delays)
 

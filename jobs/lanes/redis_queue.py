@@ -192,7 +192,7 @@ class RedisQueue:
         return {name: str(info[name]) for name in INFO if name in info}
 
     def check(self) -> None:
-        self._redis.command("HSET", PROBE, "check", "")  # which a full Redis refuses, as it refuses new rows
+        self._redis.command("HSET", PROBE, "check", "")  # a full Redis refuses this write, as it refuses new rows
         self._redis.command("HDEL", PROBE, "check")
 
     def close(self) -> None:
@@ -203,8 +203,8 @@ class RedisQueue:
         return self._redis.run(script, (*lane_keys(self._known_id(), lane), *more_keys), args)
 
     def _known_id(self) -> str:
-        """Return the id of the store as it was last read. Beats and reports use it, so that a slow storage does not hold them
-        up.
+        """Return the id of the store as it was last read. Beats and reports use this id, so that a slow storage does not hold
+        them up.
         """
         return NO_ID if self._store_id is None else self._store_id.known
 

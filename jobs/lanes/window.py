@@ -1,9 +1,9 @@
 """The window of a lane bounds how many rows wait there, and how many of each batch (rule 29 of jobs/PROTOCOL.md).
 
 The window is bounded in rows and in request bytes. Batches are fed in the order of priority and age, and each may take all the
-room that is left. So that no batch waits for another, each has a *part* of the window, which it may fill even if the window is
-full: in each priority the tenants have equal parts, and so have the batches of a tenant. All parts of one priority come to a
-window. If very many batches are open, each has a few rows all the same.
+room that is left. So that no batch waits for another, each batch has a *part* of the window, which it may fill even if the
+window is full. All parts of one priority together are as large as the window. The tenants of a priority get equal parts of it,
+and so do the batches of a tenant. However many batches are open, each part has a few rows.
 """
 
 from collections import Counter
@@ -17,7 +17,8 @@ from jobs.settings import Settings
 
 LEAST_ROWS: Final = 8
 """A part has at least this many rows, unless the whole window holds fewer. Opening an input takes as long for one row as for
-many, so smaller parts would not pay."""
+many, so smaller parts would cost too much time.
+"""
 
 REFERENCE_BYTES: Final = 32
 """A request takes about this many bytes on the queue if the queue holds only the request's place in the input."""
@@ -57,8 +58,8 @@ class Window:
     def room(self, batch: Batch) -> Room:
         """Return how much of a batch may be fed: the room that is left in the window, or what the batch's part lacks.
 
-        What the part lacks is returned only if it is more than what is left, in rows or in bytes, and if less than half of the
-        part waits.
+        The part's lack is returned only if less than half of the part waits, and if the lack is larger than the room that is
+        left, in rows or in bytes.
         """
         lacking = self._part(batch) - waiting(self._schedules.get(batch.batch_id))
         if self.has_enough(batch):
@@ -80,7 +81,7 @@ class Window:
 
 
 def waiting(schedule: BatchSchedule | None) -> int:
-    """Return how many rows of a batch wait on a lane, ready or delayed. `schedule` is None if the lane lacks the batch."""
+    """Return how many rows of a batch wait on a lane, ready or delayed. `schedule`: None if the lane does not know the batch."""
     return 0 if schedule is None else schedule.ready + schedule.delayed
 
 

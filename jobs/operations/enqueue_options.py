@@ -30,8 +30,8 @@ class EnqueueOptions(TypedDict, total=False):
         name: The beginning of the batch's id. Default: the file's name, else `batch`.
         tenant: The tenant of the rows: who is billed for them. Default: the setting `tenant`.
         priority: 0 to 9; rows with 9 go first. Default: 4.
-        rows_may_set: What a row may set itself, of `tenant` and `priority`: a collection, or a text such as `tenant,priority`.
-            Another row that names one is refused. Default: the setting `rows_may_set`.
+        rows_may_set: Which of `tenant` and `priority` a row may set itself: a collection, or a text such as `tenant,priority`.
+            If a row sets one without this right, to another value, it is refused. Default: the setting `rows_may_set`.
         deadline: When rows without an outcome expire: a datetime (in local time if it has no offset), a timedelta from now, or
             text such as `06:00` or `+8h`.
         publish_at: When the rows that have an outcome are published as round 1. All other rows follow as round 2. This time must

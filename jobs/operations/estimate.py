@@ -2,8 +2,8 @@
 
 Rows are read as intake reads them. For each kind and model the estimate rests on the first of these bases that exists: the mean
 of published rows of the same kind, model and template; the mean of published rows with any template; an assumption. The
-assumption is that completions are as long as the kind expects, and prompts as long as those of a sample, by their bytes. An
-estimate that rests on this assumption has no device time.
+assumption is that completions are as long as the kind expects, and that prompts are as long as the prompts of sampled rows. The
+tokens of sampled prompts are estimated from their bytes. An estimate that rests on this assumption has no device time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -60,7 +60,7 @@ class StatusReader:
 
     Attributes:
         store: The storage.
-        queue: The queue; None if there is none to ask.
+        queue: The queue; None if no queue is to be asked.
         prices: The prices. A batch without any outcome is shown in the currency of these prices.
         clock: Returns the time, in UTC.
         lanes: Lanes whose workers are shown even if the queue has heard of no batch in them.
@@ -171,7 +171,7 @@ class StatusReader:
         late = spent(self.store, one.id, one.currency) - one.usage - one.wasted
         read_round(
             self.store, require_batch(self.store, one.id)
-        )  # raises NoBatch if it was deleted while its files were read
+        )  # raises NoBatch if the batch was deleted while its files were read
         return replace(one, late=late)
 
     def _with_rate(self, watched: _Watched, status: BatchStatus) -> BatchStatus:

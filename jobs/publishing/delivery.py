@@ -7,9 +7,9 @@ again, and publishing never waits for a delivery.
 A later round replaces the earlier round at the URL. If a process finds after its write that a newer round is published, it writes
 the newer round too. It does so even if another process has delivered the newer round, since the older write may have ended last.
 
-Under a URL that ends in `/`, delivery writes `output.<suffix>`, `errors.jsonl`, `usage.json`, and last `manifest.json`, with the
-sha256 and the bytes of each of the others. Whoever finds there what the manifest says has them whole, and of one round. Any other
-URL is the file of the outputs alone.
+Under a URL that ends in `/`, delivery writes `output.<suffix>`, `errors.jsonl`, `usage.json`, and last `manifest.json`, with
+the sha256 and the bytes of each of the others. If all files are as the manifest says, a reader has them whole, and all of one
+round. At any other URL, delivery writes one file: the outputs.
 """
 
 import hashlib
@@ -205,7 +205,7 @@ class Deliverer:
 
 
 class _Hashed:
-    """A file while it is written, with the number of its bytes and their sha256."""
+    """A file that is being written. It counts its bytes and computes their sha256."""
 
     def __init__(self, target: BinaryIO) -> None:
         self._target = target
@@ -219,7 +219,7 @@ class _Hashed:
         return self._target.write(data)
 
     def writelines(self, lines: Iterable[bytes]) -> None:
-        """Write lines, which have their line ends."""
+        """Write lines that already have their line ends."""
         for line in lines:
             self.write(line)
 

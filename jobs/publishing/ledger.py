@@ -100,7 +100,7 @@ class Ledger:
         }
 
     def _currencies(self, prices: Prices, before: Mapping[str, Any] | None) -> Sequence[str]:
-        """Return the currencies that rows and attempts name; only the publisher's own if they name none.
+        """Return the currencies that rows and attempts name; only the publisher's own currency if they name none.
 
         The first is the currency of the round before, if rows or attempts name it; otherwise it is the currency of most rows.
         """

@@ -59,7 +59,7 @@ def publish(
     batch = require_batch(store, batch_id)
     try:
         return until_read(store, lambda: _publish(store, batch, prices, clock, scratch, bucket_bytes))
-    except StoreUnavailable:  # a folder that went while it was written to may have gone with the whole batch
+    except StoreUnavailable:  # if the folder was deleted while it was written to, the whole batch may be deleted
         read_round(store, batch)
         raise
 

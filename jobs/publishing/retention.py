@@ -1,8 +1,8 @@
 """Retention deletes published batches, by name or by age. Their usage stays in the accounts.
 
 An open batch is never deleted. A deletion and a reopening both try to create the marker of the next round, and only one of them
-can (rule 40 of jobs/PROTOCOL.md). Once a deletion has created the marker, the batch is no batch any more for anybody who reads
-its round. The deletion then deletes the acceptance, the other files after that, and the markers last. Intake accepts no batch in
+can (rule 40 of jobs/PROTOCOL.md). Once a deletion has created the marker, reading the batch's round raises NoBatch, in any
+process. The deletion then deletes the acceptance, the other files after that, and the markers last. Intake accepts no batch in
 a folder with markers, since the old markers would also hold for the new batch.
 
 Any number of deletions of one batch may run at once, since each step may be repeated. If a deletion dies, the next one, by name
@@ -109,7 +109,7 @@ def find_old_batches(
 
 
 def _ended(store: Store, batch_id: str, until: datetime) -> datetime | None:
-    """Return when the last round of a batch was published; None while it is open, or if the folder is no batch.
+    """Return when the last round of a batch was published; None while the batch is open, or if the folder is no batch.
 
     If the folder is left of an unfinished deletion, there is no such time. Then `until` is returned, so that the folder counts
     as old enough.
@@ -165,9 +165,9 @@ def delete_leftovers(store: Store, age: timedelta) -> int:
 
 
 def _late_segments(store: Store, paths: BatchPaths) -> Sequence[str]:
-    """Return segments that were written after their batch was deleted: nothing else is left there.
+    """Return segments that were written after their batch was deleted. The folder must hold nothing else.
 
-    An intake at work in the folder would have written its input first, or segments of its own.
+    If an intake is at work in the folder, it has written an input or a segment of its own first.
     """
     if store.list(paths.root) != ["segments"]:
         return []

@@ -211,8 +211,8 @@ class Sweeper:
                 logger().warning("batch.reset", batch=batch_id, lane=lane)
 
     def _fail_unreadable(self, index: OutcomeIndex) -> None:
-        """Write a final failure for each row whose request cannot be read. If a completed line of the row comes later,
-        it wins.
+        """Write a final failure for each row whose request cannot be read. If a completed line of the row comes later, that
+        line wins.
         """
         error = {"code": "bad_record", "message": CODES["bad_record"], "line": None, "field": None}
         lost = iter(rows_without_request(self.store, index.batch, index.missing_rows()))

@@ -23,7 +23,9 @@ MAX_S: Final = 300.0
 
 
 def damaged_file(store: Store, path: str, fault: str = "") -> StoreDamaged:
-    """Make the error for a file that is not what was written. `fault` names the field that shows it, if one does."""
+    """Make the error for a file whose content is not what was written. `fault` names the field that shows the damage, if a
+    field does.
+    """
     reason = f" ({' '.join(fault.split())})" if fault else ""
     return StoreDamaged(f"storage {store.redacted_url}: {path} is damaged{reason}. Restore it from a backup.")
 

@@ -20,7 +20,7 @@ PART_BYTES: Final = 16 << 20
 """A file of more bytes than this is uploaded to S3 in parts of this many bytes."""
 
 PARTS_AT_ONCE: Final = 2
-"""This many parts are uploaded at once. Memory holds a part more than once while the part is uploaded."""
+"""This many parts are uploaded at once. While a part is uploaded, memory holds several copies of it."""
 
 CONNECTIONS: Final = 32
 """At most this many connections to S3 are open: more than any store needs at once. botocore's default of 10 would be too few."""

@@ -26,7 +26,7 @@ NO_ID: Final = "-"
 ID_BYTES: Final = 8
 
 AGAIN_S: Final = 1.0
-"""If a store has no id, it is looked at again after this many seconds."""
+"""A store that has no id yet is read again after this many seconds."""
 
 CHECK_S: Final = 30.0
 """A feeder reads the id again after this many seconds, since another store may have been put in the place of the first."""
@@ -60,7 +60,7 @@ def read_id(store: Store) -> str | None:
 class StoreId:
     """The id of one store, as one process knows it. Threads may share this object.
 
-    `known` never asks the storage. So it may be used where a slow storage must hold up nothing, as in a heartbeat.
+    `known` never reads the storage. So a heartbeat can use it, which must not wait for a slow storage.
     """
 
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -72,11 +72,11 @@ class StoreId:
 
     @property
     def known(self) -> str:
-        """The id as it was last read; NO_ID if no id was found so far."""
+        """The id as it was last read; NO_ID if no read has found an id so far."""
         return self._id or NO_ID
 
     def look(self) -> str:
-        """Return the id; NO_ID if the store has none. The store is read only if no id is known.
+        """Return the id; NO_ID if the store has no id. The store is read only if no id is known.
 
         Raises StoreUnavailable, StoreDamaged.
         """

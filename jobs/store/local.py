@@ -22,17 +22,19 @@ PRIVATE: Final = 0o600
 """The mode of files that only their owner may read. The owner may also enter the folders that are made for them."""
 
 TRIES: Final = 64
-"""A step is made at most this many times, if another process deletes the folder or the file that it needs each time."""
+"""A step is tried at most this many times. It is tried again if another process has deleted a folder or a file that it needs.
+"""
 
 
 class LocalStore(Store):
     """A store in a folder of this machine.
 
     A file is written under a hidden name, made durable, and linked to its final name. A link never overwrites (rule 2 of
-    jobs/PROTOCOL.md). A folder is made with its first file, and goes with its last, so a folder may come and go at any moment.
+    jobs/PROTOCOL.md). A folder is made with its first file and deleted with its last file, so a folder may appear and disappear
+    at any moment.
 
-    `file_mode` is the mode of new files; if it is None, the process's umask decides. New folders have the same mode, and may also
-    be entered by those who may read.
+    `file_mode` is the mode of new files; if it is None, the process's umask decides. New folders have the same mode, and
+    everyone who may read a folder may also enter it.
     """
 
     reads_at_once = 2
@@ -227,7 +229,7 @@ def _link(hidden: Path, target: Path) -> bool:
 
 
 def folder_mode(file_mode: int) -> int:
-    """Return the mode of the folders of such files: those who may read the files may also enter the folders."""
+    """Return the mode of folders for files of mode `file_mode`: everyone who may read the files may also enter the folders."""
     return file_mode | (file_mode & 0o444) >> 2
 
 
@@ -247,7 +249,7 @@ def _make_folder(folder: Path, mode: int | None) -> None:
 
 
 def _remove_folder(folder: Path) -> None:
-    """Delete a folder with everything in it, also while others delete in it, or create files there."""
+    """Delete a folder with everything in it, even while other processes create or delete files in it."""
     for _ in range(TRIES):
         try:
             for entry in list(os.scandir(folder)):

@@ -1,7 +1,8 @@
 """Cleaning: takes off what a model puts around a text, and keeps a record of it for the row's receipt.
 
 Small models write announcements (`Sure! Here is a title:`), labels (`Title: …`), list marks, quotes, emphasis and code fences
-around the text that was asked for. They are taken off unless the evidence explains them (jobs/writing/evidence.py).
+around the text that was asked for. All these are taken off, unless the evidence says that they are content
+(jobs/writing/evidence.py).
 """
 
 import re
@@ -18,7 +19,7 @@ MAX_REMOVED: Final = 500
 """The receipt keeps at most this many characters of each part that was taken off."""
 
 MAX_LAYERS: Final = 8
-"""At most this many labels with marks and quotes are taken off, one around the other."""
+"""At most this many layers of labels, marks and quotes are taken off a text, one inside the other."""
 
 _EMPHASIS: Final = "*_`"
 MARKER: Final = re.compile(
@@ -37,7 +38,7 @@ _TEXT_FENCE: Final = re.compile(
 class CleanedOutput(BaseModel):
     """The output of a kind that takes something off the model's texts.
 
-    What was taken off stands beside the output, in the receipt: it is no field of the output.
+    The parts that were taken off are no field of the output: they stand beside it, in the receipt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,7 +51,7 @@ class CleanedOutput(BaseModel):
         return self._removed
 
     def with_removed(self, removed: Mapping[str, Sequence[str]]) -> Self:
-        """Note what was taken off, without labels that have nothing, and return this output."""
+        """Return this output, with a note of the parts that were taken off. Labels without such parts are left out."""
         self._removed.update({name: tuple(parts) for name, parts in removed.items() if parts})
         return self
 
@@ -72,7 +73,7 @@ class Draft:
             self.removed.append(part if len(part) <= MAX_REMOVED else part[: MAX_REMOVED - 1] + ELLIPSIS)
 
     def cut_to(self, text: str) -> None:
-        """Make `text`, a part of the text, the text, and record what stands before and after it."""
+        """Keep only `text`, which is a part of the draft's text. The texts before and after it are recorded as taken off."""
         start = self.text.find(text) if text else len(self.text)
         self.note(self.text[:start])
         self.note(self.text[start + len(text) :])
@@ -89,10 +90,11 @@ class Draft:
             self.text = "\n".join(lines[1 : closing[0] if closing else None]).strip()
 
     def drop_announcement(self, evidence: Evidence, *families: str, inline: bool = True, unnamed: bool = True) -> None:
-        """Take off an announcement of a text of these families, if words follow it.
+        """Take off an announcement that names a text by a word of these families, if words follow it.
 
         If `inline`, the text may follow on the same line; otherwise only a text in quotes may. If `unnamed`, an announcement
-        before a new line need not name the text (`Here it is:`, `Sure:`); else it must at least answer too (`Sure! Here it is:`).
+        before a new line need not name the text (`Here it is:`, `Sure:`). Otherwise an announcement that does not name the text
+        must begin with an answer (`Sure! Here it is:`).
         """
         found = announcement(*families).match(self.text)
         rest = self.text[found.end() :].lstrip() if found else ""
@@ -108,7 +110,7 @@ class Draft:
             self._begin_at(found.end())
 
     def drop_label(self, evidence: Evidence, *families: str) -> None:
-        """Take off a label of these families, if anything follows it."""
+        """Take off a label that is a word of these families, if anything follows it."""
         found = label(*families).match(self.text)
         if found is None or found.end() == len(self.text):
             return
@@ -154,7 +156,7 @@ class Draft:
             self.cut_to(self.text[: found.start()].rstrip())
 
     def drop_around(self, evidence: Evidence, *families: str, ordinals: bool | None = None) -> None:
-        """Take off labels of these families, quotes and emphasis, layer by layer, at most `MAX_LAYERS` of them.
+        """Take off labels that are words of these families, quotes and emphasis, layer by layer, at most `MAX_LAYERS` layers.
 
         List marks are taken off too (see `drop_mark`), unless `ordinals` is None.
         """

@@ -1,8 +1,8 @@
-"""Evidence: what a source or a request says for words that look like a model's own label, announcement, mark or quotes.
+"""Evidence: tells by the source or the request whether a label, announcement, mark or quotes are content or the model's own.
 
-Whatever the evidence explains is content and stays. `Original` is a text whose completion holds all of it again, such as the
-source of a translation: its forms are counted. `Brief` is the request of a new text: its words are looked for. In doubt both say
-that words are explained.
+The evidence *explains* words that are content, and explained words stay. `Original` is a text whose completion holds all of it
+again, such as the source of a translation: its forms are counted. `Brief` is the request of a new text: its words are looked
+for. In doubt, both explain the words.
 """
 
 import re
@@ -61,11 +61,11 @@ _QUOTED: Final = re.compile(
 
 
 _FEWEST_SPACES: Final = 2
-"""A part of an instruction that is repeated has at least three words."""
+"""A repeated part of an instruction counts only if it has at least this many spaces, so three words."""
 
 
 class Evidence(Protocol):
-    """Says whether a part of a completion is content."""
+    """Evidence says whether a part of a completion is content."""
 
     def explains(self, taken: str, rest: str, families: str) -> bool:
         """Whether `taken`, a label or an announcement of `families` (words of a regular expression), is content."""
@@ -86,14 +86,15 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The text that the completion is a counterpart of."""
+    """The text of which the completion is a counterpart, such as the source of a translation."""
 
     text: str
 
     def explains(self, taken: str, rest: str, families: str) -> bool:
-        """Whether the rest alone has fewer separators, sentences or words of the families than the source, or is much shorter.
+        """Whether `rest` alone lacks something of the source: separators, sentences, words of the families, or much of the
+        length.
 
-        An interjection is also explained by one at the beginning of the source.
+        An interjection is content too if the source begins with an interjection.
         """
         if _width(rest) * 4 < _width(self.text):
             return True
@@ -121,8 +122,8 @@ class Original:
     def covered_by(self, part: str, following: str) -> bool:
         """Whether a paragraph of the completion may be the whole counterpart, so that what follows is a remark.
 
-        The paragraph has as many sentences, separators, brackets and digits as the source, and is not much shorter. Without whole
-        sentences, what follows must begin as a remark does.
+        The paragraph must have as many sentences, separators, brackets and digits as the source, and must not be much shorter.
+        If it has fewer whole sentences, the text that follows must begin as a remark does.
         """
         if self.preceded_by(part) or (ends_in_colon(part) and not ends_in_colon(self.text)):
             return False
@@ -139,16 +140,16 @@ class Original:
         )
 
     def is_introduced_by(self, part: str, rest: str) -> bool:
-        """Whether a paragraph of the completion is no counterpart: it repeats the source, or speaks of the translation.
+        """Whether a paragraph only introduces the counterpart: it repeats the source, or speaks of the translation.
 
-        The rest of the completion may be the whole counterpart.
+        It does so only if the rest of the completion may be the whole counterpart.
         """
         return self._may_be(rest) and (key_of(part) == key_of(self.text) or self.preceded_by(part))
 
     def preceded_by(self, part: str) -> bool:
         """Whether a paragraph of the completion speaks of the translation or only says `Sure!`, and the source does not.
 
-        An announcement speaks of it if it names a language.
+        An announcement that names a language speaks of the translation.
         """
         if TRANSLATING.search(part) and not TRANSLATING.search(self.text):
             return True
@@ -169,7 +170,7 @@ class Brief:
     def explains(self, taken: str, rest: str, families: str) -> bool:
         """Whether the request has the words of `taken`, a label of these families, or an announcement of its own.
 
-        The word of a label that follows an indefinite article (`Write a title …`) asks for the text, and explains nothing.
+        A label's word after an indefinite article (`Write a title …`) only asks for the text, so it explains nothing.
         """
         article = r"(?<!\w)(?:an?|one|some|ein(?:e|en)?|une?|una?|uma?|een)"
         asked = rf"{article}\s{{1,3}}(?:\w{{1,30}}\s{{1,3}}){{0,2}}(?:{families})(?!\w)"
@@ -187,7 +188,9 @@ class Brief:
         return any(len(words) * 3 >= request or len(own.intersection(words)) * 2 >= len(own) for words in quotations)
 
     def explains_emphasis(self, mark: str) -> bool:
-        """Whether the request has a code mark. Emphasis never explains that of another text."""
+        """Whether the mark is a code mark, and the request has one too. Emphasis in a request says nothing about the text to
+        write.
+        """
         return mark == "`" and mark in self.text
 
     def explains_mark(self, mark: str, rest: str) -> bool:
@@ -200,7 +203,9 @@ class Brief:
         return key_of(line) in _line_keys(self.text)
 
     def repeats(self, line: str, prompt: Prompt) -> bool:
-        """Whether a line repeats the prompt or is an instruction like the prompt's, and is no value of the request."""
+        """Whether a line repeats the prompt or an instruction like the prompt's. A line that is a value of the request does not
+        count.
+        """
         key = key_of(line)
         if not key or self.has_line(line):
             return False
@@ -247,7 +252,7 @@ def is_heading(line: str, *families: str) -> bool:
 
 
 def ends_in_colon(text: str) -> bool:
-    """Whether a text ends with a colon, whatever emphasis stands around it."""
+    """Whether a text ends with a colon. Emphasis around the colon does not matter."""
     return text.rstrip(" *_").endswith((":", "\uff1a"))
 
 

@@ -59,14 +59,14 @@ def _tidied(tag: Any) -> Any:
 
 @lru_cache(1_024)
 def _usual(tag: str) -> str:
-    """Return a tag in its usual form. The forms of the last tags are kept, since the rows of a file share their languages."""
+    """Return a language tag in its usual form. The forms of recent tags are kept, since the rows of a file have few languages."""
     if (known := _TAGS.get(folded(tag))) is not None:
         return known
     language, *rest = re.split(r"\s*[_-]\s*|\s+", _CHARSET.sub("", tag.strip()))
     language = language.lower()
     parts, free = [_FORMER_LANGUAGES.get(language, language)], False
     for part in rest:
-        free = free or len(part) == 1  # after a part of one letter or digit, all is in lower case
+        free = free or len(part) == 1  # all parts after a part of one letter or digit are in lower case
         if not free and len(part) == 2:
             parts.append({"UK": "GB"}.get(part.upper(), part.upper()))
         else:

@@ -13,9 +13,10 @@ _GLUED: Final = re.compile(r"(?<=[^\w\s,;:&/#])(?:#\w*[^\W\d_]\w*)+$")
 
 
 def start_of_last_hashtags(line: str) -> int:
-    """Return where the row of hashtags at the end of a line begins, with the space before it; the line's length if it has none.
+    """Return the position where the hashtags at the end of a line begin, with the space before them. Without such hashtags, it
+    is the line's length.
 
-    Spaces and full stops behind the hashtags belong to the row.
+    Spaces and full stops between and behind the hashtags count with them.
     """
     start, kept = len(line), line.rstrip(" \t.")
     for word in reversed(list(_WORD.finditer(kept))):
@@ -30,8 +31,9 @@ def start_of_last_hashtags(line: str) -> int:
 def without_hashtags(text: str, kept: Collection[str] = (), note: Callable[[str], None] | None = None) -> str:
     """Return the text without the hashtags at the end of its lines; other hashtags lose their #.
 
-    A single hashtag that ends a sentence is a word of it and stays, without its #. Hashtags in `kept` (in lower case, without #)
-    stay with their #, and so do those beside them at the end of a line. `note` is called with what is taken out.
+    A single hashtag that ends a sentence is a word of the sentence and stays, without its #. Hashtags in `kept` (in lower case,
+    without #) stay with their #. So do all hashtags beside them at the end of a line. `note` is called with each part that is
+    taken out.
     """
     lines = []
     for line in text.split("\n"):
@@ -48,6 +50,6 @@ def without_hashtags(text: str, kept: Collection[str] = (), note: Callable[[str]
 
 
 def _goes_on(before: str) -> bool:
-    """Whether the words before a hashtag end within a sentence."""
+    """Whether the text before a hashtag ends in the middle of a sentence."""
     last = before.rstrip()[-1:]
     return last.isalnum() or (last != "" and last in "_,;:")

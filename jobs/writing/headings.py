@@ -40,7 +40,8 @@ _LAST_MARKS: Final = " .,;:\u3001\u3002\uff1a\uff1b"
 def read_outline(
     answer: Completion, prompt: Prompt, brief: Brief, sections: int, longest: int
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Return at most `sections` different headings of at most `longest` characters, in their order; none if there is none.
+    """Return at most `sections` different headings of at most `longest` characters, in their order; an empty tuple if there is
+    no heading.
 
     If enough lines have a number, or a mark, the other lines are left out.
     """
@@ -108,9 +109,9 @@ def read_title(answer: Completion, prompt: Prompt, brief: Brief, language: str) 
 
 
 def read_description(answer: Completion, prompt: Prompt, brief: Brief, language: str) -> tuple[str, list[str]]:
-    """Return the first paragraph that can be a description, without what was cut off; an empty text if there is none.
+    """Return the first paragraph that can be a description; an empty text if there is none.
 
-    If a paragraph is labelled as a description, it is that one.
+    A paragraph that is labelled as a description comes before all others. A sentence that was cut off is left out.
     """
     draft = _begun(answer, brief, DESCRIPTION)
     labelled = label(DESCRIPTION)
@@ -133,7 +134,7 @@ def read_description(answer: Completion, prompt: Prompt, brief: Brief, language:
 
 
 def without_beginning(lines: Sequence[str], heading: str, brief: Brief, prompt: Prompt) -> tuple[list[str], list[str]]:
-    """Return a section's lines without those at its beginning that repeat its heading or the prompt, and the lines left out.
+    """Return a section's lines, and the lines that were left out: those at the beginning that repeat the heading or the prompt.
 
     A list item that has the words of the heading stays if another item follows.
     """
@@ -198,7 +199,9 @@ def _lines(draft: Draft) -> list[str]:
 
 
 def _may_be_ordinals(language: str, lines: Sequence[str]) -> bool:
-    """Whether a number with a full stop may be a word: the language writes ordinals so, and the lines are no numbered list."""
+    """Whether a number with a full stop may be an ordinal: the language writes ordinals this way, and the lines are no numbered
+    list.
+    """
     numbers = [int(found[1]) for line in lines if (found := _NUMBER.match(line.strip()))]
     numbered = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     return not numbered and language.lower().split("-")[0] in _ORDINAL_LANGUAGES

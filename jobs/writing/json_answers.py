@@ -7,11 +7,12 @@ import orjson
 from jobs.writing.prose import FENCE
 
 _LANGUAGES: Final = frozenset({"", "json", "jsonc", "json5", "application/json"})
-"""What may stand behind the opening fence of a block that holds JSON."""
+"""The languages that may stand behind the opening fence of a block that holds JSON; mostly none stands there."""
 
 
 def json_of(text: str) -> str:
-    """Return the JSON in an answer, as the model wrote it: the whole answer, or what its only block of code with JSON holds.
+    """Return the JSON in an answer, as the model wrote it: the whole answer, or the content of its only block of code with
+    JSON.
 
     Raises ValueError if the answer has no JSON, or has several blocks with JSON, so that it is not certain which one is meant.
     """

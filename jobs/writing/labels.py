@@ -1,7 +1,7 @@
 """Labels: the words that models put before a text to name it (`Title:`), in the languages that models write most.
 
-A family holds the words of many languages for one thing. The words stand here only to be recognised before a separator or within
-an announcement; whether they may be taken off is decided in jobs/writing/evidence.py.
+A family holds the words of many languages for one thing. This module only recognises the words, before a separator or within an
+announcement. jobs/writing/evidence.py decides whether they are taken off.
 """
 
 # ruff: noqa: RUF001 - words of other scripts
@@ -41,7 +41,7 @@ SECTION: Final = (
     "articolo|seção|"
     "parágrafo|artigo|alinea|段落|本文|セクション|正文|단락|본문|раздел|абзац"
 )
-"""What an article's section may be called in an announcement; none of these is taken off as a label."""
+"""Names for an article's section in an announcement. None of these names is taken off as a label."""
 
 CHAPTER: Final = (
     "chapter|part|paragraph|kapitel|teil|absatz|chapitre|partie|capítulo|parte|apartado|capitolo|hoofdstuk|deel|"
@@ -166,7 +166,9 @@ _FOLLOWING_FREE_TEXT: Final = (
     rf"über|zu[mr]?|für (?:sie|dich|ihren?|deinen?|euch|{_PLATFORM})|auf deutsch|sur|pour (?:vous|toi|votre|ton|{_PLATFORM})|"
     rf"sobre|para (?:ti|usted|tu|su|{_PLATFORM})|su|per (?:te|lei)|over|voor (?:je|u))\b"
 )
-"""Narrower than `_FOLLOWING`, for posts and sections, which may themselves begin so: `Here is the post of the day: …`."""
+"""This is narrower than `_FOLLOWING`, because a post or a section may itself begin like an announcement: `Here is the post of
+the day: …`.
+"""
 
 _PRONOUN: Final = (
     "here (?:it is|they are|you go|you are)|hier (?:ist|sind) (?:er|sie|es)|bitte(?: sehr| schön)|(?:le|la|"
@@ -179,9 +181,9 @@ _PRONOUN: Final = (
 def announcement(*families: str) -> re.Pattern[str]:
     """Return a pattern that matches an announcement at the beginning of a text: `Sure! Here is a short title for you:`.
 
-    Group `interjection` is set if it opens with a word such as `Sure`, `named` if it names a word of the families, `pronoun` if
-    it only says `Here it is`, `sentence` if it ends with the mark of a sentence, `line` if a new line follows. The pattern also
-    matches a separator alone, with none of the first three groups set.
+    The match has these groups. `interjection`: it opens with a word such as `Sure`. `named`: it has a word of the families.
+    `pronoun`: it only says `Here it is`. `sentence`: it ends with the mark of a sentence. `line`: a new line follows. The
+    pattern also matches a separator alone, with none of the first three groups.
     """
     words = "|".join(families)
     following = _FOLLOWING_FREE_TEXT if POST in families or SECTION in families else _FOLLOWING

@@ -1,7 +1,7 @@
 """Platforms: how long a post may be on each platform, and how the platform counts the length.
 
 Sources, read in 2026:
-- X: twitter-text 3.1.0, config/v3.json (after NFC, ranges of code points have weights, all emoji have one, all links another).
+- X: twitter-text 3.1.0, config/v3.json (after NFC, each range of code points, emoji and links have a weight).
 - Bluesky: the lexicon app.bsky.feed.post (300 grapheme clusters and 3,000 bytes of UTF-8; links count as they are).
 - Mastodon: its server's app/validators/status_length_validator.rb (500 grapheme clusters; a link with a scheme counts 23, a
   mention counts as its name).

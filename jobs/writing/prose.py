@@ -1,7 +1,7 @@
 """Prose: finds the sentences of a text, and cuts a text to a length.
 
-A text that ended at max_tokens is cut back to its last whole sentence. What a model puts around a text is taken off in
-jobs/writing/cleaning.py.
+A text that ended at max_tokens is cut back to its last whole sentence. jobs/writing/cleaning.py takes off the labels and quotes
+that a model puts around a text.
 """
 
 import re

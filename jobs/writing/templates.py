@@ -1,8 +1,8 @@
 """Prompt templates: Jinja2 files in jobs/kinds/templates. A file in the user's own folder replaces the template with the same
 name.
 
-If a template uses a value that was not given, it raises an error, so no prompt has a hole. Each row's receipt holds the sha256
-of the templates that made its prompts.
+A template raises an error if it uses a value that was not given, so no prompt lacks a value. Each row's receipt holds the
+sha256 of the templates that made its prompts.
 """
 
 import hashlib
@@ -81,8 +81,8 @@ class Templates:
         return loader.get_source(self._environment, name)[0] if loader is not None else ""
 
     def of_package(self, shipped: Path) -> "Templates":
-        """Return the templates in the folder of another package. The user's own templates also replace templates of that
-        package.
+        """Return the templates in the folder of another package. The user's own templates replace templates of that package
+        too.
         """
         return Templates(self._own, shipped, self._known)
 

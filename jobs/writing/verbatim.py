@@ -55,7 +55,7 @@ class ResponseFormat(BaseModel):
 
 
 class VerbatimRequest(BaseModel):
-    """The fields that say how completions are sampled. The fields that any row may have come on top."""
+    """The fields that say how completions are sampled. A row has these fields in addition to those that any row may have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,11 +1,11 @@
-"""Measures the cost of everything around the engine: compares `nightpress run` with the engine alone. They run in turn.
+"""Measures the cost of everything around the engine: compares `nightpress run` with the engine alone. The two run in turn.
 
     python scripts/bench/end_to_end.py --rows 512 --turns 3
 
-In both, the engine's thread has one core, `--core`. In the run, the server, Ray, storage and all other threads of the worker
-have the core `--other`. Rows have the `mixed` shape of `bench/engines.py` unless `--shape` names another, and may not end
-early, so the run makes the same number of tokens as the engine alone. Loading is not counted: the engine alone is timed from
-its first request to its last answer, and the run from the start of its first row to the end of its last row.
+In both runs, the engine's thread has one core, `--core`. In the run, the server, Ray, storage and all other threads of the
+worker have the core `--other`. Rows have the `mixed` shape of `bench/engines.py` unless `--shape` names another, and may not
+end early, so the run makes the same number of tokens as the engine alone. Loading is not counted: the engine alone is timed
+from its first request to its last answer, and the run from the start of its first row to the end of its last row.
 """
 
 import argparse

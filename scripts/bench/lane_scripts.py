@@ -3,7 +3,7 @@
     python scripts/bench/lane_scripts.py [--many 1 1000 10000] [--turns 3] [--most 3.0]
 
 The figures are microseconds of the server's own processor time for one call, as its `commandstats` count them; medians over the
-turns. A claim and a beat have 16 jobs, a settle and a release have 8, and a feed has 64 rows. Before them, the lane has one batch
+turns. A claim and a beat have 16 jobs, a settle and a release have 8, and a feed has 64 rows. The lane already holds one batch
 of one tenant, or as many tenants, batches or workers as the column says, with 4 rows each.
 
 A call must not cost more than `--most` times as much with many as with one: otherwise the script exits with status 1. A claim of
@@ -39,7 +39,7 @@ NO_LIMIT: Final = ("snapshot of all",)
 
 
 class Bench:
-    """A queue on a server, and the server's own count of the time that it took."""
+    """A queue on a server, and the server's own count of the time that its commands took."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -95,7 +95,7 @@ class Bench:
 
 
 def table(many: Sequence[int], found: dict[str, dict[str, dict[int, float]]]) -> Table:
-    """Return a table of the figures, by call and by what there are many of."""
+    """Return a table of the figures: a line for each call, and columns for many tenants, batches or workers."""
     shown = Table(title="processor time of the server for one call, in microseconds", width=80)
     shown.add_column("call")
     shown.add_column("many")

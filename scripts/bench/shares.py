@@ -2,10 +2,10 @@
 
     python scripts/bench/shares.py [--rows 64] [--slots 16] [--turns 3]
 
-The rows of each sort, long and short, first run alone. Then half as many rows of each sort run in a mix. A long row has many new
-tokens, or a long prompt. The time of a long row divided by the time of a short row should be the same in the mix as alone. There
-are several rows for each slot, so that the slots are full most of the time: in a step of few rows a row costs more, no matter how
-the time is divided.
+The rows of each sort, long and short, first run alone. Then half as many rows of each sort run in a mix. A long row has many
+new tokens, or a long prompt. The time of a long row divided by the time of a short row should be the same in the mix as alone.
+There are several rows for each slot, so that the slots are full most of the time. In a step with few rows, each row costs more,
+and this has nothing to do with the division.
 
 At the end, a sum is compared with a separate clock that starts before the engine is loaded. The sum is the time of all rows, plus
 the time in which the engine was idle, plus the time of loading. The sum and the clock should differ by less than 0.1 %.

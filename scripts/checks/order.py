@@ -3,11 +3,11 @@
     python scripts/checks/order.py [--rows 5000] [--slots 64] [--seed 1]
 
 Three nights are shown. In the first, a canary of 20 rows is enqueued behind a night of many rows. In the second, a short batch
-stands beside a long one that is newer. In the third, one batch of all kinds runs alone, and the table shows how much of each kind
-is done at half time, and how much longer the whole takes than if the longest rows were always claimed first.
+stands beside a long one that is newer. In the third, one batch of all kinds runs alone. The table shows how much of each kind
+is done at half time, and how much longer the whole batch takes than with the longest rows first.
 
-Time is simulated: a slot produces tokens at a steady rate until its row has as many as were expected. The same seed gives the
-same rows.
+Time is simulated: a slot produces tokens at a steady rate until its row has the expected number of tokens. The same seed gives
+the same rows.
 """
 
 import argparse
@@ -54,7 +54,7 @@ class Row:
 
 
 def mixed(chance: random.Random, rows: int) -> list[Row]:
-    """Return rows of all kinds, in the order in which chance puts them."""
+    """Return rows of all kinds in random order."""
     names = list(KINDS)
     drawn = chance.choices(names, [KINDS[name][2] for name in names], k=rows)
     return [Row(kind, chance.randint(*KINDS[kind][:2])) for kind in drawn]
@@ -123,7 +123,9 @@ class Simulation:
         return Fleet(RedisQueue(self._client), self._slots)
 
     def canary(self) -> tuple[float, float]:
-        """Return how long a canary of 20 rows takes behind a night that has begun, and how long it takes alone, in seconds."""
+        """Return two times in seconds: how long a canary of 20 rows takes behind a night that has begun, and how long it takes
+        alone.
+        """
         chance = random.Random(self._seed)
         night, rows = mixed(chance, self._rows), mixed(chance, 20)
         found = []
@@ -140,7 +142,7 @@ class Simulation:
         return found[0], found[1]
 
     def older(self) -> tuple[int, int]:
-        """Return the tokens of a short batch beside a long one that came later, and those of the same batch alone, after 60 s."""
+        """Return the tokens of a short batch after 60 s: beside a long batch that came later, and alone."""
         chance = random.Random(self._seed)
         short, long = mixed(chance, self._rows // 6), mixed(chance, self._rows)
         found = []
@@ -154,7 +156,8 @@ class Simulation:
         return found[0], found[1]
 
     def shares(self) -> tuple[Counter[str], Counter[str], float]:
-        """Return the rows of each kind, those that are done at half time, and how much longer the whole takes than longest first.
+        """Return three values: the rows of each kind, the rows of each kind that are done at half time, and how much longer the
+        whole batch takes than with the longest rows first.
 
         The last is a ratio: 1.03 is 3 % longer.
         """

@@ -1,4 +1,4 @@
-"""Shows the log of a whole night: every line is one JSON object, and none is lost, though a worker is killed in it."""
+"""Shows the log of a whole night: every line is one JSON object, and no line is lost, even if a worker is killed."""
 
 import json
 import os

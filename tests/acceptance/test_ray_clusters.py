@@ -1,4 +1,6 @@
-"""Shows which Ray clusters commands join: clusters of two nodes by the words of docs/deployment.md, with and without a token."""
+"""Shows which Ray clusters commands join. Clusters of two nodes are started as docs/deployment.md says, with and without a
+token.
+"""
 
 import contextlib
 import json
@@ -21,9 +23,9 @@ from tests.conftest import free_port
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 BIN = Path(sys.executable).parent
 SAID_S = 5.0
-"""Seconds in which a wrong address or token is said, without the start of Python and its imports."""
+"""A wrong address or token is reported within this many seconds, not counting the start of Python and its imports."""
 STARTS_S = 25.0
-"""Seconds that these may take on a busy machine."""
+"""The start of Python and its imports may take this many seconds on a busy machine."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Home:
         return self.run(["ray", *words.split()], **env)
 
     def doctor(self, address: str, **env: str) -> tuple[bool, str]:
-        """Whether Ray is well, and what the doctor says of it."""
+        """The doctor's check of Ray: whether Ray is well, and the detail with the remedy."""
         done = self.run(["nightpress", "doctor", "--json"], NIGHTPRESS_RAY_ADDRESS=address, **env)
         (check,) = [check for check in map(json.loads, done.stdout.splitlines()) if check["name"] == "ray"]
         return check["ok"], f"{check['detail']} | {check['remedy']}"
@@ -56,7 +58,7 @@ class Home:
 
 @pytest.fixture
 def home(shell: Any) -> Iterator[Home]:
-    """An empty home. Whatever Ray was started from it is ended; Ray's sockets need a short path."""
+    """An empty home, with a short path, as Ray's sockets need it. Every Ray that was started from the home is ended."""
     folder = Path(tempfile.mkdtemp(prefix="np"))
     env = {**shell.env, "HOME": str(folder), "RAY_TMPDIR": str(folder), "NIGHTPRESS_MODEL": "stub"}
     yield Home(folder, {name: value for name, value in env.items() if not name.startswith("RAY_AUTH")})
@@ -107,7 +109,9 @@ def test_a_cluster_with_a_token_is_joined_and_refuses_all_who_lack_it(
 
 
 def test_a_cluster_that_lets_strangers_in_is_not_joined(home: Home) -> None:
-    """A fresh home has no token, and Ray starts without one. It is joined only if that is said to be wanted."""
+    """In a fresh home there is no token, and Ray starts without a token. Commands join this cluster only with
+    RAY_AUTH_MODE=disabled.
+    """
     address = start(home, f"start --head --port={free_port()} --include-dashboard=false")
     ok, said = home.doctor(address)
     assert not ok

@@ -135,7 +135,7 @@ def test_everything_killed_and_the_same_command_continues(shell: Any, until: Any
 
 
 def test_more_models_than_cores_are_all_served(shell: Any) -> None:
-    """Each of two cores holds a worker. The third model gets a worker when one of the other models has no rows left."""
+    """Two cores hold a worker each. The third model gets a worker when one of the other models has no rows left."""
     aliases = ("one", "two", "three")
     (shell.folder / "nightpress.toml").write_text("".join(f'[models.{a}]\nengine = "stub"\n' for a in aliases))
     shell.rows([chat(n, model=alias) for alias in aliases for n in range(3)])

@@ -325,8 +325,8 @@ class Premises:
         return self.queue.snapshot(LANE)
 
     def leased(self, rows: int = 1) -> None:
-        """Wait until `rows` rows are leased, and a worker reports rows in hand. Before it does, the claim's reply may still get
-        lost.
+        """Wait until `rows` rows are leased, and a worker reports rows in hand. Until a worker reports the rows, the reply to
+        its claim may still get lost.
         """
 
         def known() -> bool:

@@ -221,8 +221,8 @@ def dying() -> Callable[[Store, int], Store]:
 
 
 class Meeting:
-    """A store that answers for two batches only once both were asked for. A caller that asks for one batch after the other gets
-    no answer.
+    """A store that answers only after it was asked for two batches. A caller that waits for the first answer before it asks
+    again gets no answer.
     """
 
     reads_at_once = 2

@@ -1,4 +1,4 @@
-"""Shows jobs/logs.py: where events go, with logs that are configured and without."""
+"""Shows jobs/logs.py: where events go, before and after the logs are configured."""
 
 import logging
 import subprocess

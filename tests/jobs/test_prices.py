@@ -87,7 +87,7 @@ def test_the_sum_of_priced_rows_differs_from_the_price_of_the_sum_by_rounding_al
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
 def test_a_price_depends_on_counts_alone(prompt: int, completion: int) -> None:
-    """So any amount can be computed again from the counts in a receipt."""
+    """Any amount can be computed again from the counts in a receipt."""
     once = PRICES.price(Usage(prompt, 0, completion, 5, 6, 7), model="writer", device="cpu")
     assert PRICES.price(once, model="writer", device="cpu") == once
 

@@ -1,4 +1,4 @@
-"""Shows jobs/printable.py, and that what a command prints of others' texts cannot steer a terminal."""
+"""Shows jobs/printable.py. Texts of rows and models that a command prints cannot steer a terminal."""
 
 from collections.abc import Callable
 

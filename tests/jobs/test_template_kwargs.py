@@ -51,7 +51,9 @@ def test_other_arguments_are_refused(given: Any, kind: str) -> None:
 
 
 def test_no_argument_replaces_one_of_the_engine() -> None:
-    """Neither one that transformers takes or gives itself, nor a special token."""
+    """An argument is refused if transformers takes or gives a value of its name itself, or if it is the name of a special
+    token.
+    """
     transformers = pytest.importorskip("transformers", reason="the extra `workers` is not installed")
     chat = pytest.importorskip("transformers.utils.chat_template_utils")
     ours = set(inspect.signature(transformers.PreTrainedTokenizerBase.apply_chat_template).parameters)

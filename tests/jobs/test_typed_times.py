@@ -71,9 +71,9 @@ def test_a_program_gives_text_a_span_or_a_datetime(when: When, moment: datetime,
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 NEW_YORK = "EST5EDT,M3.2.0,M11.1.0"
 LORD_HOWE = "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"
-"""Its clock is changed by half an hour, at 02:00."""
+"""The rules of Lord Howe Island: its clock is changed by half an hour, at 02:00."""
 SANTIAGO = "<-04>4<-03>,M9.1.6/24,M4.1.6/24"
-"""Its clock is changed at midnight, so one day has no first hour."""
+"""The rules of Santiago: its clock is changed at midnight, so one day has no first hour."""
 KOLKATA = "IST-5:30"
 
 

@@ -1,4 +1,4 @@
-"""Shows that each script says how it is called. The scripts that are to be copied do so even if nothing is installed."""
+"""Shows that each script prints how to call it. The scripts that users copy print it even if no package is installed."""
 
 import os
 import subprocess

@@ -15,7 +15,7 @@ from workers.worker.worker import WorkerPlan
 
 @dataclass
 class FakeLog:
-    """The log of a fake worker: what it says next, and what it says last."""
+    """The log of a fake worker: the lines of the next read, and the last lines."""
 
     next: list[tuple[str, str]] = field(default_factory=list)
     last: list[tuple[str, str]] = field(default_factory=list)
@@ -87,8 +87,8 @@ class FakeCluster:
     """A cluster of nodes, each a count of its free resources. `status` is added to the status of each worker.
 
     A worker drains for `draining_s` seconds, and freed resources can be used after `freeing_s` seconds. Workers that are
-    started while `slow` is set do not come up. While `away` is set, the cluster does not answer. `others` holds what other
-    programs wait for.
+    started while `slow` is set do not come up. While `away` is set, the cluster does not answer. `others` holds the resources
+    that other programs wait for.
     """
 
     nodes: Sequence[Counter[str]]

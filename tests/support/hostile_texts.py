@@ -1,8 +1,10 @@
-"""Hostile texts: long texts that repeat a few characters, on which a pattern that goes back again and again takes quadratic time.
+"""Hostile texts: long texts that repeat a few characters. On such a text, a pattern that goes back again and again takes
+quadratic time.
 
 As a program, this module tries each pattern of `jobs/kinds` and `jobs/writing`, and functions that use them, on each text. It
 has no clock: before each try it asks the kernel to end the program once the try has used `CPU_S` seconds of CPU time. A linear
-pattern uses about a hundredth of that, a quadratic one about ten times as much. The last line that it prints names the try.
+pattern uses about a hundredth of this time, and a quadratic pattern about ten times as much. The last line that it prints names
+the try.
 """
 
 import ast
@@ -38,13 +40,13 @@ SHAPES: Final = (
     *("[", "[a](", '[a](b "', "https://a.de/(a", "https://a.de/.", "a.de "),
     *("\u65e5.", "\u3002", "\U0001f600a.", "\U0001f1eb", "\U0001f468\u200d", "\u0301", "Title: "),
 )
-"""What a hostile text repeats."""
+"""The characters that a hostile text repeats."""
 
 Try = Callable[[str], object]
 
 
 def hostile(shape: str, characters: int) -> str:
-    """Return a text of a shape. Its end is different, so that a pattern must give back what it has matched."""
+    """Return a text that repeats a shape. Its end differs, so that a pattern fails there and must try other matches."""
     return (shape * (characters // len(shape) + 1))[:characters] + "\x00"
 
 
@@ -64,7 +66,9 @@ def uses(tree: ast.AST) -> Iterator[tuple[str, ast.expr, str]]:
 
 
 def pattern_tries() -> Mapping[str, Try]:
-    """Return a try for each use of a pattern: `_NAME.search(…)`, `re.sub("…", …)`. Without such a use, it is searched for."""
+    """Return a try for each use of a pattern: `_NAME.search(…)`, `re.sub("…", …)`. A pattern without such a use is tried with
+    `search`.
+    """
     found = modules()
     known = {
         name: (one, value)
@@ -126,7 +130,7 @@ def function_tries() -> Mapping[str, Try]:
 
 
 def cleaned(text: str) -> None:
-    """Take everything that a model may write around a text off this text, by a request and by a source that is the text too."""
+    """Clean a text with every method of `Draft`. The evidence is a request, and then a source that is the text itself."""
     for evidence in (TOPIC, Original(text)):
         draft = Draft(text)
         draft.drop_fence(of_text=True)
@@ -137,7 +141,7 @@ def cleaned(text: str) -> None:
 
 
 def explained(text: str) -> None:
-    """Ask what a source and a request explain, if they are this text."""
+    """Call the methods of a source and of a request that are this text."""
     original, brief = Original(text), Brief(text)
     original.covered_by(text, text)
     original.is_introduced_by(text, text)
@@ -148,7 +152,7 @@ def explained(text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Try everything, or a quadratic pattern alone. The program does not come back from a try that takes too long."""
+    """Try everything, or only a quadratic pattern. The kernel ends the program in a try that takes too long."""
     if arguments == ["quadratic"]:
         tries = [("a quadratic pattern", PATTERN_CHARACTERS, tried(re.compile(r"\[[^\]]*\]"), "sub"))]
     else:

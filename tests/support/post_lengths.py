@@ -1,6 +1,6 @@
 """The answers of the platforms' own libraries: how long posts are, and which links they have.
 
-`scripts/checks/post_lengths.js` and `post_lengths.rb` made the file and say how.
+`scripts/checks/post_lengths.js` and `post_lengths.rb` have made the file, and describe how.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Ray clusters of tests, which ask for a token as those of users do."""
+"""Ray clusters for tests. They ask for a token, as the clusters of users do."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ VARIABLES = (ray_access.MODE, ray_access.TOKEN, ray_access.TOKEN_PATH)
 
 @contextlib.contextmanager
 def ray_cluster(env: MutableMapping[str, str], **head: Any) -> Iterator[Cluster]:
-    """A cluster with a head. Commands that run with `env` have its token."""
+    """Start a cluster with a head. Commands that run with `env` have the cluster's token."""
     before = {name: os.environ.get(name) for name in VARIABLES}
     ray_access.use_private_token()
     read_token_again()

@@ -81,7 +81,7 @@ def run(
 
     session: Session = ctx.obj
     settings, store = _settings(session), session.store
-    if sys.stderr.isatty() and settings.log_format != "json":  # a person sees the bar, and what goes wrong
+    if sys.stderr.isatty() and settings.log_format != "json":  # a person sees the bar, and messages about faults
         settings = settings.model_copy(update={"log_level": "warning"})
     standard_error.configure(settings.log_level, settings.log_format)
     folder = out or Path("out") / (source_name(file) or "batch")
@@ -177,8 +177,8 @@ def nightly(
 ) -> None:
     """Publish every file of a folder by the morning.
 
-    Each file becomes a batch. Outputs go to DIR/<date>/<file>/, and inputs to INBOX/done/<date>/. A file that something is
-    wrong with stays, is named with the reason, and harms no other. After an interruption, the same command continues the
+    Each file becomes a batch. Outputs go to DIR/<date>/<file>/, and inputs to INBOX/done/<date>/. A faulty file stays in the
+    inbox. It is named with the reason, and the other files are processed. After an interruption, the same command continues the
     night. Exit status: 2 if a file was refused, 1 if a row did not complete.
     """
     _needs("ray", "torch", "transformers")
@@ -271,7 +271,7 @@ def pull(
 
 
 def _settings(session: Session) -> Settings:
-    """Return the settings. If one of them is wrong, that is logged as if none were set."""
+    """Return the settings. If a setting is wrong, the error is logged as if no setting were given."""
     from jobs import logs
 
     try:

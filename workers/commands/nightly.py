@@ -27,15 +27,17 @@ from jobs.typed_times import parse
 
 LOCK_NAME: Final = ".nightly.lock"
 UNFINISHED: Final = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".swp", "~")
-"""The ends of names that programs give to files which they have not written to the end."""
+"""Ends of the names that programs give to unfinished files."""
 
 _FAULTS: Final = (NightpressError, OSError, MemoryError, RecursionError)
-"""What can go wrong with one file. Any other error is one of the program, and ends the night."""
+"""The errors that concern one file alone. Any other error is a fault of the program, and ends the night."""
 
 
 @dataclass(frozen=True, slots=True)
 class NightOptions:
-    """The options of a night. `kind` and `model` are those of rows that name none; `columns` says which column is which field."""
+    """The options of a night. Rows that name no kind or model get `kind` and `model`. `columns` says which column is which
+    field.
+    """
 
     inbox: Path
     out: Path
@@ -48,7 +50,7 @@ class NightOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A file of the inbox that was accepted. `stamp` tells whether the file is still the one that was read."""
+    """A file of the inbox that was accepted. If the file's stamp is no longer `stamp`, the file was changed after it was read."""
 
     file: Path
     stamp: tuple[int, ...]
@@ -94,7 +96,7 @@ class Night:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the lock of the inbox. Raises UnavailableError if another night holds it, or if it cannot be made."""
+        """Hold the lock of the inbox. Raises UnavailableError if another night holds the lock, or if the lock cannot be made."""
         inbox = self._options.inbox
         try:
             lock = (inbox / LOCK_NAME).open("a")
@@ -144,14 +146,14 @@ class Night:
         return any(read_round(self._store, taken.batch).published is None for taken in self._taken)
 
     def deliver(self) -> None:
-        """Copy what was published to the output folder, and move the inputs out of the inbox."""
+        """Copy the published files to the output folder, and move the inputs out of the inbox."""
         for taken in self._taken:
             with self._apart(taken.file):
                 self._deliver(taken)
 
     @contextmanager
     def _apart(self, file: Path) -> Iterator[None]:
-        """Name a file that something is wrong with, and go on with the next one."""
+        """If one of `_FAULTS` is raised in the block, report it with the name of the file, and go on after the block."""
         try:
             yield
         except _FAULTS as error:
@@ -177,7 +179,9 @@ class Night:
         taken.file.replace(moved)
 
     def _free_name(self, file: Path) -> str:
-        """Return a name for the outputs of a file and for its input in `done`. A second file of this name gets another one."""
+        """Return a name for the outputs of a file and for its input in `done`. If an earlier file has the name, another name is
+        returned.
+        """
         done = self._options.inbox / "done" / self._date
         name, n = _shown(file.name), 1
         while (done / name).exists():
@@ -186,7 +190,7 @@ class Night:
         return name
 
     def _intake_options(self, moment: datetime) -> IntakeOptions:
-        """Return the options of all batches. The times as they were typed make the batches' ids."""
+        """Return the options of all batches. The times go into the batches' ids as they were typed."""
         options = self._options
         given = IntakeOptions(
             kind=options.kind,
@@ -207,7 +211,9 @@ class Night:
 
 
 class _WholeFile:
-    """An open file of the inbox. Its end is an error if the file was changed while it was read: it was half-written."""
+    """An open file of the inbox. Reading its end raises an error if the file was changed meanwhile, because its program was
+    still writing it.
+    """
 
     def __init__(self, path: Path, file: BinaryIO, stamp: tuple[int, ...]) -> None:
         self.name = str(path)
@@ -224,7 +230,7 @@ class _WholeFile:
 
 
 def _checked(file: Path) -> tuple[int, ...]:
-    """Return the stamp of a file. Raises RequestError if it cannot be taken."""
+    """Return the stamp of a file. Raises RequestError if the night cannot take this file."""
     if not file.is_file():
         raise RequestError(f"{file} is not a file, or it is a link to nothing")
     if file.name.lower().endswith(UNFINISHED):

@@ -44,7 +44,8 @@ class RunProgress:
 class Run:
     """Works on one batch until it is published. A Run is the Goal of its supervisor.
 
-    `show` is called several times a second; `report` with a log event and a line when something is away, back or damaged.
+    `show` is called several times a second. `report` is called, with a log event and a line, when something is away, back or
+    damaged.
     """
 
     store: Store

@@ -76,8 +76,8 @@ class Work:
 
         Raises:
             RequestError: A model is unknown, or the port of the metrics is taken.
-            UnavailableError: Something is not there at the start, or Ray is lost. With `until_empty` also: outputs that are owed
-                could not be taken to their output URL.
+            UnavailableError: Redis, the storage or Ray does not answer at the start, or Ray is lost. With
+                `until_empty` also: outputs could not be copied to their output URL.
         """
         for alias in self.aliases:
             known(alias, self.settings)
@@ -142,7 +142,7 @@ class Work:
 
 
 def check_delivered(store: Store) -> None:
-    """Raise StoreUnavailable, which names the batches, if outputs that are owed are not at their output URL."""
+    """Raise StoreUnavailable if a batch owes outputs that are not at its output URL. The error names the batches."""
     places = {batch_id: undelivered_url(store, batch_id) for batch_id in store.list("undelivered")}
     owing = [f"{batch_id} to {place}" for batch_id, place in places.items() if place is not None]
     if owing:

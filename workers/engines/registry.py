@@ -35,9 +35,9 @@ def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int 
 
 
 def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:
-    """Return what a receipt says about the model itself: `model_revision`, and unless it is the stub, `dtype`.
+    """Return the fields of a receipt that describe the model: `model_revision`, and `dtype` unless it is the stub.
 
-    If the card says how the model marks its thoughts, this is the `reasoning_form`.
+    If the card names how the model marks its thoughts, that name is the field `reasoning_form`.
 
     Raises:
         ModelUnavailable: There are no weights on this machine.

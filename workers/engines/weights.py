@@ -213,7 +213,7 @@ def _convert(weights: _Weights, folder: Path) -> None:
         weights.folder, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )
     if hasattr(model.config, "quantization_config"):
-        # if the model had it, save_pretrained would refuse: it cannot save GGUF's format
+        # with this config, save_pretrained would fail: it cannot save GGUF's format
         del model.config.quantization_config
     model.hf_quantizer = None
     model.save_pretrained(folder)

@@ -41,11 +41,13 @@ class NodeWorker(Worker):
         return read_to_the_end(self._log, offsets) if is_over else read_log(logs_folder(), self._log, offsets)
 
     def _configure_logs(self) -> None:
-        pass  # they were configured as the worker was made
+        pass  # `open_log` has configured them when the worker was made
 
 
 def name_of_node(node_id: str, nodes: Sequence[Mapping[str, Any]]) -> str:
-    """Return the name of a node, for people: its host's name, and the beginning of its id if several nodes share the host."""
+    """Return the name of a node for people: its host's name, and the beginning of the node's id if several nodes share the
+    host.
+    """
     hosts = {str(node["NodeID"]): str(node["NodeManagerHostname"]) for node in nodes if node["Alive"]}
     host = hosts.get(node_id)
     if host is None:
@@ -109,7 +111,7 @@ class RayWorker:
 
 
 def why(error: BaseException) -> str:
-    """Return in one line why Ray says that a worker died, such as that its node ran out of memory."""
+    """Return the reason that Ray gives for a worker's death, in one line, such as that its node ran out of memory."""
     text = " ".join(str(error).split())
     detail = re.search(r"Worker exit type: (\S+) Worker exit detail: (.*)", text)
     if detail is None:
@@ -132,7 +134,7 @@ class RayCluster:
             max_task_retries=0,
             concurrency_groups={CONTROL: 3},
         )(NodeWorker)
-        log = f"{plan.worker}-{secrets.token_hex(4)}"  # a worker that replaces another has its name
+        log = f"{plan.worker}-{secrets.token_hex(4)}"  # unique: a worker that replaces a dead worker has the same name
         return RayWorker(actor_class.remote(plan, log), self._is_lost, log)
 
     def capacity(self) -> Capacity:

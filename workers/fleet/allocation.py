@@ -152,8 +152,8 @@ def plan_giving_back(
 ) -> list[Replica]:
     """Return the workers that leave for other programs on the same cluster.
 
-    `idle` holds the aliases of the models that have had no rows for a while, and `demands` what all that waits in the cluster
-    needs, also what this fleet waits for. A demand that no node could ever hold costs no worker.
+    `idle` holds the aliases of the models that have had no rows for a while, and `demands` the resources that each waiting
+    actor or task of the cluster needs, including this fleet's. No worker leaves for a demand that is too large for any node.
     """
     others = [dict(demand) for demand in demands]
     for replica in replicas:
@@ -168,7 +168,9 @@ def plan_giving_back(
 
 
 def _surely_lacks(replica: Replica, room: Room, at: float) -> bool:
-    """Whether the replica lacks room, and Ray is not only slow: too little is free, or the free room is in pieces."""
+    """Whether the replica surely lacks room: too little is free, or Ray has not placed it for LONG_S seconds while some of its
+    resources are in use.
+    """
     if room.lacks(replica.needs) is not None:
         return True
     held = any(room.capacity.total(kind) > room.capacity.free.get(kind, 0.0) + ROUNDING for kind in replica.needs)

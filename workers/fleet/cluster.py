@@ -29,10 +29,11 @@ _HOST_AND_PORT: Final = re.compile(r"[^/]+:\d+")
 def connect(address: str | None, *, local: bool = False) -> Cluster:
     """Join the Ray cluster at `address`. Without an address, join the cluster that is found, or else start a local one.
 
-    `auto` is the cluster that is found, and `local`, as a flag or an address, always starts one. If this process has already
-    joined a cluster, use that one.
+    The address `auto` means a cluster that is found. The flag `local`, or the address `local`, always starts one. If this
+    process has joined a cluster already, that cluster is used.
 
-    Raises UnavailableError if no cluster answers at `address`, if it is open to strangers, or if Ray does not start.
+    Raises UnavailableError if no cluster answers at `address`, if the cluster takes in clients without a token, or if Ray does
+    not start.
     """
     _set_variables()
     import ray  # only now, because Ray reads these variables at import
@@ -72,7 +73,9 @@ def _set_variables() -> None:
 
 
 def read_token_again() -> None:
-    """Let Ray read its variables again. It keeps what it has read at import, or for an earlier cluster of this process."""
+    """Make Ray read its environment variables again. Otherwise it uses the values that it read at import, or for an earlier
+    cluster.
+    """
     raylet: Any = importlib.import_module("ray._raylet")
     raylet.Config.initialize("")
     raylet.AuthenticationTokenLoader.instance().reset_cache()
@@ -106,7 +109,7 @@ def chosen_address(address: str | None) -> str | None:
 
 @contextlib.contextmanager
 def _one_line(address: str | None) -> Iterator[None]:
-    """Raise UnavailableError, with one line, for whatever ends `ray.init`."""
+    """Raise UnavailableError, with a message of one line, for any error that `ray.init` raises."""
     where = "a local Ray does not start" if address is None else f"the Ray cluster at {address} cannot be joined"
     try:
         yield
@@ -124,7 +127,7 @@ def _remedy(address: str | None) -> str:
 
 
 def _ray_says(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
-    """Log what Ray says of the cluster, such as that a node died."""
+    """Log a message of Ray about the cluster, such as that a node died."""
     del ignore_prefix
     for text in data.get("lines", ()):
         logger().warning("ray.printed", text=" ".join(str(text).split()))
@@ -134,8 +137,8 @@ def _ray_says(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
 def sigterm_handler_kept() -> Iterator[Callable[[], None]]:
     """Put back the SIGTERM handler after the block. Ray installs its own handler, which would end the command before its drain.
 
-    The block may call what it is given to put it back meanwhile. Only the main thread can set handlers; in other threads this
-    does nothing. So if another thread joins Ray, the main thread must be in such a block until Ray is joined.
+    The block gets a function that puts the handler back at once. Only the main thread can set handlers; in other threads this
+    does nothing. So if another thread joins Ray, the main thread must stay in such a block until Ray is joined.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None

@@ -43,7 +43,7 @@ def server(folder: Path) -> Iterator[str]:
     Raises UnavailableError if a new server does not start, or if the server of other processes does not answer.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)  # an earlier release may have made it
+    folder.chmod(0o700)  # an earlier release may have made it with other rights
     with (folder / "server.lock").open("a+") as lock:
         url = _join(folder, lock)
         try:

@@ -32,11 +32,11 @@ HEALTHY_S: Final = 120.0
 ALLOCATE_S: Final = 2.0
 """Seconds between two decisions about which models get workers."""
 IDLE_S: Final = 30.0
-"""Seconds. A model that has had no rows for this long gives room to other programs that wait for it."""
+"""Seconds. A model that has had no rows for this long gives its room to other programs that wait for room."""
 EXIT_S: Final = 10.0
 """Seconds. A worker that still drains this long after `drain_s` is killed."""
 KILL_S: Final = 0.5
-"""Seconds to wait until a worker that was killed is dead, so that the last lines of its log are there."""
+"""Seconds to wait for the death of a worker that was killed, so that its log is complete."""
 FAULTS_S: Final = 2.0
 """Seconds between two times that the workers are asked for faults of Redis and the storage."""
 FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
@@ -127,12 +127,12 @@ class Fleet:
             replica.parked = False
 
     def _given_back(self, room: Room, now: float) -> Sequence[Replica]:
-        """Return the idle workers that make room for other programs on the cluster, which wait for it."""
+        """Return the idle workers that make room for other programs that wait on the cluster."""
         idle = {alias for alias, since in self._idle_since.items() if now - since >= IDLE_S}
         if not idle or not any(replica.active and replica.alias in idle for replica in self.replicas):
             return ()
         given = plan_giving_back(self.replicas, idle, self.cluster.demands(), room)
-        if given:  # else a worker of this fleet that waits, and has nothing to do either, would take the room
+        if given:  # otherwise a waiting worker of this fleet, which has no rows either, would take the room
             for replica in self.replicas:
                 if replica.pending and replica.alias in idle:
                     self._end(replica, parked=True)
@@ -209,9 +209,7 @@ class Fleet:
     def _end(self, replica: Replica, *, parked: bool = False) -> None:
         if replica.handle is not None:  # None if `kill` was called during a drain
             if replica.handle.end() is not None:
-                self._relay.end(
-                    replica.handle.log
-                )  # before `kill`, since an ended worker on another node reads its log itself
+                self._relay.end(replica.handle.log)  # before `kill`: a live worker on another node reads its log itself
             replica.handle.kill()
             replica.handle.end(0.0 if self.cluster.is_away() else KILL_S)
             self._relay.end(replica.handle.log)

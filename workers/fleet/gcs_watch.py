@@ -20,7 +20,7 @@ from jobs.logs import logger
 LOOK_S: Final = 0.5
 """Seconds between two checks of the control store."""
 ANSWER_S: Final = 2.0
-"""A connection that is not accepted after this many seconds counts as no answer."""
+"""A control store that does not accept a connection within this many seconds does not answer."""
 ORDERLY_S: Final = 8.0
 """The control store counts as lost this many seconds before Ray's timeout, but not before half of the timeout has passed.
 
@@ -54,7 +54,7 @@ class GcsWatch:
     """Checks the control store at `address` on a thread, between `start` and `close`.
 
     `timeout_s` is how many seconds Ray waits for the control store. A control store that has never answered this process does
-    not count as away, because a firewall may stand between.
+    not count as away, because a firewall may block the connection.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class GcsWatch:
     def look(self) -> None:
         """Check whether the control store answers. If Ray's timeout is near (`LAST_S`), end the process.
 
-        Before that, print why, unless `check` has raised the reason.
+        Before the process ends, print the reason, unless `check` has raised it.
         """
         answers, now = self._answers(self._address), self._monotonic()
         if answers:
@@ -121,7 +121,7 @@ class GcsWatch:
             self._leave(UnavailableError.exit_status)
 
     def _say(self, fault: str) -> None:
-        """Say why the process ends. The command itself hangs in a call of Ray."""
+        """Print why the process ends. The command cannot do so: it hangs in a call of Ray."""
         if logs.is_json():
             logger().error("command.failed", error=fault, status=UnavailableError.exit_status)
         else:

@@ -83,7 +83,9 @@ class Cluster(Protocol):
         ...
 
     def demands(self) -> Sequence[Mapping[str, float]]:
-        """Return what each actor and task needs that waits for room, of all programs on the cluster. Empty if that is unknown."""
+        """Return the resources that each waiting actor and task needs, of all programs on the cluster. Empty if they are
+        unknown.
+        """
         ...
 
     def check(self) -> None:

@@ -1,11 +1,11 @@
 """Which Ray cluster a command joins, and whether strangers may join it too.
 
-Ray listens on all interfaces of a machine, and whoever may call it runs any code. Its only guard is a token. So a Ray that a
-command starts gets a token of its own, which no other process knows; and a cluster that lets in clients without a token is not
-joined, unless RAY_AUTH_MODE=disabled says that something else guards it.
+Ray listens on all interfaces of a machine, and every client may run any code there. Its only guard is a token. So a Ray that a
+command starts gets a token of its own, which no other process knows. A cluster that takes in clients without a token is not
+joined, unless RAY_AUTH_MODE=disabled says that something else guards the cluster.
 
-Before Ray joins a cluster, a child process asks its control store: with a wrong address or token Ray itself would try for a
-minute, and without any token it would abort the process.
+Before Ray joins a cluster, a child process tries its control store. With a wrong address or token, Ray itself would try for a
+minute; without any token, Ray would abort the process.
 """
 
 import os
@@ -23,9 +23,9 @@ from workers.fleet.gcs_watch import listens
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 """Ray's environment variables: `token` or `disabled`, the token itself, or the file that holds it."""
 ANSWER_S: Final = 3.0
-"""Seconds in which a control store has to answer."""
+"""A control store must answer within this many seconds."""
 IMPORT_S: Final = 30.0
-"""Seconds in which the child process has to import Ray: less than one on an idle machine."""
+"""The child process must import Ray within this many seconds. It takes less than one on an idle machine."""
 _ASK: Final = """
 import sys
 from ray._raylet import GcsClient
@@ -43,14 +43,15 @@ START: Final = "RAY_AUTH_MODE=token ray start --head"
 
 
 def use_private_token() -> None:
-    """Give the Ray that this process starts next a token that nobody else knows. It asks for a token even if told not to."""
+    """Give the Ray that this process starts next a token that nobody else knows, whatever RAY_AUTH_MODE says."""
     os.environ[MODE] = "token"
     os.environ[TOKEN] = secrets.token_hex(32)
     os.environ.pop(TOKEN_PATH, None)
 
 
 def found_address() -> str | None:
-    """Return the address of the cluster of RAY_ADDRESS, else of the last `ray start` on this machine; None if none runs.
+    """Return the address in RAY_ADDRESS. Without it, return that of the last `ray start` on this machine, if it runs; else
+    None.
 
     A Ray that another program started for itself, such as another `nightpress run`, is not found: it would end with that program.
     """
@@ -67,9 +68,9 @@ def found_address() -> str | None:
 
 
 def require_token(address: str) -> None:
-    """Check that a cluster answers, takes our token, and takes nobody without one. Then let Ray use the token.
+    """Check that a cluster answers, accepts our token, and refuses clients without a token. Then let Ray use the token.
 
-    Raises UnavailableError, which says what to do.
+    Raises UnavailableError, whose message says what to do. With RAY_AUTH_MODE=disabled, only the answer is checked.
     """
     if not listens(address):
         raise UnavailableError(
@@ -116,7 +117,7 @@ def has_token() -> bool:
 
 
 class _Question:
-    """Asks a control store in a child process, which is killed if there is no answer."""
+    """Tries to join a control store in a child process. The child process is killed if there is no answer."""
 
     def __init__(self, address: str, env: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own command line

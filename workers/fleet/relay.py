@@ -1,7 +1,7 @@
-"""The relay: writes what the workers of a fleet have logged into the log of its command, each line with its worker and node.
+"""The relay copies the logs of a fleet's workers into the log of its command. Each line gets the names of its worker and node.
 
-Lines are fetched from the files of a worker (`workers/logs/files.py`) while it works, and once more after it has ended, so that
-the last words of a worker that was killed are not lost.
+Lines are fetched from a worker's files (`workers/logs/files.py`) while the worker runs, and once more after it has ended. So
+the last lines of a worker that was killed are not lost.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from jobs.errors import UnavailableError
 from jobs.logs import logger
 
 REST_S: Final = 3.0
-"""Seconds that the last lines of a worker may take to come from another node."""
+"""The last lines of a worker on another node are waited for this many seconds."""
 
 
 class WorkerLog(Protocol):
@@ -35,7 +35,7 @@ class WorkerLog(Protocol):
     def read_rest(self, timeout_s: float) -> Sequence[tuple[str, str]]:
         """Return all other lines, once the worker has ended, and delete the log.
 
-        Raises UnavailableError if they do not come within `timeout_s`.
+        Raises UnavailableError if the lines do not come within `timeout_s`.
         """
         ...
 
@@ -49,7 +49,7 @@ class _Followed:
 
 @dataclass
 class Relay:
-    """Follows the logs of workers. `poll` is called about once a second, `end` when a worker has ended."""
+    """Follows the logs of workers. Call `poll` about once a second, and `end` when a worker has ended."""
 
     _followed: list[_Followed] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -64,7 +64,9 @@ class Relay:
             self._pass_on(one, one.log.read())
 
     def end(self, log: WorkerLog) -> None:
-        """Pass on the rest of the log of a worker that has ended. If the log is on another node, this is done meanwhile."""
+        """Pass on the rest of the log of a worker that has ended. If the log is on another node, a thread does this, and `end`
+        does not wait.
+        """
         for one in [one for one in self._followed if one.log is log]:
             self._followed.remove(one)
             if log.is_near:
@@ -75,7 +77,7 @@ class Relay:
             self._threads = [*(thread for thread in self._threads if thread.is_alive()), thread]
 
     def finish(self) -> None:
-        """Pass on what is still to come of workers that have ended, and wait for it."""
+        """Wait until the last lines of all workers that have ended are passed on."""
         for one in list(self._followed):
             self.end(one.log)
         until = time.monotonic() + 2 * REST_S
@@ -102,7 +104,7 @@ class Relay:
                 one.node = str(event.get("node", ""))
 
     def _pass_text(self, one: _Followed, stream: str, line: str) -> None:
-        """Pass on a line that is no event. A person at a terminal is spared it: it is in no words of ours."""
+        """Pass on a line that is no event, but only into a log in JSON. A person does not need the texts of other libraries."""
         text = plain(line)
         if not text or not logs.is_json():
             return
@@ -111,7 +113,7 @@ class Relay:
 
 
 def plain(line: str) -> str:
-    """Return a printed line as it would stand there in the end: without colours, and without what a bar has overwritten."""
+    """Return a line as a terminal would show it in the end: without colours, and without the text that a bar has overwritten."""
     from workers.logs.pump import ANSI
 
     return ANSI.sub(b"", line.encode(errors="replace")).decode().rstrip("\r").rpartition("\r")[2].rstrip()

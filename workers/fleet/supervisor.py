@@ -34,11 +34,11 @@ from workers.fleet.outages import Outages
 TICK_S: Final = 0.5
 """Seconds between two checks of the workers, at most."""
 JOIN_S: Final = 120.0
-"""Seconds in which Ray has to start or be joined; it takes three to ten on an idle machine."""
+"""Ray must be started or joined within this many seconds. It takes three to ten on an idle machine."""
 JOIN_TICK_S: Final = 0.02
-"""Seconds between two times that our handler of SIGTERM is put back, while Ray starts and sets its own, which aborts."""
+"""While Ray starts, our handler of SIGTERM is put back once in this many seconds: Ray sets its own handler, which aborts."""
 GIVE_UP_S: Final = 15.0
-"""Seconds that the end of a command waits for a Ray that is still starting. After a second interrupt it does not wait."""
+"""If a command ends while Ray is starting, it waits for Ray this many seconds. After a second interrupt it does not wait."""
 INTERRUPTED: Final = 130
 """The exit status of a command that was interrupted before Ray had started."""
 EMBEDDED: Final = (
@@ -49,7 +49,7 @@ STAFF_S: Final = 1.0
 
 
 class Goal(Protocol):
-    """The goal of a command: when its fleet may end, and what the command shows meanwhile."""
+    """The goal of a command says when its fleet may end, and shows the progress until then."""
 
     def models(self, sweeper: Sweeper) -> Iterable[str]:
         """Return the aliases of the models that need workers now."""
@@ -208,7 +208,7 @@ class Supervisor:
         )
 
     def _join(self) -> Future[Cluster]:
-        """Join the cluster on a thread, which Python does not wait for at its end."""
+        """Join the cluster on a daemon thread: Python does not wait for it at exit."""
         joining: Future[Cluster] = Future()
 
         def join() -> None:
@@ -220,7 +220,7 @@ class Supervisor:
             else:
                 self.timings["ray_s"] = round(time.monotonic() - began, 2)
                 joining.set_result(cluster)
-                threading.Event().wait()  # the kernel ends the processes of a local Ray with the thread that has started them
+                threading.Event().wait()  # this thread must not end: the kernel would end the processes of a local Ray with it
 
         threading.Thread(target=join, name="ray", daemon=True).start()
         return joining
@@ -228,7 +228,7 @@ class Supervisor:
     def _joined(self, joining: Future[Cluster], goal: Goal) -> Cluster | None:
         """Return the cluster once it is joined; None if the supervisor was interrupted.
 
-        Raises UnavailableError if that takes longer than JOIN_S, or fails.
+        Raises UnavailableError if joining fails, or takes longer than JOIN_S seconds.
         """
         began = time.monotonic()
         with sigterm_handler_kept() as keep:
@@ -254,7 +254,7 @@ class Supervisor:
             while not joining.done() and time.monotonic() < until and self.interrupts < 2:
                 time.sleep(JOIN_TICK_S)
                 keep()
-        if not joining.done():  # Ray's exit handlers would wait for it, or abort
+        if not joining.done():  # Ray's exit handlers would wait for Ray's start, or abort
             atexit.register(end_process, INTERRUPTED if self.interrupts else UnavailableError.exit_status)
 
     @contextlib.contextmanager

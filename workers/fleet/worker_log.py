@@ -1,7 +1,7 @@
 """The log of a worker that is a Ray actor: read from its files on this machine, or through Ray from another node.
 
-The files lie in the folder of Ray's own logs. While the worker lives it reads them itself; once it is dead, a task on its node
-does.
+The files lie in the folder of Ray's own logs. On another node, the worker itself reads its files while it lives. After its
+death, a task on its node reads them.
 """
 
 import time
@@ -23,7 +23,7 @@ def logs_folder() -> Path:
 
 
 def read_to_the_end(name: str, offsets: Sequence[int]) -> Chunk:
-    """Read on in the log of a worker that has ended, on the node where this runs. When nothing is left, delete the log."""
+    """Read further lines of the log of a worker that has ended on this node. When no lines are left, delete the log."""
     chunk = read_log(logs_folder(), name, offsets, is_over=True)
     if not chunk.lines:
         delete_log(logs_folder(), name)
@@ -59,7 +59,7 @@ class RayLog:
         asked, self._asked = self._asked, None
         try:
             return self._take(ray.get(asked))
-        except ray.exceptions.RayError:  # it has died; `read_rest` reads what it left
+        except ray.exceptions.RayError:  # the worker has died; `read_rest` reads the rest of its log
             return ()
 
     def read_rest(self, timeout_s: float) -> Sequence[tuple[str, str]]:
@@ -84,11 +84,11 @@ class RayLog:
         for asked in self._ways():
             try:
                 chunk: Chunk = ray.get(asked(), timeout=max(0.1, until - time.monotonic()))
-            except (ray.exceptions.RayError, TimeoutError):  # that node is gone, or the worker is dead
+            except (ray.exceptions.RayError, TimeoutError):  # the node of the log is gone, or the worker is dead
                 continue
             if chunk.found:
                 return chunk
-        if self._offsets == START:  # it never began
+        if self._offsets == START:  # the worker never began
             return Chunk((), START, found=False)
         raise UnavailableError("its node does not answer")
 

@@ -1,6 +1,7 @@
-"""The log of a worker: three files on its node, which outlive it. One holds its events, the others what is printed.
+"""The log of a worker: three files on its node, which outlive the worker. One file holds its events; two hold what it prints on
+stdout and stderr.
 
-The names are unique, so whoever reads a file knows whose it is. A reader passes the offsets up to which it has read.
+The name of a log is unique, so it belongs to one worker. A reader passes the offsets up to which it has read each file.
 """
 
 import contextlib
@@ -17,14 +18,16 @@ from jobs import logs
 from workers.logs import libraries
 
 STREAMS: Final = ("events", "stdout", "stderr")
-"""The files of a log, by the ends of their names. The descriptors 1 and 2 of the worker lead to the last two."""
+"""The ends of the names of a log's three files. File descriptors 1 and 2 of the worker write to the last two files."""
 CHUNK: Final = 1 << 20
-"""Bytes that are read of each file at once, at most."""
+"""At most this many bytes of each file are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Lines of a log, each with its stream, and the offsets up to which it has been read. `found` is False without files."""
+    """Lines of a log, each with its stream, and the offsets up to which the files were read. `found` is False if there are no
+    files.
+    """
 
     lines: Sequence[tuple[str, str]]
     offsets: tuple[int, ...]
@@ -32,7 +35,7 @@ class Chunk:
 
 
 START: Final = (0,) * len(STREAMS)
-"""The offsets of a log of which nothing was read yet."""
+"""The offsets of a log that nobody has read yet."""
 
 
 def path_of(folder: Path, name: str, stream: str) -> Path:
@@ -41,7 +44,9 @@ def path_of(folder: Path, name: str, stream: str) -> Path:
 
 
 def open_log(folder: Path, name: str, level: str, node: str) -> None:
-    """Send all that this process logs and prints to the log `name`, from now on. Its first line names the node."""
+    """From now on, write everything that this process logs and prints to the log `name`. The first line of the log names the
+    node.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     events, stdout, stderr = (os.open(path_of(folder, name, stream), flags, 0o600) for stream in STREAMS)
     for printed, descriptor in ((stdout, 1), (stderr, 2)):
@@ -50,7 +55,7 @@ def open_log(folder: Path, name: str, level: str, node: str) -> None:
 
     def write(line: str) -> None:
         with contextlib.suppress(OSError):  # a full disk must not end the worker
-            os.write(events, (line + "\n").encode())  # at once, so that lines of two threads do not mix
+            os.write(events, (line + "\n").encode())  # in one call, so that lines of two threads do not mix
 
     write(json.dumps({"node": node}))
     logs.configure(level, "json", write)
@@ -59,7 +64,7 @@ def open_log(folder: Path, name: str, level: str, node: str) -> None:
 
 
 def read_log(folder: Path, name: str, offsets: Sequence[int], *, is_over: bool = False) -> Chunk:
-    """Read the whole lines that follow the offsets. If the log `is_over`, also read a last line that has no end."""
+    """Read the complete lines after the offsets. If the log `is_over`, also read a last line without a line end."""
     lines, ends, found = [], [], False
     for stream, offset in zip(STREAMS, offsets, strict=True):
         try:

@@ -1,4 +1,4 @@
-"""What other libraries log, warn of and show becomes events: for a process that logs JSON, as commands and workers do."""
+"""Turns log records of other libraries, warnings, and a crash of this process into events, in a process that logs JSON."""
 
 import logging
 import os
@@ -36,7 +36,7 @@ class _AsEvents(logging.Handler):
 
 
 def become_events() -> None:
-    """Make events of the records of all libraries' loggers, of warnings, and of an exception that ends this process."""
+    """Turn the log records of all libraries, warnings, and an exception that ends this process into events."""
     os.environ.update(QUIET)
     root = logging.getLogger()
     root.handlers = [_AsEvents()]
@@ -46,7 +46,7 @@ def become_events() -> None:
 
 
 def give_up_handlers(name: str) -> None:
-    """Take a library's own handlers from its logger, so that its records reach the root and become events."""
+    """Remove a library's own handlers from its logger, so that its records reach the root logger and become events."""
     log = logging.getLogger(name)
     log.handlers, log.propagate = [], True
 

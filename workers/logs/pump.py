@@ -1,8 +1,9 @@
-"""The program that writes the standard error of a command which logs JSON. It runs as a child process, with nothing but Python.
+"""The program that writes the standard error of a command which logs JSON. It runs as a child process, and needs only Python's
+own library.
 
-It is the only writer there, so that no line is cut by another. Its arguments are two file descriptors. From the first it reads
-whole events, and writes them as they are. From the second it reads what libraries print on file descriptor 2, in C++ too, and
-makes an event of each line. It outlives the command, and so writes what a crash printed last.
+It is the only writer of standard error, so no line is cut by another. Its arguments are two file descriptors. From the first it
+reads whole events, and writes them unchanged. From the second it reads everything that libraries, in C++ too, print on file
+descriptor 2, and makes an event of each line. It outlives the command, so it also writes the last lines of a crash.
 """
 
 import json
@@ -13,15 +14,15 @@ import sys
 import time
 
 IDLE_S = 0.5
-"""Seconds. When the command has ended, the program ends once nothing was printed for this long."""
+"""Seconds. After the command has ended, the program ends when nothing was printed for this long."""
 ANSI = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)")
-"""Colours and other commands to a terminal, which are left out."""
+"""Matches colours and other commands to a terminal. They are left out of events."""
 LONGEST = 1 << 20
 """Bytes. A longer line is cut into several events."""
 
 
 def main() -> None:
-    """Copy until both descriptors are at their end, or the command has ended and nothing more comes."""
+    """Copy until both descriptors are at their end, or until the command has ended and nothing comes for `IDLE_S`."""
     events, text = int(sys.argv[1]), int(sys.argv[2])
     rests = {events: b"", text: b""}
     while rests:
@@ -44,7 +45,7 @@ def main() -> None:
 
 
 def as_event(line: bytes) -> bytes:
-    """Return the event that stands for a printed line; empty for a line without text."""
+    """Return an event with the text of a printed line; empty for a line without text."""
     text = ANSI.sub(b"", line).rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace").rstrip()
     if not text:
         return b""

@@ -1,4 +1,6 @@
-"""Makes the standard error of a command a stream of JSON events, whatever libraries print there (see `pump.py`)."""
+"""Makes the standard error of a command a stream of JSON events. Lines that libraries print there become events too (see
+`pump.py`).
+"""
 
 import atexit
 import os
@@ -14,7 +16,7 @@ from jobs import logs
 from workers.logs import libraries, pump
 
 FLUSH_S: Final = 5.0
-"""Seconds that the end of the command waits for its last lines to be written."""
+"""At its end, the command waits at most this many seconds until its last lines are written."""
 
 
 def configure(level: str, form: str) -> None:
@@ -42,7 +44,8 @@ class _Pump:
         text, in_its_place = os.pipe()
         self._events, self._lock = ours, threading.Lock()
         self._stderr = os.dup(2)
-        # A service manager signals all processes of a unit. The child has these signals blocked, and writes the last words.
+        # A service manager signals all processes of a unit. The child blocks these signals, so it can write the
+        # command's last lines.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -71,7 +74,7 @@ class _Pump:
                 os.write(self._stderr, data)
 
     def close(self) -> None:
-        """Write all that was printed, and give file descriptor 2 back."""
+        """Write the rest of what was printed, and restore file descriptor 2."""
         sys.stderr.flush()
         os.dup2(self._stderr, 2)
         with self._lock:

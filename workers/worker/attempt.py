@@ -88,7 +88,7 @@ class Attempt:
 
     @property
     def receipt(self) -> Mapping[str, Any]:
-        """The part of the receipt that the conversation decides, such as finish reason, seed, templates and params."""
+        """The part of the receipt that comes from the conversation, such as finish reason, seed, templates and params."""
         kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
         reason = "length" if "length" in kept else (kept[-1] if kept else None)
         thoughts = sum(tokens for label, tokens in self._reasoning_tokens.items() if label not in self._replaced)
@@ -105,7 +105,7 @@ class Attempt:
 
     @property
     def _removed(self) -> Mapping[str, Sequence[str]]:
-        """What the kind took off the completions, by the labels of their prompts."""
+        """Label of a prompt -> the parts that the kind took off its completion."""
         removed = self.output.removed if isinstance(self.output, CleanedOutput) else {}
         return {label: list(parts) for label, parts in removed.items()}
 
@@ -234,7 +234,9 @@ class Attempt:
 
 
 def _as_fault_of_thoughts(error: CheckFailed, completions: Sequence[Completion]) -> CheckFailed:
-    """Return the error of a kind that got no text; as `reasoning_incomplete` if a completion ended within its thoughts."""
+    """Return the error that a kind raised. If a completion ended within its thoughts, and so has no text, the code is
+    `reasoning_incomplete`.
+    """
     cut = [one for one in completions if one.reasoning_tokens and one.reasoning_tokens == one.completion_tokens]
     if error.code != "empty_output" or not cut or any(one.text.strip() for one in cut):
         return error

@@ -81,7 +81,7 @@ class Claimer:
         self._has_room.set()
 
     def wake(self) -> None:
-        """Check at once whether there is room for more jobs. Called when the runner has finished or given back a job."""
+        """Check at once whether there is room for more jobs. Called when the runner has finished or released a job."""
         self._has_room.set()
 
     def ready(self) -> Iterator[Turn]:
@@ -268,9 +268,7 @@ class Claimer:
 
     def _has_outcome(self, job: Job) -> bool:
         """Whether an attempt whose lease was lost had made its outcome durable, so that only the settlement is missing."""
-        with contextlib.suppress(
-            StoreDamaged, NoBatch
-        ):  # the answer is then unknown; running the row twice harms nothing
+        with contextlib.suppress(StoreDamaged, NoBatch):  # it is then unknown; running the row twice does no harm
             index = self._context.batches.get(job.key.batch_id)
             if index is not None:
                 index.refresh()

@@ -6,9 +6,9 @@ While the storage is slow or away, outcomes that have grown to `flush_bytes` go 
 their order when the storage is back. If the spool has no room, outcomes stay in memory, and `full` tells the claimer to claim
 nothing. The heartbeat renews the leases of all outcomes that wait.
 
-No outcome is written of a row whose lease is gone. Therefore each try to write a segment checks the leases first. But after a
-timeout the segment may already exist. In this case the same lines are written again, even if some leases are gone by now,
-because other lines would make a second segment (rule 7).
+If the lease of a row is gone, its outcome is not written. Therefore each try to write a segment checks the leases first. But
+after a timeout the segment may already exist. In this case the same lines are written again, even if some leases are gone by
+now, because other lines would make a second segment (rule 7).
 """
 
 import threading

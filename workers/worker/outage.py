@@ -26,7 +26,7 @@ class Outage:
         return is_first
 
     def log(self, error: UnavailableError) -> None:
-        """Note a fault, and log it if all was well before. If something else was away before, that is back: log this too."""
+        """Note a fault, and log it if all was well before. If another service was away before, it is back: log this too."""
         if self.event not in ("", event_of(error)):
             self.log_end()
         if self.begin(error):

@@ -130,7 +130,7 @@ class Runner:
             self._pulse.rest()
             self._await_timers()
             released = self._release_in(*Phase)
-        with contextlib.suppress(QueueUnavailable):  # then the record of this worker is shown for a while
+        with contextlib.suppress(QueueUnavailable):  # without Redis, this worker stays in snapshots for a while
             context.schedule.leave(context.lane, context.worker)
         for lease in list(self._attempts):
             self._cancel(lease)

@@ -46,13 +46,13 @@ def compact(store: Store, index: OutcomeIndex) -> int:
 
 
 def _delete_copies(store: Store, index: OutcomeIndex, copies: Sequence[str]) -> int:
-    """Delete files whose segments are in a compacted file. They are left by a compaction that died, or by a worker that wrote a
+    """Delete files whose segments are in a compacted file. A compaction that died left such files, or a worker that wrote a
     segment again.
     """
     for path in sorted({index.compacted[name] for name in copies}):
         try:
             read_segments(store, path)
-            if not store.create(path, store.read(path)):  # `create` makes it durable, if its writer has not yet
+            if not store.create(path, store.read(path)):  # `create` makes the file durable, if it is not yet
                 raise damaged(path)
         except KeyError:
             raise missing(store, path) from None

@@ -33,7 +33,7 @@ class Compacted(Exception):
 class Listing(NamedTuple):
     """The paths of the files that hold one segment (`alone`) and of those that hold several (`compacted`).
 
-    `foreign` has the paths of files that nobody here has written, such as those of an editor or a synchronising program.
+    `foreign` has the paths of files that Nightpress has not written, such as those of an editor or a synchronising program.
     """
 
     alone: Sequence[str]

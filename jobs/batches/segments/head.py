@@ -128,7 +128,7 @@ def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    """Raise ValueError, which names a field, if a head holds values that a count of rows could not bear."""
+    """Raise ValueError if a head holds a value that would break the counts of rows. The error names the field."""
     rows = values["rows"]
     for row, status, final, round_, fence in rows:
         if not (
@@ -149,6 +149,8 @@ def _check(values: Mapping[str, Any]) -> None:
 
 
 def damaged(path: str, fault: str = "") -> StoreDamaged:
-    """Make the error for a file of segments that is not what was written. `fault` names the field that shows it, if one does."""
+    """Make the error for a file of segments whose content is not what was written. `fault` names the field that shows the
+    damage, if a field does.
+    """
     reason = f" ({fault})" if fault else ""
     return StoreDamaged(f"storage: segment {path} is damaged{reason}. Restore it from a backup.")

@@ -33,10 +33,10 @@ class Outcome:
     """The outcome of one attempt of one row: a line of a segment.
 
     `final` is False for a failure that will be retried and for a crash. `solo` is True if the job crashed while the worker held
-    no other job, and None otherwise. `tenant` is the one whom the row is billed to. `usage` is billed if this line wins.
-    `wasted` is the cost of answers that were thrown away within the attempt, since the kind asked again. `receipt` holds the
-    rest of an output row: model_revision, adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices,
-    currency, templates, and the labels of the prompts.
+    no other job, and None otherwise. `tenant` is billed for the row. `usage` is billed if this line wins. `wasted` is the cost
+    of answers that were thrown away within the attempt, since the kind asked again. `receipt` holds the rest of an output row:
+    model_revision, adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates,
+    and the labels of the prompts.
     """
 
     row: int

@@ -2,8 +2,8 @@
 
 The response of a `chat` is a `chat.completion`; that of a `completion` is a `text_completion`; that of any other kind is a
 `chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id. A row without a
-custom_id gets `<batch>-<row>`, and so does a refused row whose custom_id another row has. A row's metadata stands beside its
-response. Format: https://platform.openai.com/docs/api-reference/batch/request-output
+custom_id gets the custom_id `<batch>-<row>`. So does a refused row if another row has its custom_id. A row's metadata stands
+beside its response. Format: https://platform.openai.com/docs/api-reference/batch/request-output
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

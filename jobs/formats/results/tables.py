@@ -1,10 +1,10 @@
-"""Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same
-columns, but for those of the input.
+"""Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same columns,
+except the columns that were taken along from the input.
 
 The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the error, usage and
-receipt. Lists and objects are written as JSON. A
-CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180). A cell that a spreadsheet program
-would run as a formula has an apostrophe before it (see jobs/formats/formulas.py).
+receipt. Lists and objects are written as JSON. A CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect
+it (RFC 4180). A cell that a spreadsheet program would run as a formula has an apostrophe before it (see
+jobs/formats/formulas.py).
 """
 
 import codecs

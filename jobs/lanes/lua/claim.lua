@@ -4,12 +4,12 @@
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 --        14 claim: LIST of the jobs of this claim id
--- ARGV   1 claim id  2 n  3 worker  4 its record  5 how many jobs it has in hand  6 lease in ms
---        7 ms for which the worker is shown  8 the most due jobs, and the most expired ones, to look at
+-- ARGV   1 claim id  2 n  3 worker  4 its record  5 how many jobs the worker has in hand  6 lease in ms
+--        7 ms for which the worker is shown  8 how many due jobs, and how many expired leases, are looked at, at most
 --        9 deaths in a row after which the lane pauses itself  10 ms after which a group that was not served gains a level
 --        11 JSON: tenant -> {weight, cap of rows in flight}
 -- Reply  {jobs, ready, delayed, leased, paused, apart, reason, dry}
---        jobs: three values for each: the job, its record as it is in `jobs`, and its payload. If there are more jobs than
+--        jobs: three values for each job: its name, its record as it is in `jobs`, and its payload. If there are more jobs than
 --        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua long strings would take most of the time
 --        dry: 1 if this claim took the last ready job of a batch that can be fed on
 --        apart: 1 if this busy worker gets no jobs, so that it can take suspects once it has no job in hand
@@ -101,8 +101,8 @@ local function lease_suspects()
   end
 end
 
--- Called if suspects wait. An idle worker gets suspects in one claim, and ready jobs in the next. One busy worker at a time
--- gets no jobs, so that it becomes idle. Returns whether this claim leases no ready jobs.
+-- Return whether this claim leases no ready jobs. This function is called if suspects wait. An idle worker gets suspects in one
+-- claim, and ready jobs in the next. One busy worker at a time gets no jobs, so that it becomes idle.
 local function serve_suspects()
   if in_hand == 0 then
     local is_their_turn = meta('turn') ~= 'ready' or known_sizes[READY] == 0

@@ -3,7 +3,7 @@
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 1 to forget the batch and its leased jobs, else 0
---        4 1 to let leased jobs run to their end, else 0; the batch is then forgotten only if no job of it is leased
+--        4 1 to let leased jobs run to their end, else 0. With 1, the batch is forgotten only if no job of it is leased
 -- Reply  how many jobs were taken off
 --
 -- If the lane knows a later round of the batch, nothing changes. Leased jobs of a closed batch stay, so that beat reports them.

@@ -4,10 +4,10 @@
 --        12 crashed  13 flights
 -- ARGV   1 batch  2 round  3 expected cursor  4 next cursor  5 1 at the end of the input, else 0
 --        6 attempts after which a row is dying  7 1 to let leased jobs of the round before run to their end, else 0
---        8 when the batch is due, in ms; 0 if it is not
---        then two for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> if it was tried before; and its payload
+--        8 when the batch is due, in ms; 0 if it is never due
+--        then two values for each row: <row>, or <row>|<attempts>|<crashes>|<solo crashes> if it was tried; and its payload
 -- Reply  {accepted, refused, round, cursor}. accepted: 1 if the rows were added and the cursor moved. refused: 1 if the
---        lane knows a later round, or the batch is closed. round and cursor: those that the batch has now
+--        lane knows a later round, or the batch is closed. round and cursor: of the batch, as they are now
 --
 -- A batch that the lane does not know, or knows in an older round, is first opened anew at cursor 0. Rows that are on the lane
 -- already are skipped.

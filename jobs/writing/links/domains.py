@@ -1,9 +1,9 @@
 """Domains: where a host name with a known top-level domain may begin in a text, and where it ends.
 
-These are the rules of twitter-text, which X and Mastodon use. A domain is a chain of labels, each followed by a full stop, and a
-top-level domain. A label has any characters but punctuation, spaces and marks of direction, so it may have Chinese or Japanese
-letters. A domain may begin in the middle of a label: `日本example.com` has the domain `本example.com`, of which X links the
-Latin part.
+These are the rules of twitter-text, which X and Mastodon use. A domain is a chain of labels, each followed by a full stop, and
+a top-level domain. A label may have any characters except punctuation, spaces and marks of direction, so also Chinese or
+Japanese letters. A domain may begin in the middle of a label: `日本example.com` has the domain `本example.com`, of which X links
+the Latin part.
 
 twitter-text searches with one backtracking pattern, which takes quadratic time on some texts. Here each label is looked at
 once, so the time is linear.
@@ -23,13 +23,13 @@ DIRECTION: Final = r"\u202A-\u202E\u061C\u200E\u200F\u2066-\u2069"
 """Invisible marks that set the direction of writing, as a part of a class of characters in a pattern."""
 
 UNPOSTABLE: Final = "\ufffe\ufeff\uffff"
-"""Characters that X takes in no post: a byte order mark and two that are no characters."""
+"""X refuses a post that has one of these: a byte order mark, or one of two code points that are no characters."""
 
 LATIN: Final = (
     r"\xC0-\xD6\xD8-\xF6\xF8-\u024F\u0253\u0254\u0256\u0257\u0259\u025B\u0260\u0263\u0268\u0269\u026F\u0272\u0275\u0280\u0283"
     r"\u0288-\u028C\u0292\u02BB\u0300-\u036F\u0399\u03B9\u1E00-\u1EFF\u1FBE\u2C65\u2C66\u2C7E\u2C7F\uA7DC"
 )
-"""Latin letters with accents and the accents themselves, in upper and lower case as JavaScript folds them."""
+"""Latin letters with accents, and the accents themselves. JavaScript folds upper and lower case of these."""
 
 _LATIN_CHAIN: Final = re.compile(rf"(?<![-a-zA-Z0-9{LATIN}])(?:[-a-zA-Z0-9{LATIN}]++\.)++")
 _MARKS: Final = "_-"
@@ -45,7 +45,7 @@ class Label:
         start: The position of its first character.
         stop: The position of the full stop.
         underscore: The position of its last underscore; -1 if it has none.
-        end: The end of the longest domain that has this label, and further labels behind it; None if there is no such domain.
+        end: The end of the longest domain in which further labels follow this label; None if there is no such domain.
         last_end: The end of the domain whose last label this is; None if no top-level domain follows.
     """
 
@@ -129,14 +129,16 @@ def _is_printable_ascii(part: str) -> bool:
 
 @cache
 def top_level_domains() -> Sequence[str]:
-    """Return all top-level domains that X knows. If a domain may end with one or the other, it ends with the first one."""
+    """Return all top-level domains that X knows. If a domain may end with one of several, it ends with the first of them in
+    this order.
+    """
     text = files("jobs.writing.links").joinpath("top_level_domains.txt").read_text(encoding="utf-8")
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 @cache
 def _ranks() -> Mapping[str, int]:
-    """Return each top-level domain, its case folded -> its place in the list."""
+    """Return top-level domain (its case folded) -> its place in the list."""
     return {"".join(map(_folded, name)): n for n, name in enumerate(top_level_domains())}
 
 

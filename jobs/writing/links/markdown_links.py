@@ -1,4 +1,4 @@
-"""Links in Markdown, `[text](link)`: what a model writes where plain text is wanted."""
+"""Links in Markdown, `[text](link)`. Models write them even where plain text is wanted."""
 
 import re
 from typing import Final
@@ -8,5 +8,5 @@ MARKDOWN_LINK: Final = re.compile(r"!?\[([^\[\]]*+)\]\((?:[^()\s]++|\([^()\s]*+\
 
 
 def without_markdown_links(text: str) -> str:
-    """Return the text with the text of each link in the place of the link."""
+    """Return the text, with each link replaced by the link's own text."""
     return MARKDOWN_LINK.sub(r"\1", text)

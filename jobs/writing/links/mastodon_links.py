@@ -25,7 +25,9 @@ _GENERAL: Final = rf"[^{_SPACES}<>()?]"
 _PARENTHESES: Final = re.compile(rf"\((?:{_GENERAL}++|{_GENERAL}*+\({_GENERAL}++\){_GENERAL}*+)\)")
 _PATH: Final = re.compile(rf"/((?:{_GENERAL}++|{_PARENTHESES.pattern})*+)")
 _NO_END_OF_PATH: Final = "!*\"'「」:;=,.$%[]~&|@"
-_PLAIN: Final = rf"[a-zA-Z\p{{Cyrillic}}0-9!*';:=+,.$/%#\[\]\p{{Pd}}_~&|@{LATIN}]"  # in the last parentheses of a path
+_PLAIN: Final = (
+    rf"[a-zA-Z\p{{Cyrillic}}0-9!*';:=+,.$/%#\[\]\p{{Pd}}_~&|@{LATIN}]"  # characters in a path's last parentheses
+)
 _PLAIN_PARENTHESES: Final = regex.compile(rf"\((?:{_PLAIN}++|{_PLAIN}*+\({_PLAIN}++\){_PLAIN}*+)\)")
 _QUERY: Final = re.compile(
     r"\?([a-zA-Z0-9!?*'();:&=+$/%#\[\]\-_.,~|@^\xA0-\uD7FF\uE000-\uFDCF\uFDF0-\uFFEF"
@@ -87,7 +89,7 @@ def _added_by_punycode(domain: str) -> int | None:
 
 
 def _end_of_path(text: str, start: int) -> int | None:
-    """Return the end of a path: its last character that is no mark, or parentheses with plain characters alone."""
+    """Return the end of a path. It ends with a character that is no mark, or with parentheses that hold only plain characters."""
     path = _PATH.match(text, start)
     if path is None:
         return None

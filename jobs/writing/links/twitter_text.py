@@ -1,6 +1,6 @@
 """The search of twitter-text: where scheme, domain, port, path and query of a possible link stand in a text.
 
-X and Mastodon use this search with other classes of characters (`Rules`), and other rules for what makes a match a link.
+X and Mastodon use this search, each with its own classes of characters (`Rules`) and its own rules for which matches are links.
 """
 
 import re
@@ -31,7 +31,7 @@ class Rules:
         scheme: Matches a scheme with its colon and slashes, up to the end of the text.
         longest_scheme: The length of the longest scheme.
         end_of_path: Takes a text and a position, and returns the end of the path that begins there; None if there is none.
-        end_of_query: The same for a query.
+        end_of_query: Takes the same arguments, and returns the end of the query that begins there; None if there is none.
         in_utf16: Whether the search goes by UTF-16 units, so that a domain may begin with the second half of a character.
     """
 
@@ -67,7 +67,7 @@ class Match:
 
 
 def matches(text: str, rules: Rules) -> Iterator[Match]:
-    """Yield the matches of twitter-text's pattern. As there, no character belongs to two matches, be they links or not."""
+    """Yield the matches of twitter-text's pattern. Matches never overlap, even those that are no links, as in twitter-text."""
     position = 0
     for label in labels(text, rules.label):
         for scheme, start, half in _starts(text, label, position, rules):
@@ -80,7 +80,8 @@ def matches(text: str, rules: Rules) -> Iterator[Match]:
 
 
 def _starts(text: str, label: Label, position: int, rules: Rules) -> Iterator[tuple[str, int, bool]]:
-    """Yield scheme and position of each possible domain of a label in the order of twitter-text's search, from `position` on.
+    """Yield the scheme and the position of each possible domain in a label, from `position` on, in the order of twitter-text's
+    search.
 
     If a domain may begin with the second half of a character, the third value is true for it.
     """

@@ -1,7 +1,7 @@
-"""Web links: links that have a scheme, on any platform or none, such as a model makes them up.
+"""Web links: links with a scheme, as models invent them, whatever the platform.
 
-A platform's own rules are no use here: X finds no link in `https://intranet/wiki`, and on Mastodon and Bluesky a link takes the
-Japanese sentence behind it along.
+The rules of a platform do not find such links well: X finds no link in `https://intranet/wiki`, and on Mastodon and Bluesky a
+link includes the Japanese sentence behind it.
 """
 
 import re
@@ -13,7 +13,7 @@ _UNSPACED: Final = (
     r"\u0E00-\u109F\u1100-\u11FF\u1780-\u17FF\u19E0-\u19FF\u2E80-\uA4CF\uA960-\uA97F\uA9E0-\uA9FF\uAA60-\uAA7F\uAC00-\uD7FF"
     r"\uF900-\uFAFF\uFE30-\uFE4F\uFF00-\uFFEF\U0001AFF0-\U0001B16F\U00020000-\U0003FFFF"
 )
-"""The scripts in which a word may follow a link or another word without a space, as a part of a class of characters in a pattern.
+"""Scripts in which a word may follow a link without a space; a part of a class of characters in a pattern.
 
 They are Chinese, Japanese, Korean, Yi, Thai, Lao, Khmer, Burmese and Tibetan.
 """
@@ -37,7 +37,7 @@ LINK: Final = re.compile(
     rf"(?:[Hh][Tt][Tt][Pp][Ss]?:/{{2,}}+)++(?:[A-Za-z0-9._~%!$&'*+,;=:-]++@)?{_HOST}(?::[0-9]++)?"
     rf"(?:(?=[/?#])(?:{_INSIDE}*+(?:{_END}++|{_BRACKETS}))*+)?"
 )
-"""Matches a link that has a scheme, on any platform or none (`https://intranet/wiki`).
+"""Matches a link that has a scheme, such as `https://intranet/wiki`, whatever the platform.
 
 The link ends before the punctuation of the sentence around it, and before a letter of a script that needs no space there, such
 as Chinese or Japanese: `https://example.com/aです` is a link and a word. Only a host may have such letters, if it begins with

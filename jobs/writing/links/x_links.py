@@ -1,6 +1,6 @@
 """The links of a post on X, as twitter-text 3.1.0 finds them.
 
-Links with a scheme (http or https) and bare domains are match. In Chinese and Japanese a link needs no spaces around it: it ends
+Links with a scheme (http or https) and bare domains match. In Chinese and Japanese a link needs no spaces around it: it ends
 before the first character that a path cannot have. https://github.com/twitter/twitter-text
 """
 
@@ -13,7 +13,9 @@ from jobs.writing.links.domains import DIRECTION, LATIN, SPACES, UNPOSTABLE, has
 from jobs.writing.links.twitter_text import Link, Match, Rules, matches
 
 MAX_LENGTH: Final = 4_096
-"""A longer link, in UTF-16 units, is no link on X. The scheme counts twice, and https:// once if there is no scheme."""
+"""A link with more UTF-16 units than this is no link on X. In this count a scheme counts twice; a link without a scheme counts
+as if it had https://.
+"""
 
 MAX_SLUG: Final = 40
 """A link of X's own shortener with more characters than this after t.co/ is no link."""
@@ -36,7 +38,7 @@ def x_links(text: str) -> list[Link]:
 
 
 def end_on_x(link: Link, text: str) -> tuple[int, bool]:
-    """Return the position behind a link as X counts it: as many UTF-16 units on as the link has.
+    """Return the position behind a link as X counts it: the start of the link plus its length in UTF-16 units.
 
     The second value is true if this position is in the middle of a character. X drops characters from the middle of a link whose
     domain is not all Latin, so it may count other characters of `text` as a part of the link.
@@ -49,7 +51,7 @@ def end_on_x(link: Link, text: str) -> tuple[int, bool]:
 
 
 def _end_of_path(text: str, start: int) -> int | None:
-    """Return the end of a path: a letter, a digit or such, or parentheses directly behind it."""
+    """Return the end of a path: it ends with a letter, a digit or a similar character, or with parentheses behind one."""
     path = _PATH.match(text, start)
     if path is None:
         return None
@@ -65,7 +67,9 @@ def _end_of_query(text: str, start: int) -> int | None:
 
 
 def _links_of(text: str, match: Match) -> Iterator[Link]:
-    """Yield the links of a match: all of it with a scheme; else the Latin parts of its domain, the last one with the path."""
+    """Yield the links of a match. With a scheme, the whole match is one link; otherwise each Latin part of its domain is a
+    link, the last one with the path.
+    """
     domain, url = match.domain, match.scheme + text[match.start : match.end]
     counted = (match.scheme or "https://") + url
     if not has_valid_labels(domain) or utf16_units(counted) > MAX_LENGTH:

@@ -134,11 +134,11 @@ def test_the_only_worker_cut_off_again_and_again(night: Premises, make_proxy: Ca
 def test_all_workers_cut_off_past_their_leases(
     make_night: Callable[..., Premises], make_proxy: Callable[[int], Proxy]
 ) -> None:
-    """If these workers had died, the lane would pause. But nobody died: each worker keeps the rows in its hand and continues
-    with them.
+    """The lane must not pause as it would if these workers had died. Each worker keeps its rows in hand, and continues with
+    them.
 
-    Some rows are done, so workers have room and claim as soon as they can. No row is ready, so no claim can lease a row and
-    then lose its reply. No worker would know of such a row.
+    Some rows are done, so workers have room and claim as soon as they can. No row is ready. Otherwise a claim could lease a row
+    and lose its reply, and no worker would know of the row.
     """
     deaths, in_hand = 3, 16
     night = make_night(stub={"step_s": 0.1}, more={"lease_s": 3.0, "pause_after_deaths": deaths})

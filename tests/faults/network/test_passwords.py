@@ -65,7 +65,7 @@ def places_with(secret: str, folder: Path) -> list[str]:
 
 
 def test_no_command_and_no_worker_shows_the_password(night: Premises, redis_server: "Server", secret: str) -> None:
-    """The password is not shown either when the server goes away, or when the password is wrong."""
+    """The commands run while the server is there, when it goes away, and with a wrong password."""
     batch_id = night.submit()
     worker = night.run_code(WORKER)
     night.at_least(batch_id, ROWS // 8)
@@ -93,7 +93,7 @@ def ray_folder() -> Iterator[Path]:
 
 @pytest.mark.ray
 def test_no_fleet_shows_the_password(night: Premises, ray_folder: Path, secret: str) -> None:
-    """The logs of Ray do not show the password either."""
+    """Neither the output of the fleet nor the logs of Ray hold the password."""
     batch_id = night.submit()
     night.env.update(NIGHTPRESS_RAY_ADDRESS="local", RAY_TMPDIR=str(ray_folder))
     process = night.start("work", "--workers", "1", "--until-empty")

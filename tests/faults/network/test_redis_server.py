@@ -112,7 +112,7 @@ def test_redis_comes_back_with_data_of_seconds_ago(
     night.until(lambda: time.monotonic() - saved_at >= 5, 30, "its data to be 5 s old")
     night.at_least(batch_id, before + 1)
     night.server.kill()
-    for worker in night.workers:  # the rows that these workers would feed could be taken for restored rows
+    for worker in night.workers:  # stopped: rows that they feed could be taken for restored rows
         worker.send_signal(signal.SIGSTOP)
     shutil.rmtree(folder)
     saved.rename(folder)

@@ -44,5 +44,6 @@ for n in range(1, steps + 1):
 """A program that runs `nightpress WORDS` to its end. Then it runs the command again and again, and kills it before each of its
 changes of the disk in turn.
 
-A change makes a folder, makes a file durable, gives a file its name, or removes a file. `{n}` in a word is the number of the try.
+A change makes a folder, makes a file durable, gives a file its name, or removes a file. In each word, `{n}` stands for the
+number of the try.
 """

@@ -16,8 +16,8 @@ from tests.faults.premises import EVEN, LANE, Premises
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(500)]
 GUILTY = 7
 LEASE_S = 3.0
-"""The length of a lease, in seconds. If a worker waits longer than this for a core, it loses rows that are not at fault. The
-limits below are longer.
+"""The length of a lease, in seconds. If a worker waits longer than this for a core, it loses rows that are not at fault. So the
+limits of time below are longer than a lease.
 """
 
 

@@ -1,4 +1,6 @@
-"""Three `nightpress sweep` at once, and two `nightpress delete` of one batch: every batch goes, and no message is untrue."""
+"""Runs three `nightpress sweep` at once, and two `nightpress delete` of one batch: every batch is deleted, and no message is
+untrue.
+"""
 
 import os
 import subprocess
@@ -33,7 +35,7 @@ def started(folder: Path, *commands: Sequence[str]) -> list[tuple[int, str, str]
 
 
 def publish(folder: Path, batches: int) -> list[str]:
-    """Publish batches of a cancelled row and a refused one each."""
+    """Publish batches. Each has a cancelled row and a refused row."""
     with Client(Settings(store_url=str(folder / "store"), model="stub")) as client:
         rows = [{"kind": "chat", "prompt": "Hi"}, {"kind": "none"}]
         made = [client.enqueue(rows, run_key=f"{n}").id for n in range(batches)]
@@ -64,7 +66,7 @@ def test_two_deletions_of_one_batch(tmp_path: Path) -> None:
     for batch_id in made:
         for status, _, err in started(tmp_path, *[["delete", batch_id, "--yes"]] * 2):
             untrue = [word for word in UNTRUE if word in err and word != "no batch"]
-            assert (status in (0, 2), untrue) == (True, []), err  # 2: it was gone before this command looked
+            assert (status in (0, 2), untrue) == (True, []), err  # 2: the batch was gone before this command looked
             assert status == 0 or f"no batch '{batch_id}'" in err
     assert list_batches(open_store(str(tmp_path / "store"))) == []
 

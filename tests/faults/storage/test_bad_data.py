@@ -128,7 +128,7 @@ def test_stored_requests_are_damaged(
 def test_a_line_end_and_the_tail_of_the_stored_input_are_lost(
     make_night: Callable[..., Premises], inline: bool
 ) -> None:
-    """Two lines become one line, and the last three lines are missing. Exactly these five rows fail."""
+    """In the input, two lines become one line, and the last three lines are missing. Exactly these five rows fail."""
     night = make_night(more={"window_rows": 16, "inline_bytes": 16384 if inline else 0})
     batch_id = night.submit()
     path = Path(night.store_url) / BatchPaths(batch_id).input(LANE)

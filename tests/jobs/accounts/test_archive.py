@@ -79,7 +79,7 @@ def test_a_damaged_summary_is_named_and_not_archived(shelf: Shelf, monkeypatch: 
 def test_a_summary_of_a_newer_release_is_named_and_not_read(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, archived: bool
 ) -> None:
-    """Such a summary is not archived either, so that no line is lost."""
+    """The summary is not archived, so that no line is lost."""
     publish_batches(shelf, 1, 2)
     with monkeypatch.context() as patch:
         patch.setattr(archive, "ARCHIVED", 0 if archived else 9)

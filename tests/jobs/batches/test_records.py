@@ -1,6 +1,6 @@
 """Shows jobs/batches/records.py: a record that was edited by hand is damage, and the message names its file and field.
 
-Whatever a record says, nothing outside the folders of the store is read.
+Nothing outside the folders of the store is read, even if a record names such a path.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ NOT_RECORDS = (
 
 
 class Watched(LocalStore):
-    """A store that fails where it is asked for a path outside the folders that a store has."""
+    """A store that fails the test if it is asked for a path outside the folders of a store."""
 
     reads_at_once = 1
     FOLDERS = ("batches", "open", "undelivered", "unsummed", "usage", "check")
@@ -88,7 +88,7 @@ class Watched(LocalStore):
 
 @pytest.fixture
 def edited(shelf: Shelf) -> Shelf:
-    """A batch with one of each record: published, reopened, paused, resumed by nobody, closed, and published a second time."""
+    """A published batch that was reopened and then paused. Its second round has outcomes."""
     shelf.store = Watched(shelf.store.url)
     shelf.accept(rows=3, output_url=f"{shelf.store.url}-out/")
     shelf.write(BATCH, [shelf.completed(0), shelf.failed(1), shelf.failed(2)])
@@ -100,7 +100,9 @@ def edited(shelf: Shelf) -> Shelf:
 
 
 def use(shelf: Shelf, queue: RedisQueue) -> list[NightpressError]:
-    """Let every party read the batch, and return the errors. Any error of another class fails the test."""
+    """Let every reader of batches read the batch. Returns the errors that are a NightpressError; any other error fails the
+    test.
+    """
     store, found = shelf.store, list[NightpressError]()
     deliverer = Deliverer(store, lambda _: {}, load_kinds(), shelf.clock)
     sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.0), Prices(), shelf.clock, compact_segments=1)
@@ -126,7 +128,7 @@ def use(shelf: Shelf, queue: RedisQueue) -> list[NightpressError]:
 
 
 def fields_of(values: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The places of all fields of a record, also of those within others."""
+    """The places of all fields of a record, including fields within other fields."""
     if isinstance(values, dict):
         return [one for name, value in values.items() for one in ((*place, name), *fields_of(value, (*place, name)))]
     return []
@@ -147,7 +149,7 @@ RECORDS = ["batch.json", "done-1.json", "reopen-2.json", "paused-2.json", "close
 
 
 def files_of(shelf: Shelf, name: str) -> Path:
-    """Close and publish the second round where the record is of its end, and return the record's path."""
+    """Return the path of a record. If the record belongs to the end of the second round, first close and publish that round."""
     if name in ("closed-2.json", "done-2.json"):
         close(shelf.store, BATCH, "cancelled", clock=shelf.clock)
     if name == "done-2.json":
@@ -232,7 +234,7 @@ def test_the_message_names_the_field(
 def test_published_sums_that_were_edited_together_with_their_hash_are_damage(
     edited: Shelf, value: object, fake_queue: RedisQueue
 ) -> None:
-    """Somebody has edited `usage.json`, and its hash in `done-1.json` too."""
+    """Somebody has edited `usage.json`, and also its hash in `done-1.json`."""
     done = files_of(edited, "done-1.json")
     marker = orjson.loads(done.read_bytes())
     usage = done.parent / marker["folder"] / "usage.json"

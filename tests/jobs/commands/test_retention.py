@@ -25,7 +25,7 @@ def session(tmp_path: Path) -> Session:
 
 @pytest.fixture
 def batch_id(tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str]) -> str:
-    """A published batch, of one cancelled row."""
+    """A published batch of one cancelled row."""
     file = tmp_path / "a.jsonl"
     file.write_bytes(orjson.dumps(ROW))
     assert main(["enqueue", str(file)], session) == 0
@@ -54,7 +54,7 @@ def test_delete_names_what_stays(session: Session, batch_id: str, capsys: pytest
 
 @pytest.fixture
 def undelivered(session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, Path]:
-    """A published batch whose outputs could not be taken to their URL, and that URL."""
+    """A published batch whose outputs could not be copied to their URL, and this URL."""
     file, place = tmp_path / "b.jsonl", tmp_path / "b.jsonl" / "out.jsonl"
     file.write_bytes(orjson.dumps(ROW))
     assert main(["enqueue", str(file), "--output-url", str(place)], session) == 0
@@ -87,7 +87,7 @@ def test_delete_names_outputs_that_were_not_taken_to_their_url(
 
 
 class Terminal(io.StringIO):
-    """A terminal at which somebody has typed an answer."""
+    """A terminal into which somebody has typed an answer."""
 
     def isatty(self) -> bool:
         return True

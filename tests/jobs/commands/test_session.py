@@ -19,7 +19,7 @@ LINE = f"  nothing is here, and what is to be done about it stands in {PATH}"
 
 
 class Stream(io.StringIO):
-    """A text stream, to a terminal or not."""
+    """A text stream that may pass for a terminal."""
 
     def __init__(self, *, terminal: bool) -> None:
         super().__init__()

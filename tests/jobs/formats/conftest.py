@@ -21,14 +21,14 @@ SETTINGS = Settings(tenant="house", model="stub")
 
 
 class NoRows(NamedTuple):
-    """The counts of a file of which every row was refused."""
+    """The counts of a file whose rows were all refused."""
 
     rows: int
     refused: int
 
 
 class NoBatch(NamedTuple):
-    """What stands for a batch where every row was refused."""
+    """Stands for the batch if every row was refused."""
 
     batch: NoRows
     faults: Sequence[RowFault]

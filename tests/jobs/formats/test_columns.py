@@ -1,4 +1,4 @@
-"""Shows jobs/formats/columns.py: fields are taken from the columns that are meant, and others are kept, refused or left out."""
+"""Shows jobs/formats/columns.py: fields are taken from the chosen columns, and other columns are kept, refused or left out."""
 
 import io
 import json
@@ -174,7 +174,7 @@ def test_a_column_of_a_table_is_no_field_if_it_is_to_be_kept(take: Take) -> None
 
 
 def test_a_field_that_the_rows_kind_lacks_is_another_column(take: Take) -> None:
-    """`format` is a field of a translation, so in an article it is a column of one's own."""
+    """`format` is a field of a translation. An article lacks this field, so there it is an ordinary column."""
     data = b"kind,Format,topic,text,source_language,target_language\narticle,pdf,a,,,\ntranslation,plain,,b,en,de\n"
     assert take(data).faults == [(2, "unknown_field", "Format")]
     taken = take(data, columns=columns_of(extra="*"))
@@ -241,7 +241,7 @@ def test_an_object_with_a_url_and_a_body_is_no_openai_batch_if_a_field_is_mapped
 
 
 def test_what_is_remembered_does_not_grow_with_the_file() -> None:
-    """Each row has a kind and a column that no other has."""
+    """Each row has a kind and a column that no other row has."""
     placer = Placer(columns_of(extra="*"), AnyFields(), is_table=True)
     for n in range(3_000):
         assert isinstance(placer.placed({"kind": f"k{n}", f"c{n}": "x"}), Placed)

@@ -25,7 +25,7 @@ ROWS = [
 ROUNDED = [*ROWS[:3], ("d-4", PROMPTS[3], 12_500, 0.13, None, {"note": "1.000"})]
 """The rows as the program shows them, with two decimals."""
 TWO_WAYS = [(3, "wrong_type", "max_tokens"), (6, "wrong_type", "max_tokens")]
-"""The faults of `1,000` and `12.500`. The meaning of such a number depends on the locale, so nobody knows it."""
+"""The faults of `1,000` and `12.500`. The meaning of such a number depends on the locale, which nobody knows."""
 OTHER_QUOTES = "en-comma-apostrophes"
 
 

@@ -1,7 +1,7 @@
-"""Shows that files in the forms that other programs export give rows by a command line, as they stand.
+"""Shows that a command line can read files as other programs export them, without a change to the file.
 
-The files of foreign/ have the headers and the cells of these programs, with words of our own. Of each the test says what the
-command does without a choice of columns, and which rows it accepts with one.
+The files of foreign/ have the headers and cells of these programs, with words of our own. For each file, the test names the
+result without a choice of columns, and the rows that are accepted with a choice.
 """
 
 import shlex
@@ -26,7 +26,7 @@ FILES: Final = [
     pytest.param(
         "shopify.csv --kind article",
         "--map topic=Title --map custom_id=Handle --map keywords=Tags --extra 'Body (HTML),Variant Price'",
-        ["missing_field", "missing_field"],  # further variants and images of a product
+        ["missing_field", "missing_field"],  # lines for further variants and images of a product
         ["Clay teapot, 0.8 l", 'Linen towel "Harbour"'],
         {"Body (HTML)": "<p>Thrown by hand.\n<b>Glazed inside.</b></p>", "Variant Price": "38.00"},
         id="Shopify, products",

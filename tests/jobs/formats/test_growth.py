@@ -1,4 +1,5 @@
-"""Shows that no file makes intake grow without bounds: what is too much in it costs little time, and fails its row or the file.
+"""Shows that no file makes intake grow without bounds. An excessive part of a file costs little time, and fails its row or the
+file.
 
 Each test ends in seconds. Without its bound, the same input takes minutes, or the memory of the machine.
 """
@@ -136,7 +137,7 @@ def in_parquet(table: pyarrow.Table, **options: Any) -> bytes:
 
 
 def repeated(text: str, rows: int) -> pyarrow.Table:
-    """A column that has one text in all its rows, and once in its file."""
+    """A column with one text in all its rows. The Parquet file holds this text only once."""
     indices = pyarrow.array([0] * rows, pyarrow.int32())
     return pyarrow.table({"prompt": pyarrow.DictionaryArray.from_arrays(indices, pyarrow.array([text]))})
 

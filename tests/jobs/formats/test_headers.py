@@ -1,4 +1,4 @@
-"""Shows jobs/formats/headers.py: the line that names the columns is found, or given, or missing with a remedy."""
+"""Shows jobs/formats/headers.py: the header is found or given. If it is missing, the message names a remedy."""
 
 import codecs
 from collections.abc import Callable

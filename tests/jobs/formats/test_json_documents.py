@@ -1,4 +1,6 @@
-"""Shows jobs/formats/json_documents.py: arrays and objects over several lines are cut into rows, wherever pieces end."""
+"""Shows jobs/formats/json_documents.py: arrays, and objects over several lines, are cut into rows. The places where pieces of
+the file end do not matter.
+"""
 
 import io
 import json

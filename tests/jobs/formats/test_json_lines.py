@@ -143,7 +143,7 @@ def test_a_long_integer_that_is_not_kept_is_a_key_twice() -> None:
     ],
 )
 def test_a_value_that_a_row_may_hold_by_itself(text: str, value: Any) -> None:
-    """`read_value` gets the value as text, and `unkept` gets it as the value of a column. Both find the same."""
+    """`read_value` gets the value as text, and `unkept` gets it as the value of a column. Both have the same result."""
     read = read_value(text)
     found = unkept({"name": orjson.loads(text) if len(text) != 20 else int(text)})
     if value == "out_of_range":

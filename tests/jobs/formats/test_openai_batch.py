@@ -333,7 +333,7 @@ def test_a_raw_text_takes_no_arguments_of_a_template(take: Callable[..., Any]) -
 
 
 def test_the_thoughts_of_an_earlier_answer_are_passed_over(take: Callable[..., Any]) -> None:
-    """As files have them that were made of vLLM's answers."""
+    """Files that were made of vLLM's answers have such thoughts."""
     turns = [*TURNS, {"role": "assistant", "content": "b", "reasoning": "Hm.", "reasoning_content": "Hm."}, *TURNS]
     (request,) = taken(take, {"messages": turns}).requests
     assert request["messages"][1] == {"role": "assistant", "content": "b"}

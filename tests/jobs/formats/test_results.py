@@ -155,7 +155,7 @@ def test_a_chat_of_several_answers_and_a_completion_in_openai_lines() -> None:
 
 
 def test_thoughts_in_openai_lines() -> None:
-    """They are the `reasoning` of each message, as in vLLM, and their tokens stand in the usage."""
+    """The thoughts are the `reasoning` of each message, as in vLLM, and the usage counts their tokens."""
     chat = completed(0, "chat", {"text": "a", "choices": ["a", "b"], "reasoning": ["Hm", ""]}, reasoning_tokens=5)
     plain = completed(1, "chat", {"text": "a"})
     first, second = (orjson.loads(line)["response"]["body"] for line in openai_lines.lines([chat, plain]))
@@ -195,8 +195,8 @@ def test_no_two_openai_lines_of_a_batch_have_one_custom_id(take: Callable[..., A
 
 
 def test_log_probabilities_in_openai_lines() -> None:
-    """The log probabilities have the shape of each endpoint, as the types of the package `openai` read them. Half a character
-    has no bytes.
+    """The log probabilities have the shape of each endpoint, as the types of the package `openai` read them. A token that is
+    half a character has no bytes.
     """
     top = [{"token": "a", "logprob": -0.25}, {"token": "b", "logprob": -2.5}]
     tokens = [{"token": "a", "logprob": -0.25, "top": top}, {"token": "\ufffd", "logprob": -1.0, "top": []}]
@@ -214,7 +214,7 @@ def test_log_probabilities_in_openai_lines() -> None:
 
 
 def test_columns_that_were_kept_are_columns_again_in_every_form(tmp_path: Path) -> None:
-    """They have their own names, but for those that another column has; no name runs as a formula."""
+    """The columns have their own names. If another column has the name, it becomes `metadata.NAME`. No name runs as a formula."""
     kept = {"Price": "9,90", "status": "draft", "=x": "1", "Tags": ["a"]}
     rows = [completed(0, "chat", {"text": "a"}, metadata=kept), completed(1, "chat", {"text": "b"})]
     shown = tables.columns(["chat"], KINDS, list(kept))

@@ -24,7 +24,7 @@ else:
 
 Row = Mapping[str, Any]
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=30).filter(
-    # the text is not blank, whatever a format takes for blank
+    # the text is not blank by the rules of any format
     lambda text: any(character.isalnum() for character in text)
 )
 ROWS = st.lists(
@@ -121,7 +121,7 @@ def as_given(row: Any) -> dict[str, Any]:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_are_the_same_rows(take: Callable[..., Any], writer: str, wrapping: str, rows: Sequence[Row]) -> None:
     if writer == "parquet" and wrapping in ("with its mark", "utf-16"):
-        return  # Parquet is not a text
+        return  # a Parquet file is no text
     taken = take(WRAPPINGS[wrapping](WRITERS[writer](rows)))
     assert taken.faults == []
     assert [as_given(row) for row in taken.rows] == list(rows)

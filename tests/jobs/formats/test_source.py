@@ -1,4 +1,4 @@
-"""Shows jobs/formats/source.py: an input is read within its limits, whatever a compressed file unpacks to."""
+"""Shows jobs/formats/source.py: an input is read within its limits, however large the content of a compressed file is."""
 
 import gzip
 import io
@@ -91,7 +91,7 @@ BOMBS: dict[str, tuple[str, Callable[[], Iterator[bytes]], str]] = {
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make small what an input may always hold, so that bombs may be small too."""
+    """Make the sizes that are always allowed small, so that bombs can be small too."""
     monkeypatch.setattr(source, "RATIO_COUNTS_FROM", MIB)
     monkeypatch.setattr(source, "EMPTY_BYTES", 64 << 10)
     monkeypatch.setattr(json_lines, "BLANK_LINES", 10_000)
@@ -169,7 +169,7 @@ def test_a_frame_that_needs_much_memory_is_refused_with_the_remedy(tmp_path: Pat
 
 
 def test_the_limits_hold_for_every_format(tmp_path: Path) -> None:
-    """A carriage return as the end of lines changes how a file is read, and no limit of it."""
+    """A file whose lines end in a carriage return is read in another way. It has the same limit of rows."""
     path = tmp_path / "rows.csv"
     path.write_bytes(b"topic\r" + b"Tea\r" * 10)
     settings = Settings(input_rows=5)

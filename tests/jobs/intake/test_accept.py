@@ -350,7 +350,7 @@ def test_any_difference_makes_another_batch(store: Store, changed: dict[str, Any
 def test_whoever_submits_decides_whom_rows_are_billed_to(
     store: Store, row: dict[str, Any], may_set: tuple[str, ...], code: str | None, field: str | None
 ) -> None:
-    """Only `other`, `own` and the tenant of the settings are known."""
+    """The known tenants are `other`, `own` and the tenant of the settings."""
     known = {name: TenantSettings() for name in ("own", "other")}
     accepted = accept(
         store,
@@ -374,7 +374,7 @@ def test_a_batch_of_a_tenant_that_nobody_knows_is_refused(store: Store) -> None:
 
 
 def test_the_tenant_of_the_settings_is_part_of_the_id(store: Store) -> None:
-    """This holds even if each row names a tenant of its own, so that the rows do not differ."""
+    """Each row names its own tenant, so the rows themselves are the same. Still the ids differ."""
     ids = {
         accept(
             store,

@@ -1,4 +1,4 @@
-"""Shows jobs/intake/column_advice.py: what is said about a column that is no field, and about a field that has no column."""
+"""Shows jobs/intake/column_advice.py: the advice about a column that is no field, and about a field that has no column."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,6 @@
-"""Shows jobs/intake/column_options.py: the options that choose columns are read, or refused with their form."""
+"""Shows jobs/intake/column_options.py: the options that choose columns are read, or refused with a message that shows their
+form.
+"""
 
 from pathlib import Path
 from typing import Any

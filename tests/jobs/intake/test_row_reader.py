@@ -198,7 +198,7 @@ def test_a_row_that_its_engine_cannot_do_is_refused(
 
 
 def test_arguments_of_the_chat_template() -> None:
-    """A row may have some, unless its kind has no turns."""
+    """A row may have arguments for the chat template, unless its kind has no turns."""
     found = read(note(title="a", chat_template_kwargs={"enable_thinking": False, "a": None}))
     assert isinstance(found, RowRequest)
     assert found.chat_template_kwargs == {"enable_thinking": False}

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/article.py: whatever a small model writes, the article is whole, or fails with a code."""
+"""Shows jobs/kinds/article.py: an article of a small model is whole, or fails with a code."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,8 +21,8 @@ Written = str | tuple[str, str]
 
 
 def writer(**steps: Written) -> Callable[[Prompt], Written]:
-    """Answers a prompt with the text for the first word of its label. If no text is given for the word, it answers with a whole
-    sentence.
+    """Return a model that answers a prompt with the text for the first word of the prompt's label. Without such a text, the
+    answer is a whole sentence.
     """
     return lambda prompt: steps.get(prompt.label.split()[0], f"This is the {prompt.label}.")
 

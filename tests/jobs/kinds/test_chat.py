@@ -147,7 +147,7 @@ def test_json_in_a_code_fence_is_json(answer: str) -> None:
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_thoughts_are_published_only_if_asked_for(n: int) -> None:
-    """And so are their log probabilities."""
+    """The log probabilities of thoughts, too, are published only if the row asks for the thoughts."""
     tokens = tuple(TokenLogprob(place, text, -0.5) for place, text in enumerate(["Hm", "</think>", "b"]))
     answers = [
         Completion(str(k), "b", "stop", 1, 0, 3, logprobs=tokens, reasoning=f"Hm {k}", reasoning_tokens=2)

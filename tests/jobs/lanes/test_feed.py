@@ -185,7 +185,7 @@ def test_an_urgent_batch_gets_its_part_in_a_full_window(tmp_path: Path, fake_cli
 
 
 def test_a_lane_more_than_half_full_is_looked_at_from_time_to_time(tmp_path: Path, fake_client: redis.Redis) -> None:
-    """A batch gets its part at the next look, and more once less than half of that waits."""
+    """A batch gets its part at the next look, and gets more rows when less than half of its part waits."""
     desk = Desk(tmp_path, fake_client, window_rows=100, batch_scan_s=2.0)
     desk.accept(300, "first")
     desk.top_up()
@@ -280,7 +280,7 @@ def test_another_feeder_may_have_moved_the_cursor(tmp_path: Path, fake_client: r
 def test_rows_that_have_outcomes_by_now_are_not_fed_when_others_moved_the_cursor_back(
     tmp_path: Path, fake_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look of this feeder and its feed, the rows that it fed before are done, and the queue forgets everything."""
+    """Between this feeder's look and its feed, the rows of its earlier feed are done, and the queue forgets everything."""
     desk = Desk(tmp_path, fake_client, window_rows=5)
     batch = desk.accept(10)
     assert desk.top_up() == 5
@@ -542,8 +542,8 @@ def test_a_missing_input_is_looked_for_ever_more_rarely(desk: Desk) -> None:
 
 
 def test_a_damaged_segment_of_one_batch_holds_up_no_other(desk: Desk) -> None:
-    """A feeder and a sweeper know the batch before it is damaged; others are new. All of them raise the damage, after they have
-    looked at the other batch.
+    """The feeder and the sweeper share open batches that have seen the batch before the damage; new open batches leave it out.
+    Feeder and sweeper raise the damage only after they have worked on the other batch.
     """
     hurt, other = desk.accept(2), desk.accept(2, name="other", priority=1)
     desk.top_up()

@@ -1,6 +1,6 @@
 """Shows the order in which rows are claimed (rule 43 of jobs/PROTOCOL.md), with bounds in rows and expected tokens.
 
-`scripts/checks/order.py` shows by a simulation what the order does to a night.
+`scripts/checks/order.py` simulates the effect of the order on a night.
 """
 
 import random
@@ -64,7 +64,7 @@ def client(fake_client: redis.Redis) -> redis.Redis:
 
 @pytest.mark.parametrize("n", [1, 7, 32])
 def test_a_canary_behind_a_night_has_every_second_token(order: Order, n: int) -> None:
-    """It ends after about twice its own tokens, however many rows wait before it."""
+    """The canary ends when about twice its own tokens were claimed, however many rows wait before it."""
     order.feed("night", [50] * 3000)
     order.claim(64)
     order.feed("canary", [50] * 20)
@@ -76,7 +76,9 @@ def test_a_canary_behind_a_night_has_every_second_token(order: Order, n: int) ->
 
 @pytest.mark.parametrize("batches", [2, 5, 20])
 def test_batches_share_by_tokens_and_an_older_one_has_its_part(order: Order, batches: int) -> None:
-    """The rows of each batch have another length. At any time all have had as many tokens, but for about two rows each."""
+    """Each batch has rows of another length. At any time, the tokens that were claimed of two batches differ by at most three
+    of the longest rows.
+    """
     lengths = [10 * (1 + n % 10) for n in range(batches)]
     for n, length in enumerate(lengths):
         order.feed(f"b{n}", [length] * 400)
@@ -124,7 +126,7 @@ def test_a_deadline_is_no_advantage_over_another_tenant(order: Order) -> None:
 
 
 def test_a_batch_is_claimed_in_the_order_of_its_places(order: Order) -> None:
-    """Also if its rows were retried, and beside other batches."""
+    """Two batches are claimed side by side. The rows of each batch come in the order of the input."""
     for batch in ("a", "b"):
         order.feed(batch, [10] * 50)
     for _ in order.claims(8):
@@ -135,7 +137,7 @@ def test_a_batch_is_claimed_in_the_order_of_its_places(order: Order) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_nothing_waits_for_ever(order: Order, seed: int) -> None:
-    """With batches of any length, tenant, priority and due time that arrive all the time, the oldest rows come to their turn."""
+    """Batches of any length, tenant, priority and due time arrive all the time. Still the oldest rows get their turn."""
     chance = random.Random(seed)
     order.feed("old", [chance.randint(1, 500) for _ in range(30)], tenant="t0", priority=4)
     for n in range(200):
@@ -149,7 +151,7 @@ def test_nothing_waits_for_ever(order: Order, seed: int) -> None:
 
 @pytest.mark.parametrize("kind", ["tenants", "batches", "priorities and tenants"])
 def test_the_work_of_a_claim_does_not_grow_with_what_waits(servers: Any, kind: str) -> None:
-    """The commands that a claim of 8 jobs runs, counted by the server, with 40 and with 400 tenants or batches."""
+    """The server counts the commands that a claim of 8 jobs runs, with 40 and with 400 tenants or batches."""
     counted = []
     with redis.Redis.from_url(servers("valkey")) as client:
         for many in (40, 400):

@@ -15,7 +15,7 @@ from tests.support.lane import LANE, claim, fed, row
 
 
 def test_scripts_that_the_server_forgot_are_sent_again(queue: RedisQueue, client: redis.Redis) -> None:
-    """Only the scripts are gone from the server. Redis answers NOSCRIPT."""
+    """The server has lost its scripts, and nothing else, so it answers NOSCRIPT."""
     fed(queue, [row(0)])
     client.script_flush()
     (job,) = claim(queue)

@@ -55,7 +55,7 @@ def every_step(queue: RedisQueue, lane: str) -> None:
 
 
 def test_every_script_and_command_runs_on_a_cluster(redis_cluster: str) -> None:
-    """Twelve lanes are spread over all three nodes. The URL names one node, and does not say that there is a cluster."""
+    """Twelve lanes are spread over all three nodes. The URL names one node, and nothing in it shows that there is a cluster."""
     with redis.RedisCluster.from_url(redis_cluster) as client:
         nodes = {client.get_node_from_key(lane_key(NO_ID, lane, "jobs")) for lane in LANES}
         assert len(nodes) == 3
@@ -85,7 +85,7 @@ def test_a_cluster_that_is_down_is_reported_in_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that signs itself. Its key lies beside it."""
+    """A self-signed certificate for 127.0.0.1. Its key lies beside it."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("tls")

@@ -176,7 +176,7 @@ def test_check_leaves_nothing(servers: Callable[[str], str]) -> None:
 
 
 def test_check_finds_a_server_that_is_full(redis_url: str) -> None:
-    """Redis then refuses rows, though not what frees memory."""
+    """A full Redis refuses new rows, but not the commands that free memory."""
     queue = RedisQueue.from_url(redis_url)
     with redis.Redis.from_url(redis_url) as client:
         client.config_set("maxmemory", "1")

@@ -83,7 +83,7 @@ def test_bytes_of_a_part(given: Mapping[str, int], size: int, room: Room) -> Non
 
 
 def test_many_open_batches_come_to_about_two_windows_and_a_few_rows_of_each() -> None:
-    """This also holds after rows of these batches are claimed and more rows are fed."""
+    """The sum of waiting rows is checked after the first feeds, and again after rows were claimed and more rows were fed."""
     batches = [batch(f"{n}", f"t{n % 3}") for n in range(1000)]
     live: dict[str, tuple[int, int]] = {}
     for _ in range(3):

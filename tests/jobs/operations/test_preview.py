@@ -1,4 +1,4 @@
-"""Shows jobs/operations/preview.py."""
+"""Shows jobs/operations/preview.py: the first prompts of a row, their tokens, and the faults of a kind."""
 
 import pytest
 from pydantic import BaseModel
@@ -22,7 +22,7 @@ class Anything(BaseModel):
 
 
 class Breaking:
-    """A kind that raises when it is asked for its first prompt, or when it is ended after that."""
+    """A kind that raises when it is asked for its first prompt, or when its conversation is closed after that."""
 
     name = "breaking"
     request_type = output_type = Anything
@@ -43,7 +43,7 @@ class Breaking:
 
 
 def test_a_kind_that_raises_is_a_fault_of_its_row() -> None:
-    """If the kind raises while it is closed, this is no fault of the row: the first prompts are made by then."""
+    """An error that the kind raises when its conversation is closed is no fault of the row, whose first prompts are made."""
     row = RowRequest(0, 1, "breaking", "stub", {})
     with pytest.raises(CheckFailed, match="kind breaking: ZeroDivisionError") as raised:
         first_prompts(row, Breaking("asked"))

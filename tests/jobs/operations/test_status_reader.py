@@ -1,4 +1,6 @@
-"""Shows jobs/operations/status_reader.py: counts, rates and expected end, and at the end exactly what was published."""
+"""Shows jobs/operations/status_reader.py: counts, rates and expected end of an open batch, and the exact published figures of a
+published batch.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -258,8 +260,8 @@ def test_a_paused_lane_is_named_with_its_reason(shelf: Shelf, fake_client: faker
 
 
 class Gate:
-    """A store in which each listing of segments waits a moment for a second listing at the same time. `met` tells whether one
-    came.
+    """A store in which each listing of segments waits a moment for a second listing at the same time. `met` tells whether a
+    second listing came.
     """
 
     def __init__(self, inner: Store) -> None:
@@ -277,7 +279,7 @@ class Gate:
 
 
 def test_threads_may_share_a_reader(shelf: Shelf) -> None:
-    """Only one thread at a time reads what is new of a batch, so that no segment is counted twice."""
+    """Only one thread at a time reads the new segments of a batch, so that no segment is counted twice."""
     shelf.accept(rows=2)
     shelf.write("night-1", [shelf.completed(0)])
     store = Gate(shelf.store)

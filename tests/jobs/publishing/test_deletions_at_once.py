@@ -1,7 +1,9 @@
-"""Shows jobs/publishing/retention.py: a batch may be deleted at any moment, and nobody who works with it says anything untrue.
+"""Shows jobs/publishing/retention.py: a batch may be deleted at any moment, and no process that works with it reports anything
+untrue.
 
-Each party is run once for each of its calls of the store, and another process deletes the batch before that call. Each party is
-also run after each step of a deletion that does not go on. Two deletions are run in every order of their steps.
+A *party* is a process that works with the batch. Each party is run once for each of its calls of the store, and another process
+deletes the batch before that call. Each party is also run after each step of a deletion that died there. Two deletions take
+turns at many of their steps.
 """
 
 import uuid
@@ -149,7 +151,7 @@ PARTIES: list[Any] = [
 def publish_one(shelf: Shelf, tmp_path: Path) -> Any:
     """Publish a batch of two rows in two segments, and return its usage.
 
-    It owes its outputs to a URL, its hint is left, and it is not in the accounts yet.
+    The batch owes its outputs to a URL, its hint is left, and its round is not in the accounts yet.
     """
     shelf.accept(rows=2, output_url=f"{tmp_path}/out/")
     shelf.write(BATCH, [shelf.completed(0)])
@@ -162,7 +164,7 @@ def publish_one(shelf: Shelf, tmp_path: Path) -> Any:
 
 
 def check_gone(shelf: Shelf, usage: Any) -> None:
-    """Complete a deletion that is left, and check that nothing of the batch is left but its usage."""
+    """Complete a deletion that is unfinished, and check that only the usage of the batch is left."""
     store = shelf.store
     for batch_id, _ in find_old_batches(store, timedelta(0), clock=shelf.clock):
         delete_batch(store, batch_id, clock=shelf.clock)
@@ -175,7 +177,7 @@ def check_gone(shelf: Shelf, usage: Any) -> None:
 
 
 def meet_a_deletion(party: Party, n: int, shelf: Shelf, tmp_path: Path, queue: RedisQueue) -> int:
-    """Run a party, and delete the batch before the party's n-th call of the store. Returns how many calls there were."""
+    """Run a party, and delete the batch before the party's n-th call of the store. Returns how many calls the party made."""
     usage = publish_one(shelf, tmp_path)
 
     def other() -> None:
@@ -216,7 +218,9 @@ def test_a_batch_in_an_object_store_may_be_deleted_too(
 
 
 def test_two_deletions_take_turns_at_any_of_their_steps(shelf: Shelf, tmp_path: Path) -> None:
-    """The first stops before its n-th call; the second makes m calls, the first goes on to its end, and then the second."""
+    """The first deletion stops before its n-th call, and the second makes m calls. Then the first continues to its end, and
+    after it the second.
+    """
     n = m = 0
     turns, first_ended, second_ended = 0, False, False
     while not first_ended:
@@ -252,9 +256,10 @@ def _step(action: Action, times: int) -> None:
 
 
 def test_a_batch_that_is_accepted_again_meanwhile_is_not_deleted(shelf: Shelf, tmp_path: Path) -> None:
-    """A slow deletion goes on after another one has ended and the same batch was accepted again.
+    """A slow deletion continues after another deletion has ended and the same batch was accepted again.
 
-    It looks before each file that it deletes. No store can look and delete at once, so what comes in between may be lost.
+    The slow deletion looks at the acceptance before it deletes a file. No store can look and delete at once, so a file that is
+    created in between may be lost.
     """
     publish_one(shelf, tmp_path)
     calls = Between(shelf.store, 0, lambda: None)

@@ -405,11 +405,11 @@ def test_a_manifest_describes_each_file_of_a_folder(desk: Desk, tmp_path: Path, 
 
 
 def test_the_manifest_is_written_last(desk: Desk, tmp_path: Path) -> None:
-    """A delivery that dies or fails on its way leaves no manifest of a round that is not there."""
+    """If a delivery dies or fails on its way, there is no manifest that describes files which are not there."""
     batch = desk.accept(f"{tmp_path}/out/")
     desk.shelf.write(batch.batch_id, [desk.shelf.completed(0), desk.shelf.failed(1)])
     desk.publish(batch)
-    (tmp_path / "out/usage.json/a").mkdir(parents=True)  # a folder that has its name
+    (tmp_path / "out/usage.json/a").mkdir(parents=True)  # a folder stands in place of this file
     desk.deliverer.deliver()
     assert not (tmp_path / "out/manifest.json").exists()
     assert not desk.is_delivered(batch)

@@ -73,7 +73,7 @@ def test_amounts_of_two_currencies_are_never_added_up(stored: Any) -> None:
 
 
 def test_an_attempt_that_came_too_late_for_its_round_is_waste_of_the_next(stored: Any) -> None:
-    """A second output of a row that is published already changes nothing, but its cost is counted."""
+    """The attempt is a second output of a published row. The output changes nothing, but its cost is counted."""
     stored.accept(rows=2)
     stored.write("night-1", [stored.completed(0), stored.failed(1)])
     first = stored.publish()

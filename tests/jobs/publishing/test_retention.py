@@ -229,7 +229,7 @@ def test_a_foreign_file_beside_the_published_folders_stays(published: Shelf) -> 
 def test_a_segment_that_was_written_after_its_batch_was_deleted_is_deleted(published: Shelf) -> None:
     delete_batch(published.store, "night-1", clock=published.clock)
     published.write("night-1", [published.completed(0)])
-    published.write("intake", [published.refusal(0)], worker="intake")  # one at work, whose rows were all refused
+    published.write("intake", [published.refusal(0)], worker="intake")  # an intake at work, whose rows were all refused
     published.store.create(BatchPaths("half").input("stub"), b"")
     published.write("half", [published.completed(0)])
     assert delete_leftovers(published.store, timedelta(0)) == 1

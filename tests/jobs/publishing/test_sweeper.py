@@ -187,7 +187,7 @@ def test_lanes_are_fed_again_once_the_queue_knows_all_of_them(make_night: Callab
 def test_a_batch_whose_rows_all_have_outcomes_is_published_although_its_input_is_gone(
     make_night: Callable[..., TimedNight], fed: int
 ) -> None:
-    """Where the queue has not seen the end of the input, no feeder can bring it there."""
+    """The queue has not seen the end of the input. Without the input, no feeder can move the cursor there."""
     night = make_night(window_rows=max(1, fed))
     batch = night.accept(4)
     jobs = night.claim(fed) if fed else []

@@ -52,7 +52,7 @@ def test_a_sweep_goes_on_after_another_process_published_and_deleted_a_batch(
 
 @pytest.mark.parametrize("round_", [1, 2])
 def test_a_deleted_batch_is_dropped_from_the_queue(night: TimedNight, round_: int) -> None:
-    """Its index says so too: an empty folder is not taken for that of a batch in round 1."""
+    """The batch's index notices the deletion too: an empty folder does not count as a batch in round 1."""
     batch = night.accept(2)
     batches = OpenBatches(night.store, batch_scan_s=0.0)
     sweeper = Sweeper(night.store, night.queue, batches, night.settings.prices, clock=night.now)

@@ -7,7 +7,7 @@ from jobs.store.damage import MAX_S, Damage, check_format, collect_damage
 
 
 class Thing:
-    """A thing that may be damaged, and the clock of those who look at it."""
+    """A thing that may be damaged, and a clock for the looks at it."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -199,7 +199,7 @@ def test_a_link_in_a_store_is_deleted_and_what_it_leads_to_stays(tmp_path: Path)
 
 
 def test_writers_and_deleters_of_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """Folders come and go all the time, and each file is there when its writer is told so."""
+    """Folders are made and deleted all the time. Still each call of `create` creates its file."""
     store, together = LocalStore(str(tmp_path)), threading.Barrier(4)
 
     def write(n: int) -> int:

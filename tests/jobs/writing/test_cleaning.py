@@ -1,4 +1,6 @@
-"""Shows jobs/writing/cleaning.py: what is taken off a completion, and that it is recorded."""
+"""Shows jobs/writing/cleaning.py: labels and quotes around a completion are taken off, and each part that is taken off is
+recorded.
+"""
 
 import time
 

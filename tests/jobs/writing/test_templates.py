@@ -61,7 +61,9 @@ def test_a_template_that_asks_for_a_missing_value_is_named(tmp_path: Path) -> No
 
 
 def test_a_system_turn_is_given_no_values(tmp_path: Path) -> None:
-    """The system turn is therefore the same for all rows, and its tokens can be computed once."""
+    """The template of a system turn gets no values of the row. So the turn is the same for all rows, and its tokens can be
+    computed once.
+    """
     (tmp_path / "article_system.j2").write_text("You know {{ request.topic }}.")
     with pytest.raises(RequestError, match=r"article_system\.j2: 'request' is undefined"):
         Templates(tmp_path).messages("article_system.j2", "article_title.j2", request=None, language="en", headings=())

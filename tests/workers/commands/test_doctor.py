@@ -15,7 +15,7 @@ from workers.engines.weights import locate
 
 @pytest.fixture(autouse=True)
 def _no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """On this machine no Ray runs, whatever others have started."""
+    """Hide any Ray that runs on this machine."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
 
@@ -53,7 +53,7 @@ def test_a_machine_that_only_submits_gets_a_note(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_the_ray_that_work_would_join_is_tried(address: str | None, detail: str, remedy: str) -> None:
-    """Clusters that are there are shown by tests/acceptance/test_ray_clusters.py."""
+    """No cluster is at these addresses. tests/acceptance/test_ray_clusters.py tests the doctor with real clusters."""
     check = found(list(doctor.checks(Settings(model="stub", ray_address=address))))["ray"]
     assert check.ok == (not remedy)
     assert detail in check.detail

@@ -1,4 +1,4 @@
-"""Tests `nightpress nightly` without a fleet: which files of an inbox become batches, and what is done with them afterwards."""
+"""Tests `nightpress nightly` without a fleet: which files of an inbox become batches, and where the files and outputs go."""
 
 import gzip
 import io
@@ -57,7 +57,7 @@ class Nights:
                 publish(self.store, batch_id, prices=Prices())
 
     def rows(self) -> dict[str, int]:
-        """The name of each batch and its rows."""
+        """The name of each batch -> the number of its rows."""
         batches = (load_batch(self.store, batch_id) for batch_id in self.store.list("batches"))
         return {batch.name: batch.rows for batch in batches if batch}
 
@@ -157,7 +157,7 @@ def test_a_file_with_a_fault_is_named_and_harms_no_other(nights: Nights) -> None
 
 
 def during_the_first(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
-    """Call `change` when the first file has been opened."""
+    """Call `change` once, after the first file was opened."""
     before, changes = open_source, [change]
 
     @contextmanager
@@ -283,7 +283,7 @@ def test_two_nights_do_not_work_on_one_inbox(nights: Nights) -> None:
 
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command with a Redis that does not answer: the batches are made, and the fleet cannot start."""
+    """Run the command with a Redis that does not answer, so the batches are made, but the fleet cannot start."""
     environment = {"NIGHTPRESS_REDIS_URL": "redis://127.0.0.1:1/0", "NIGHTPRESS_STORE_URL": "store"}
     return subprocess.run(
         [sys.executable, "-c", MAIN, "nightly", "inbox", "--out", "published", "--model", "stub"],

@@ -79,7 +79,7 @@ def test_a_run_of_bad_rows_alone_makes_no_batch_and_starts_nothing(
     assert main(words, session) == 2
     assert "1 x unknown_field (Notes), line 2: " in capsys.readouterr().err
     assert store.list("batches") == []
-    assert main([*words, "--extra", "metadata"], session) == 3  # it would start workers: Redis does not answer
+    assert main([*words, "--extra", "metadata"], session) == 3  # 3: the workers would need Redis
     assert len(store.list("batches")) == 1
 
 

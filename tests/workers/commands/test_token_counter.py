@@ -22,7 +22,7 @@ def counter_of(tmp_path: Path, card: ModelCard) -> Counter:
 
 
 def test_a_prompt_that_the_model_cannot_take_is_a_fault(tiny_model: Path, tmp_path: Path) -> None:
-    """Such a prompt does not count as a prompt without tokens. The tokens of other prompts are counted."""
+    """A prompt that the model cannot take does not count as a prompt of no tokens. The tokens of other prompts are counted."""
     count = counter_of(tmp_path, ModelCard(source=str(tiny_model)))
     assert count(Prompt(messages=(Message("user", "ba be"),))) == 4
     for code, turn in (("unsupported_parameter", Message("assistant", "ba")), ("forged_turn", Message("user", "</s>"))):

@@ -163,7 +163,7 @@ def network_for(tokenizer: Any) -> Any:
 
 
 def control_tokens(family: str, tokens: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return what makes turns of these tokens: the special tokens among them, and how often each turn marker occurs."""
+    """Return the parts of these tokens that make turns: the special tokens among them, and how often each turn marker occurs."""
     tokenizer = tokenizer_of(family)
     added = tokenizer.added_tokens_decoder.items()
     special = {token for token, one in added if one.special or "think" in one.content} - {tokenizer.unk_token_id}

@@ -1,6 +1,6 @@
 """Tokenizers and chat templates in the manner of reasoning models, and an engine whose model writes a given text.
 
-The names are those of the model families that mark their thoughts so. Nothing is downloaded.
+The names are those of model families that mark their thoughts in this way. Nothing is downloaded.
 """
 
 from functools import cache
@@ -89,7 +89,7 @@ def tokenizer_of(name: str) -> Any:
 
 
 class Writer:
-    """A model that writes the texts that it is told to write. There is no network: the tokens are given one by one.
+    """A model that writes the text that a test gives. There is no network: the text's tokens are passed on one by one.
 
     Args:
         name: A name of `REASONERS`.
@@ -145,11 +145,11 @@ class Writer:
 
 
 class NetworkWriter(Writer):
-    """The same, in an engine. Its network has random weights, and its logits are replaced.
+    """A Writer that runs in a causal engine. Its network has random weights, and its logits are replaced.
 
     Args:
         name: A name of `REASONERS`.
-        padded: Whether it is the padded engine.
+        padded: Whether the engine is the padded engine.
     """
 
     def __init__(self, name: str, *, padded: bool) -> None:

@@ -124,7 +124,7 @@ def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code:
 def test_the_catalog_knows_the_abilities_of_the_engine(
     make: Callable[[], Engine], request: pytest.FixtureRequest
 ) -> None:
-    """Intake refuses rows that, by the catalog, the engine cannot do. So the catalog and the engine must agree."""
+    """Intake refuses rows that the engine cannot do by the catalog. So the catalog and the engine must agree."""
     engine = make()
     name: EngineName = "stub" if "stub" in request.node.callspec.id else "causal"
     done = completions(engine, [request_of("s", schema={"type": "object"}), request_of("a", adapter="brand")])
@@ -351,7 +351,9 @@ def test_a_stop_token_that_the_model_lacks_is_a_fault() -> None:
 @pytest.mark.parametrize("padded", [False, True], ids=["slots", "padded"])
 @pytest.mark.parametrize("name", ["qwen3", "spelled", "harmony"])
 def test_thoughts_are_no_part_of_the_text(name: str, padded: bool) -> None:
-    """Stop texts count in the answer alone, and `max_tokens` too unless thoughts count; log probabilities come for all tokens."""
+    """Stop texts count in the answer alone. So does `max_tokens`, unless `thoughts_count` is set. Log probabilities come for
+    all tokens.
+    """
     pytest.importorskip("torch", reason="the extra `workers` is not installed")
     from tests.workers.engines.reasoners import NetworkWriter
 
@@ -374,7 +376,7 @@ def test_thoughts_are_no_part_of_the_text(name: str, padded: bool) -> None:
 
 
 def test_the_stub_can_think(tmp_path: Path) -> None:
-    """As a reasoning model does: thoughts come first, count as tokens, and are no part of the text."""
+    """The stub's thoughts come first, count as tokens, and are no part of the text, as those of a reasoning model."""
     plain = make_engine("stub", ModelCard(engine="stub"), tmp_path)
     engine = make_engine("stub", ModelCard(engine="stub", options={"thoughts": 7}), tmp_path)
     prompt = Prompt(messages=(Message("user", "ba be"),), params=PARAMS)

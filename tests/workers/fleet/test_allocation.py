@@ -342,7 +342,7 @@ def test_workers_with_rows_leave_for_no_other_program(make_night: Callable[..., 
 
 
 def test_idle_workers_stay_loaded_while_nobody_else_waits(make_night: Callable[..., SimulatedNight]) -> None:
-    """What this fleet itself waits for, with nothing to do, is no demand of another."""
+    """Workers of this fleet that wait without rows do not count as demands of other programs."""
     night = make_night(CPUS_2, {"a": {}, "b": {}}, a=2, b=2)
     night.pass_s(3 * IDLE_S)
     assert sum(night.active().values()) == 2
@@ -350,7 +350,7 @@ def test_idle_workers_stay_loaded_while_nobody_else_waits(make_night: Callable[.
 
 
 def test_a_model_that_only_waits_for_a_slow_ray_lacks_nothing(make_night: Callable[..., SimulatedNight]) -> None:
-    """All processors are free, but no worker is placed."""
+    """All processors are free, but Ray places no worker."""
     night = make_night(CPUS_2, {"a": {}}, a=1)
     night.cluster.freeing_s, night.cluster.freed_at = 10_000.0, 0.0
     night.rows.update(a=5)

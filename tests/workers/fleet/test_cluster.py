@@ -82,7 +82,7 @@ def test_whatever_ends_rays_start_is_one_line(error: Exception, monkeypatch: pyt
         raise error
 
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))  # they are put back
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # monkeypatch restores the variables after the test
     monkeypatch.setattr(ray, "init", fails)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(UnavailableError, match="a local Ray does not start: ") as fault:
@@ -234,7 +234,7 @@ def far_log(local_ray: Cluster, plan: WorkerPlan, tmp_path: Path, until: Callabl
 
 
 def read(log: Any, event: str) -> Callable[[], bool]:
-    """Reads on until the log has had an event."""
+    """Return a condition that reads further lines of the log, and holds once the event has come."""
     seen: list[str] = []
 
     def is_read() -> bool:

@@ -1,4 +1,4 @@
-"""Shows workers/fleet/relay.py: what workers log is passed on, each line with its worker and node."""
+"""Shows workers/fleet/relay.py: lines that workers log are passed on, each with its worker and node."""
 
 import json
 from collections.abc import Sequence

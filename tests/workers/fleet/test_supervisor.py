@@ -135,7 +135,7 @@ def test_without_workers_it_sweeps_once_and_joins_no_cluster(settings: Settings,
 
 @pytest.fixture
 def exits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The statuses with which the process is to be ended without Ray's exit handlers."""
+    """The exit statuses with which the supervisor asks to end the process without Ray's exit handlers."""
     statuses: list[int] = []
     monkeypatch.setattr(atexit, "register", lambda _, status: statuses.append(status))
     return statuses

@@ -1,4 +1,4 @@
-"""Shows workers/logs/files.py: the log of a worker outlives it, whole."""
+"""Shows workers/logs/files.py: the whole log of a worker outlives the worker."""
 
 import json
 import subprocess

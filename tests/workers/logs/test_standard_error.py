@@ -23,7 +23,7 @@ libc = ctypes.CDLL(None)
 
 
 def printed(code: str, status: int = 0, **env: str) -> list[dict[str, Any]]:
-    """The events that a program printed on its standard error; every line must be one."""
+    """The events that a program printed on its standard error. Every line must be an event."""
     command = [sys.executable, "-c", BEGIN + code]
     kept = {**os.environ, "PYTHONPATH": str(ROOT), **env}
     done = subprocess.run(command, env=kept, capture_output=True, timeout=60, check=False, start_new_session=True)
@@ -65,7 +65,7 @@ def test_a_line_is_one_event(code: str, event: str, key: str, value: str) -> Non
 
 
 def test_lines_of_all_kinds_at_once_are_whole_and_none_is_lost() -> None:
-    """Threads log events that are longer than a pipe takes at once, while others print."""
+    """Some threads log events that are longer than a pipe takes at once. Other threads print at the same time."""
     code = """
 import threading
 def events():
@@ -91,7 +91,7 @@ def test_the_last_words_of_a_process_that_dies_are_not_lost(end: str) -> None:
 
 
 def test_a_child_that_lives_on_does_not_keep_the_command_from_its_end() -> None:
-    """What it printed before is not lost, though its line has no end."""
+    """The text that the child has printed is not lost, although its line has no end."""
     code = """
 import subprocess
 child = subprocess.Popen(["sh", "-c", "printf begun >&2; echo; exec timeout 50 tail -f /dev/null"], stdout=subprocess.PIPE)

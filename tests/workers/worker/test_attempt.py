@@ -235,7 +235,7 @@ def test_the_receipt_has_the_hash_of_each_rendered_prompt() -> None:
 
 
 class Talk(Echo):
-    """The same with turns."""
+    """The kind `Echo`, with a turn in its prompt."""
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], BaseModel]:
         conversation = super().compose(request)
@@ -271,7 +271,7 @@ def test_thoughts_count_towards_a_limit_of_the_row(own: int | None) -> None:
 
 
 def test_a_receipt_counts_the_tokens_of_thoughts() -> None:
-    """But not those of answers that were thrown away. An attempt without thoughts has no such count."""
+    """Thoughts of answers that were thrown away are not counted. An attempt without thoughts has no such count."""
     attempt = attempt_for(["a", "b"])
     first, second = attempt.start()
     attempt.receive(replace(answer(first, "again", tokens=9), reasoning="x", reasoning_tokens=5))
@@ -296,18 +296,18 @@ REQUESTS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("name", REQUESTS)
 @pytest.mark.parametrize(("reason", "says"), [("length", "took all 9 tokens"), ("stop", "thoughts did not end")])
 def test_a_row_whose_thoughts_do_not_end_fails_with_a_code_of_its_own(name: str, reason: str, says: str) -> None:
-    """After the kind has asked again, if it does so for an empty text."""
+    """The row fails after all tries of its kind. Some kinds ask again if a text is empty."""
     code, message, tries = end_of_cut_answers(name, reason, of_thoughts=9)
     assert code == "reasoning_incomplete"
     assert says in message
     assert "max_tokens" in message
     assert tries == {"chat": 1, "translation": 1, "social_post": 3, "article": 3}[name]
-    # With an end of the thoughts, and no word after it:
+    # The thoughts have ended here, and no word follows them.
     assert end_of_cut_answers(name, reason, of_thoughts=8)[0] == "empty_output"
 
 
 def end_of_cut_answers(name: str, reason: str, of_thoughts: int) -> tuple[str, str, int]:
-    """How a row of a kind fails whose answers have 9 tokens and no text: the code, the message, and the number of answers."""
+    """Return how a row fails if its answers have 9 tokens and no text: the code, the message, and the number of answers."""
     attempt = attempt_for([])
     attempt.kind = load_kinds()[name]
     attempt.row = attempt.row._replace(kind=name, request=REQUESTS[name])

@@ -73,7 +73,7 @@ class Desk(WorkerNight):
         return [turn.attempt.job for turn in self.claimer.ready()]
 
     def turn(self) -> Mapping[str, int]:
-        """Claim once, and settle the begun jobs at once. Returns how many rows of each batch were begun, by the batch's name."""
+        """Claim once, and settle the begun jobs at once. Returns batch name -> how many of its rows were begun."""
         self.claim_once()
         jobs = self.begun()
         self.queue.settle(LANE, [Settlement(job.lease) for job in jobs])
@@ -102,8 +102,8 @@ def test_an_urgent_batch_is_begun_while_the_lane_is_more_than_half_full(desk: De
 def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     tmp_path: Path, fake_client: redis.Redis
 ) -> None:
-    """No waiting row of this tenant may be claimed. So the worker, which has room, feeds rows of other tenants at each claim,
-    and stays busy.
+    """No waiting row of this tenant may be claimed. The worker has room, so it feeds rows of other tenants at each claim, and
+    stays busy.
     """
     desk = Desk(tmp_path, fake_client, window_rows=400, tenants={"a": TenantSettings(rows_in_flight=2)})
     desk.accept(1000, "large", tenant="a")
@@ -119,7 +119,9 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
 
 
 def test_a_claim_on_a_full_lane_does_not_ask_the_storage(desk: Desk) -> None:
-    """The storage is asked once in `batch_scan_s` seconds, and even then not for each batch of which half a part waits."""
+    """The storage is asked once in `batch_scan_s` seconds. Even then it is not asked for batches with at least half of their
+    part waiting.
+    """
     for n in range(8):
         desk.accept(200, f"b{n}")
     desk.clock.pass_s(desk.settings.batch_scan_s)

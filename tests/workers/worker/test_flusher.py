@@ -1,4 +1,4 @@
-"""Shows workers/worker/flusher.py: no outcome is written of a row that another worker has by now."""
+"""Shows workers/worker/flusher.py: if another worker has taken a row over, no outcome of it is written."""
 
 from collections.abc import Callable
 

@@ -33,7 +33,7 @@ def test_only_the_first_fault_of_an_outage_is_logged() -> None:
 
 
 def test_each_outage_has_its_end_in_the_log() -> None:
-    """One that passes into another has ended. A damaged file has no end that a worker could notice."""
+    """An outage ends when another service goes away instead. A damaged file has no end that a worker could notice."""
     outage = Outage()
     with capture_logs() as logs:
         outage.log(QueueUnavailable("does not answer"))

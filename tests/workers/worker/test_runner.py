@@ -46,7 +46,7 @@ def test_every_row_of_a_batch_is_completed_and_published(night: WorkerNight, unt
 
 
 def test_a_worker_that_has_ended_is_shown_no_more(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """Also one that had rows in hand, which it gave back."""
+    """The worker had rows in hand, which it released at its end."""
     night.accept(5)
     night.start(StubEngine(StubOptions(step_s=0.5)))
     until(lambda: any(worker.running for worker in night.queue.snapshot(LANE).workers), 20, "a worker with rows")
@@ -86,8 +86,8 @@ def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: C
 
 @pytest.mark.parametrize("kind", ["chat", "completion"])
 def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNight, until: Callable[..., Any]) -> None:
-    """This holds for the row, its charge, usage.json, the account and the lines in OpenAI's form. The tokens of all answers are
-    billed.
+    """The prompt counts once in the row, its charge, usage.json, the account and the lines in OpenAI's form. The tokens of all
+    answers are billed.
     """
     night.change(
         prices=Prices(models={LANE: TokenPrices(prompt=1_000_000, cached_prompt=500_000, completion=3_000_000)})
@@ -115,7 +115,7 @@ def test_the_prompt_of_several_answers_is_billed_once(kind: str, night: WorkerNi
 
 
 def test_thoughts_are_billed_and_published_only_if_asked_for(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """A row whose own limit cuts them off fails; one that turns them off has none."""
+    """A row fails if its own limit cuts its thoughts off. A row that turns thoughts off has none."""
     rows: list[dict[str, Any]] = [
         {"prompt": "Say it."},
         {"prompt": "Say it.", "include_reasoning": True, "n": 2},
@@ -348,7 +348,9 @@ class Silent:
 
 
 def test_a_queue_that_takes_no_rows_is_known_until_it_does(night: WorkerNight, until: Callable[..., Any]) -> None:
-    """The runner must know the fault, because a command shows it: the command itself feeds nothing, and would not notice."""
+    """The runner must know the fault until the queue takes rows again. A command shows the runner's fault, because the command
+    itself feeds nothing and would not notice.
+    """
     night.accept(3)
     queue = Silent(night.queue, "feed")
     runner = night.start(Scripted(), queue)

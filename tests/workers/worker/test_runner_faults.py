@@ -22,8 +22,8 @@ from workers.engines.stub.engine import StubEngine
 
 
 class Gate(LocalStore):
-    """A store that fails for segments: while `shut` it refuses them, until `let` is set it holds them up, and if `silent` it
-    takes them and times out.
+    """A store that fails for segments. While `shut`, it refuses segments. Until `let` is set, it holds writes up. If `silent`,
+    it takes a segment and times out.
     """
 
     def __init__(self, folder: str) -> None:
@@ -78,7 +78,7 @@ def test_a_hung_row_goes_to_another_worker_and_nothing_more_is_written_of_it(
 def test_rows_that_wait_or_get_no_answer_for_long_keep_their_leases(
     night: WorkerNight, until: Callable[..., Any]
 ) -> None:
-    """For several leases, the engine makes steps and answers nothing, like an engine that works in long batches."""
+    """For as long as several leases, the engine makes steps and returns no answer, like an engine that works in long batches."""
     night.change(lease_s=0.5)
     night.accept(8)
     answers = threading.Event()

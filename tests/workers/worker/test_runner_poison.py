@@ -81,7 +81,7 @@ def test_when_every_row_kills_its_worker_the_lane_pauses(
 
 
 def test_beside_a_suspect_its_worker_claims_nothing(night: WorkerNight) -> None:
-    """Otherwise a crash some steps later would make suspects of other rows too."""
+    """If the worker claimed other rows, a crash some steps later would make suspects of them too."""
     night.accept(5)
     night.claim(1)
     night.expire_leases()

@@ -1,4 +1,4 @@
-"""Sets the number and the length of the KV cache's slots by the length that sequences need and the memory that there is.
+"""Sets the number and the length of the KV cache's slots, by the length that sequences need and the memory that is free.
 
 All slots have the same length. They become longer if the first waiting sequence needs that. If memory has room for fewer slots
 of the new length than there are running sequences, the waiting sequence waits until enough of them have ended. If half the

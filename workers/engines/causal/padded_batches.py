@@ -48,7 +48,8 @@ def _side(one: Encoded, switch: LengthSwitch) -> str:
 
 
 def _staying_short(oldest: Encoded, batch: Sequence[Encoded], boundary: int) -> list[Encoded]:
-    """Return `oldest`, and those of the batch that can be padded with it so that no text gets longer than `boundary` tokens.
+    """Return `oldest`, and the requests of the batch that can be padded together with it, so that no text gets longer than
+    `boundary` tokens.
 
     A text that has ended is padded until all texts have ended. So each text becomes as long as the longest prompt and the
     longest completion together.

@@ -183,7 +183,7 @@ def apply_penalties(logits: torch.Tensor, states: Sequence[SamplingState]) -> No
 
 
 def draw(logits: torch.Tensor, states: Sequence[SamplingState]) -> torch.Tensor:
-    """Return tokens [sequences], each drawn from the softmax of its sequence's logits [sequences, vocabulary] after filters."""
+    """Return tokens [sequences], each drawn from the softmax of its sequence's filtered logits [sequences, vocabulary]."""
     device = logits.device
     temperatures = torch.tensor([one.params.temperature for one in states], device=device)
     probabilities = (logits / temperatures[:, None]).softmax(-1)

@@ -218,7 +218,7 @@ class Scheduler:
         """
         if not self._prefix_sharing:
             return -1, 0, 0
-        # later tokens are computed in any case, because the logits after them are needed
+        # tokens from the sampling position on are computed in any case, because the logits after them are needed
         reusable = sequence.tokens(0, sequence.sampling_position)
         source, shared, upcoming = -1, 0, 0
         for number, slot in enumerate(self._slots):

@@ -16,8 +16,8 @@ Other faults are scripted: `faults` maps a text to a fault. The fault strikes ev
     exit            the process exits at once, when the request begins
     segfault        the process is killed by SIGSEGV, when the request begins
 
-If `thoughts` is set, each answer to messages comes after this many words of thoughts, as a reasoning model writes them. They do
-not count towards `max_tokens`, unless the row itself sets that.
+If `thoughts` is set, each answer to messages comes after this many words of thoughts, as a reasoning model writes them. The
+thoughts do not count towards `max_tokens`, unless the row itself sets `max_tokens`.
 
 `load_fault` names one of these faults, which strikes while the engine is made. `hang`, `slow` and `flood` have no effect there.
 
@@ -76,7 +76,7 @@ class StubOptions(BaseModel):
 class _Running:
     """A request in a slot, with the words of its completion. `done_words` counts the words that the request has got so far.
 
-    The first `thoughts` words are those of thoughts before the answer.
+    The first `thoughts` words are the thoughts before the answer.
     """
 
     request_id: str
@@ -251,7 +251,7 @@ class StubEngine:
         )
 
     def _words(self, request: GenerationRequest) -> tuple[list[str], FinishReason, int]:
-        """Return the words of a completion, the reason why it ends, and how many words are those of thoughts."""
+        """Return the words of a completion, the reason why it ends, and how many of the words are thoughts."""
         thoughts, prompt = thought_words(request, self._options.thoughts), request.prompt
         left = prompt.params.max_tokens - (len(thoughts) if request.thoughts_count else 0)
         if left < 1:

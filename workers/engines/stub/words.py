@@ -51,8 +51,8 @@ def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
 def thought_words(request: GenerationRequest, words: int) -> list[str]:
     """Return the words of the thoughts before an answer: `<think>`, then `words` words, then `</think>`.
 
-    There are none before the continuation of a raw text, and none if the row sets `enable_thinking` to false. If `max_tokens`
-    counts thoughts too, they end there.
+    A raw text gets no thoughts, and neither does a row that sets `enable_thinking` to false. If `max_tokens` counts thoughts
+    too, the thoughts end at this number.
     """
     prompt = request.prompt
     if (

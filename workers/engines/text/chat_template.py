@@ -1,8 +1,9 @@
 """A chat template renders turns, each a role and a content, in the form that a model was trained to read.
 
 Templates differ in the conversations that they accept. Some templates refuse all system turns, late system turns, empty system
-turns, or two turns of one role in a row. Other templates leave out a turn, and raise no error. So the template is tried on each
-form of conversation, with placeholders for the contents. Turns are joined only if the template does not take them as they are.
+turns, or two turns of one role in a row. Other templates leave out a turn, and raise no error. So the template is first tried
+on each form of conversation (the roles, and which contents are blank), with placeholders for the contents. Turns are joined
+only if the template does not take them as they are.
 """
 
 import json
@@ -44,7 +45,7 @@ class RenderedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What was found out by a trial with placeholders: how to join the turns, the signature of the text, and its tail."""
+    """The result of a trial with placeholders: how to join the turns, the signature of the rendered text, and its tail."""
 
     join: Join
     signature: Signature
@@ -53,7 +54,9 @@ class _Shape:
 
 @dataclass(frozen=True, slots=True)
 class _Arguments:
-    """What a template gets beside the turns: the time that it may ask for, and the arguments of the row and the model's card."""
+    """The arguments of a template besides the turns: the time that it may ask for, and the arguments that the row and the
+    model's card give.
+    """
 
     created_at: datetime | None = None
     kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -82,8 +85,8 @@ class ChatTemplate:
     ) -> RenderedPrompt:
         """Return a conversation with the beginning of the answer to come, as the model gets it.
 
-        Only the template begins and ends turns. Contents cannot, and neither can `kwargs`, the further arguments of the template.
-        If the template asks for the date, it gets the date of `created_at`. None: today's date.
+        Only the template begins and ends turns. Contents cannot do so, and neither can `kwargs`, the further arguments of the
+        template. If the template asks for the date, it gets the date of `created_at`, or today's date if `created_at` is None.
 
         Raises:
             Refused: The template refuses the conversation.
@@ -97,8 +100,9 @@ class ChatTemplate:
         shape = self._shape(turns, arguments.kwargs)
         controls = {n for n, (_, content) in enumerate(turns) if self.controls.holds_any(content)}
         answers = {n for n in controls if turns[n][0] == "assistant"}
-        # Some templates cut thoughts out of earlier answers, and must see the answers for that. So in the first try no answer
-        # gets a placeholder, in the second every content with a control text gets one, in the third every content.
+        # Some templates cut thoughts out of earlier answers, so they must see the answers. Three ways are tried in
+        # turn. First, no answer gets a placeholder. Then every content with a control text gets one. Last, every
+        # content gets one.
         for hidden in (controls - answers, controls, set(range(len(turns)))):
             text = self._render(shape.join(_with_places(turns, hidden, mark)), arguments)
             tokens = self._encode(text, turns, mark)
@@ -117,7 +121,7 @@ class ChatTemplate:
         return tokens
 
     def _shape(self, turns: Sequence[Turn], kwargs: Mapping[str, Any]) -> _Shape:
-        """Return what a trial of conversations of this form gives, with these arguments.
+        """Return the result of a trial of conversations of this form with these arguments. Results are kept.
 
         The form of a conversation is the roles of the turns, and the contents that are blank.
         """
@@ -132,7 +136,7 @@ class ChatTemplate:
     def _tried(self, turns: Sequence[Turn], kwargs: Mapping[str, Any]) -> _Shape:
         """Try the ways to join turns, in the order of `JOINS`, until the template renders all contents.
 
-        Raises Refused if it does so in none of these ways.
+        Raises Refused if no way makes the template render all contents.
         """
         places = _with_places(turns, range(len(turns)), MARK)
         refusals = []

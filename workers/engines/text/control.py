@@ -42,8 +42,8 @@ class Forged(Exception):
 
 
 class ControlTexts:
-    """The control texts of a tokenizer and its chat template. This class also encodes content so that it holds no control
-    tokens.
+    """The control texts of a tokenizer and its chat template. This class also encodes content so that the content holds no
+    control tokens.
 
     Args:
         tokenizer: A tokenizer of transformers.
@@ -139,8 +139,8 @@ class ControlTexts:
         return tokens
 
     def following(self, text: str) -> list[int]:
-        """Return the tokens that a text has when it stands after another text. Some tokenizers put a space before a prompt; it
-        is left out here.
+        """Return the tokens that a text has when it stands after another text. Some tokenizers put a space before a prompt;
+        this space is left out here.
         """
         if not text:
             return []
@@ -250,7 +250,7 @@ def _unknown_tokens(tokenizer: Any) -> frozenset[int]:
 
 
 def _any_of(texts: set[str]) -> re.Pattern[str] | None:
-    """Return a pattern that matches any of these texts. If several fit, it matches the longest. None if there are no texts."""
+    """Return a pattern that matches any of these texts, the longest first; None if there are no texts."""
     return re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))) if texts else None
 
 

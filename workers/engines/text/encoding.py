@@ -26,8 +26,8 @@ class SampledLogprob:
 class Encoded:
     """A request and the tokens of its prompt.
 
-    `forced` are the tokens of the request's continuation. The engine takes them and samples none. `prompt_sha256` is the hash of
-    the rendered prompt. `thinking` says how the completion may begin with thoughts; None if it may not.
+    `forced` holds the tokens of the request's continuation. The engine takes these tokens and samples no other. `prompt_sha256`
+    is the hash of the rendered prompt. `thinking` says how the completion may begin with thoughts; None if it cannot.
     """
 
     request: GenerationRequest
@@ -45,7 +45,7 @@ class Encoder:
         tokenizer: A tokenizer of transformers.
         vocabulary: The number of tokens that the model has.
         context: The largest number of tokens that a prompt and its completion may have in sum; None if the model names no limit.
-        card: The model's card: how it marks its thoughts, and the arguments that its chat template gets.
+        card: The model's card. It says how the model marks its thoughts, and which arguments its chat template gets.
     """
 
     tokenizer: Any
@@ -140,7 +140,9 @@ class Encoder:
         return replace(request, prompt=replace(request.prompt, params=params))
 
     def _with_thinking(self, encoded: Encoded, tail: str) -> Encoded:
-        """Return the prompt with what is known of the thoughts of its completion. After a raw text nothing is kept apart."""
+        """Return the prompt with `thinking` set. A raw text has none: thoughts in its completion are not kept apart from the
+        answer.
+        """
         request = encoded.request
         if self.marks is None or not request.prompt.messages:
             return encoded
@@ -149,7 +151,9 @@ class Encoder:
         return replace(encoded, thinking=Thinking.of(self.marks, tail, contents, limit))
 
     def _with_room(self, encoded: Encoded) -> Encoded:
-        """Return the prompt with a higher `max_tokens` if that limits the answer alone, and thoughts may come before it."""
+        """Return the prompt. If `max_tokens` limits the answer alone and thoughts may come first, add their limit to
+        `max_tokens`.
+        """
         thinking, prompt = encoded.thinking, encoded.request.prompt
         if thinking is None or thinking.answer_tokens is None or thinking.inside is False:
             return encoded

@@ -18,7 +18,7 @@ number of these last tokens is TAIL_TOKENS, plus four for each character of the 
 class Ending:
     """The reason why a completion ended, its text, its number of tokens (an end token included), and its log probabilities.
 
-    `reasoning` is the thoughts that stand before the text, and `reasoning_tokens` the number of tokens before the text.
+    `reasoning` is the thoughts before the text, and `reasoning_tokens` the number of tokens before the text.
     """
 
     reason: FinishReason
@@ -107,7 +107,7 @@ def _stopped(
 
 
 def _answer_is_full(tokens: list[int], thoughts: Thoughts | None, answer: Answer | None) -> bool:
-    """Whether the answer alone has as many tokens as it may have."""
+    """Whether the answer, without the thoughts, has the most tokens that it may have."""
     limit = None if thoughts is None else thoughts.thinking.answer_tokens
     return limit is not None and answer is not None and len(tokens) - answer.first >= limit
 

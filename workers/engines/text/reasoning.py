@@ -1,13 +1,13 @@
-"""Reasoning: tells the thoughts that a model writes before its answer from the answer.
+"""Reasoning: separates the thoughts that a model writes first from the answer that follows.
 
-Thoughts stand at the beginning of a completion, between two marks (`reasoning_forms`). A chat template may itself write the first
-mark at the end of the prompt; then the completion begins within the thoughts. If the vocabulary has a mark as a token, the token
-counts. A mark that is spelled in characters, as in a text on XML, counts only where the model has no such token, or at the very
-beginning of a completion.
+Thoughts stand at the beginning of a completion, between two marks (`reasoning_forms`). A chat template may itself write the
+first mark at the end of the prompt; then the completion begins within the thoughts. If the vocabulary has a mark as a token,
+the mark is found by this token. A mark may also be *spelled*, in tokens of ordinary characters, as in a text on XML. A spelled
+mark counts only if the model has no such token, or at the very beginning of a completion.
 
-If the prompt's own contents hold a mark (they are *quoted* then), the answer may hold it too. So a mark that is not a special
-token must stand alone: a closing at the end or the beginning of a line, and an opening before a line's end if a line of the
-contents begins with it.
+If the prompt's own contents hold a mark (it is *quoted*), the answer may repeat it. So a quoted mark that is not a special
+token counts only if it stands alone. A closing must stand at the beginning or the end of a line. If a line of the contents
+begins with an opening, the opening must be followed by the end of its line.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A completion in two: the thoughts, the answer, and how many tokens stand before the answer."""
+    """The two parts of a completion: the thoughts and the answer. `reasoning_tokens` counts the tokens before the answer."""
 
     reasoning: str
     text: str
@@ -43,9 +43,9 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class _Opening:
-    """The beginning of thoughts: after `tokens` tokens, or if it is spelled, after `cut` characters.
+    """The beginning of thoughts: after `tokens` tokens, or if the opening is spelled, after `cut` characters.
 
-    `written` is whether the completion has the opening; else the prompt has it, or it was left out.
+    `written` is whether the opening stands in the completion; otherwise it stands in the prompt, or was left out.
     """
 
     spelled: bool
@@ -74,7 +74,7 @@ class Thinking:
 
     @classmethod
     def of(cls, marks: Marks, tail: str, contents: Sequence[str], answer_tokens: int | None) -> "Thinking":
-        """Return it for a prompt with these contents, which ends in `tail`, a text that the template wrote."""
+        """Return the Thinking of a prompt with these contents. The prompt ends in `tail`, a text that the template wrote."""
         form = marks.form
         quoted = any(mark in content for content in contents for mark in (*form.openings, *form.closings))
         lines = [line.strip() for content in contents for line in content.splitlines()] if quoted else []
@@ -83,7 +83,7 @@ class Thinking:
         )
 
     def follow(self) -> "Thoughts":
-        """Return a new follower of a completion of this prompt."""
+        """Return new Thoughts, to follow one completion of this prompt."""
         return Thoughts(self)
 
 
@@ -101,7 +101,7 @@ class Thoughts:
         return self.thinking.marks
 
     def answer(self, tokens: list[int], *, ended: bool = False) -> Answer | None:
-        """Return where the answer begins; None while the completion is within its thoughts, or may yet begin with them.
+        """Return where the answer begins; None while the completion is within its thoughts, or may still begin with thoughts.
 
         Args:
             tokens: The completion so far.
@@ -127,11 +127,11 @@ class Thoughts:
         return decode
 
     def split(self, tokens: list[int], *, by_end_token: bool) -> Split:
-        """Return the completion in two, now that it has ended. `by_end_token`: whether an end token ended it."""
+        """Return the two parts of a completion that has ended. `by_end_token` says whether an end token ended it."""
         answer = self.answer(tokens, ended=True)
         opening = self._opening
         if answer is None and opening is not None and opening.written and self.thinking.quoted and by_end_token:
-            answer = self._answer = Answer()  # a text that explains the mark, as the prompt's contents do
+            answer = self._answer = Answer()  # an answer about the mark, which the prompt holds too
         if answer == Answer():
             cut = not by_end_token and self._is_cut_opening(tokens)
             answer = None if cut else self._lone_closing(tokens) or answer
@@ -175,7 +175,7 @@ class Thoughts:
         if any(rest[: len(ids)] == ids for ids in marks.closings):
             return _Opening(spelled=False, tokens=start, written=False)
         head = marks.decode(tokens[:HEAD_TOKENS])
-        text = head.lstrip().rstrip("\ufffd")  # a character may have several tokens
+        text = head.lstrip().rstrip("\ufffd")  # the tokens of the last character may not all be there
         for mark in marks.form.openings:
             if text.startswith(mark):
                 cut = len(head) - len(head.lstrip()) + len(mark)
@@ -193,7 +193,9 @@ class Thoughts:
         return spelled or any(ids[: len(tokens)] == tuple(tokens) for ids in marks.openings)
 
     def _confirmed(self, opening: _Opening, after: str, ended: bool) -> "_Opening | Literal[False] | None":
-        """Return the opening if it begins thoughts, by the text after it; False if it is part of an answer; None: not certain."""
+        """Return the opening if the text `after` it shows that it begins thoughts; False if it is part of an answer; None if
+        not certain.
+        """
         if not self.thinking.begins_line or (self.marks.are_special and not opening.spelled):
             return opening
         if not after.strip(" "):
@@ -204,11 +206,11 @@ class Thoughts:
     # -- the end of the thoughts ------------------------------------------------------------------------------------
 
     def _closing(self, tokens: list[int], start: int, ended: bool) -> Answer | None:
-        """Find the closing token, or tokens, from token `start` on."""
+        """Return the answer after the first closing, as tokens, from token `start` on; None if there is no closing."""
         first: int | None = None
         places = sorted(
             (at, -len(ids)) for ids in self.marks.closings for at in _places(tokens, ids, start)
-        )  # of those that begin together, the longest
+        )  # of closings that begin at one place, the longest first
         for at, size in places:
             end = at - size
             if not self.thinking.quoted or self.marks.are_special:
@@ -220,7 +222,9 @@ class Thoughts:
         return Answer(first, first) if ended and first is not None else None
 
     def _after_more_thoughts(self, tokens: list[int], end: int, ended: bool) -> Answer | None:
-        """Return the answer after the thoughts that end before token `end`, and after any that follow them at once."""
+        """Return the answer after the thoughts that end before token `end`. Further thoughts that follow at once are passed
+        over too.
+        """
         start = self._first_word(tokens, end)
         rest = tuple(tokens[start:])
         for ids in self.marks.closings:
@@ -238,7 +242,7 @@ class Thoughts:
         return next(found, len(tokens))
 
     def _spelled_closing(self, tokens: list[int], start: int, ended: bool) -> Answer | None:
-        """Find the closing in the text, from character `start` on."""
+        """Return the answer after the first spelled closing from character `start` on; None if there is no closing."""
         decode, closings = self.marks.decode, self.marks.form.closings
         recent = decode(tokens[-TAIL_TOKENS:])
         if not ended and not any(mark in recent for mark in closings):
@@ -254,7 +258,7 @@ class Thoughts:
     def _lone_closing(self, tokens: list[int]) -> Answer | None:
         """Find a closing without an opening: some templates lack the opening that their model was trained with.
 
-        It must stand on a line of its own, before a text; else the answer only speaks of it.
+        The closing must stand on a line of its own, before a text. Otherwise the answer only speaks of it.
         """
         marks = self.marks
         if self._opening is not None or (self.thinking.quoted and not marks.are_special):
@@ -274,7 +278,7 @@ class Thoughts:
         return None
 
     def _answer_after(self, tokens: list[int], cut: int) -> Answer:
-        """Return the answer whose text begins after `cut` characters, with the number of tokens that it takes to write these."""
+        """Return the answer whose text begins after `cut` characters, with the number of tokens that these characters take."""
         low, high = 0, len(tokens)
         while low < high:
             middle = (low + high) // 2
@@ -306,7 +310,7 @@ def _has_own_line(before: str, after: str) -> bool:
 
 
 def _places(tokens: Sequence[int], ids: Ids, start: int) -> list[int]:
-    """Return where `ids` begin among the tokens, from `start` on."""
+    """Return every place from `start` on where the tokens continue with `ids`."""
     found = []
     while (at := _place(tokens, ids, start)) is not None:
         found.append(at)
@@ -315,7 +319,7 @@ def _places(tokens: Sequence[int], ids: Ids, start: int) -> list[int]:
 
 
 def _place(tokens: Sequence[int], ids: Ids, start: int) -> int | None:
-    """Return the first of these places; None if there is none."""
+    """Return the first place from `start` on where the tokens continue with `ids`; None if there is none."""
     while True:
         try:
             at = tokens.index(ids[0], start)

@@ -14,12 +14,12 @@ class Form:
     """The marks of one form. Thoughts stand before the answer.
 
     Args:
-        openings: Texts of which one begins the thoughts.
-        closings: Texts of which one ends the thoughts and begins the answer. Longer ones come first.
-        label: A word that the model puts at the beginning of its thoughts; it is taken off.
-        wrappers: Pairs of texts that stand around the answer, and are taken off if the chat template has them.
-        header: The tokens between which, in thoughts, the name of a channel stands; it is taken off.
-        end: A token that ends the answer, if it is no end token of the model.
+        openings: Texts. Each of them may begin the thoughts.
+        closings: Texts. Each of them may end the thoughts and begin the answer. Longer texts come first.
+        label: A word that the model puts at the beginning of its thoughts. The word is taken off.
+        wrappers: Pairs of texts around the answer. A pair is taken off if the chat template has its first text.
+        header: The two tokens around the name of a channel in thoughts. The tokens and the name are taken off.
+        end: A token that ends the answer, if the model does not list it as an end token.
     """
 
     openings: tuple[str, ...]
@@ -77,11 +77,12 @@ FORMS: Final[Mapping[str, Form]] = {
     "thinking": Form(("<thinking>",), ("</thinking>",), wrappers=_ANSWERS),
     "reasoning": Form(("<reasoning>",), ("</reasoning>",), wrappers=_ANSWERS),
 }
-"""Name -> form. If a chat template has marks of several forms, the first of these forms is taken."""
+"""Name -> form. If a chat template has marks of several forms, the form that comes first here is taken."""
 
 
 def form_of(name: str, tokenizer: Any, source: str) -> Form | None:
-    """Return the form that a card names. For `auto`, the form of which the template or the vocabulary has marks; None if none.
+    """Return the form that a card names. For `auto`, return the first form whose marks the template or the vocabulary has; None
+    if none.
 
     A vocabulary shows a form if both an opening and a closing are tokens that were added to it. `source` is the source of the
     chat template.
@@ -129,9 +130,10 @@ class Marks:
         self.wrappers = tuple(pair for pair in form.wrappers if pair[0] in source)
 
     def state(self, text: str) -> bool | None:
-        """Return whether a text that a template wrote at the end of the prompt begins thoughts; False if it also ends them.
+        """Return True if the text that a template wrote at the end of the prompt begins thoughts; False if it also ends these
+        thoughts.
 
-        None if it has no mark, or has marks in a sentence that only speaks of them.
+        Returns None if the text has no mark, or has marks only in a sentence that speaks of them.
         """
         after = min((text.rpartition(mark)[2] for mark in self.form.openings if mark in text), key=len, default=text)
         if self.is_blank(after):
@@ -141,7 +143,7 @@ class Marks:
         return False if closed and (after == text or self.is_blank(before)) else None
 
     def is_blank(self, text: str) -> bool:
-        """Whether thoughts are empty but for their label."""
+        """Whether the text of thoughts is empty, or only a label."""
         return text.strip() in {"", self.form.label}
 
     def is_special(self, token: int) -> bool:

@@ -2,18 +2,18 @@
 -- sends them to Redis with few commands for each key. A script calls `write` at its end, and before it reads a set of jobs
 -- that it may have changed.
 
--- If a key gets this many new members at once, Redis is made to keep the key as a table. It would search a list once for
--- each member.
+-- If a key gets this many new members at once, Redis is made to keep the key as a table first. If the key stayed a list, Redis
+-- would search the whole list for each member.
 local TABLE_FROM = 16
 local LONG = string.rep('.', 65) -- a member too long for a list: adding it makes Redis turn the key into a table
 
 local moved_jobs = {} -- key of a set -> job -> its score, or false to remove it
 local moved_members = {} -- group -> member of `ready` -> true to add it, false to remove it
 local removed_payloads = {} -- the jobs whose payloads are removed
-local number_changes = {[FLIGHTS] = {}, [COUNTS] = {}} -- hash -> field -> by how much that number changes
+local number_changes = {[FLIGHTS] = {}, [COUNTS] = {}} -- hash -> field -> by how much its number changes
 local known_numbers = {} -- hash -> field -> the number before these changes, if it was read
 local known_sizes = {} -- key of a set -> how many members it has, if Redis was asked
-local emptied = {} -- group or queue -> whether `ready` has no member of it any more, after some were removed
+local emptied = {} -- group or queue -> true if no member of it is left in `ready` after this script removed members
 local bytes_change = 0
 
 local function add(numbers, field, by)
@@ -44,7 +44,7 @@ local function move_member(group, member, is_added)
   members[member] = is_added
 end
 
--- Write the changes of one set. If all members get the same score, it is `score`. Returns by how many members the set has
+-- Write the changes of one set. If `score` is given, all new members get this score. Returns by how many members the set has
 -- grown.
 local function write_set(set, scores, score)
   local removed, added = {}, {}
@@ -65,24 +65,24 @@ local function write_set(set, scores, score)
   return grown
 end
 
--- Return the first members of `ready` that begin with `stem` and a |, at most `limit`.
+-- Return at most `limit` members of `ready`: the first that begin with `stem` and a |.
 local function first_of(stem, limit)
   return limit > 0 and redis.call('ZRANGEBYLEX', READY, '[' .. stem .. '|', '(' .. stem .. '}', 'LIMIT', 0, limit) or {}
 end
 
--- Return the level of a group without what it gained by waiting: its priority, or 10 for dying jobs.
+-- Return the level of a group, not counting the levels that it gained by waiting: its priority, or 10 for dying jobs.
 local function own_level_of(group)
   local inverse = string.sub(group, 1, 1)
   return inverse == DYING and 10 or 9 - inverse
 end
 
--- Return the number of a group in `waits` if it was served at `now`.
+-- Return the number that a group has in `waits` once it was served at `now`.
 local function wait_from(group, now)
   return text_of(now - own_level_of(group) * (tonumber(meta('aging')) or AGING_MS))
 end
 
--- Note in `waits` that a group has ready jobs, or forget the group, and the queues that have none, after `members` of it
--- were added and removed.
+-- Update the notes on a group after `members` were added to it or removed from it. If the group has ready jobs, `waits` holds
+-- it. If it has none, the group's notes are deleted; if a queue of it has none, that queue's note is deleted.
 local function note_members(group, members)
   local is_new, queues = false, {}
   for member, is_added in pairs(members) do

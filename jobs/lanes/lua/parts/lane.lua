@@ -21,28 +21,28 @@
 --   meta     HASH  paused, reason    1 while the lane is paused, and why it paused itself
 --                  fence, version    the last fence of a lease, and the last version of a batch, that were given out
 --                  bytes             of all payloads
---                  now               when the last claim or beat came
---                  silence, grace    when the last silence of all workers began, and until when leases that ran out since are
---                                    spared (rule 28)
+--                  now               the time of the last claim or beat
+--                  silence, grace    when the last silence of all workers began; until when leases that ran out
+--                                    since are spared (rule 28)
 --                  turn|<9-priority>, turn|<group>        the group of this priority, and the queue of this group without a
 --                                    due time, that was served last
---                  deficit|<group>, deficit|<queue>       by how many expected tokens it was served too much, as a number
---                                    below 0; or what is left of a turn that a full claim interrupted, less a quantum
+--                  deficit|<group>, deficit|<queue>       added to the quantum of its next turn: its debt in tokens, as a number
+--                                    below 0; after a turn that a full claim interrupted, what is left of it, less a quantum
 --                  quantum|<9-priority>                   the tokens of a turn
---                  owed|<group>      the tokens that its due batches took, less 9 for each token of the others
---                  aged              1 if the last turn was of a group that gained priority by waiting
+--                  owed|<group>      the tokens that its batches with a due time took, less 9 for each token of its others
+--                  aged              1 if the last turn went to a group that gained levels by waiting
 --                  aging             ms after which a group that was not served gains a level
---                  scanned           how far `workers` was looked through for records of long ago, as HSCAN says it
---                  wrong             1 once a count went below 0, so that the next claim makes all keys again
+--                  scanned           the cursor of HSCAN, which looks through `workers` for old records
+--                  wrong             1 after a count went below 0; then the next claim mends the lane
 --                  group             the number of the last group of suspects
 --                  deaths, finished  deaths of workers in a row; rows finished since the lane was resumed (rule 34)
 --                  apart             <worker>|<until when>: the busy worker that gets no jobs, so that it can take suspects
---                  turn              `ready` or `suspects`: what an idle worker gets next, if there is both
+--                  turn              `ready` or `suspects`: which of them an idle worker gets next, if both wait
 --   workers  HASH  worker -> until when it is shown|its record
 --   counts   HASH  <batch>|<r, d or l> -> jobs in that state; y and s count as r, b as l. |<state> counts those of all batches
 --   suspects ZSET  job -> group. Jobs that were lost together are a group, and run apart; the lowest group is first
 --   crashed  SET   of the current streak of deaths: w|<incarnation> for each worker that died, j|<job> for each lost job
---   flights  HASH  tenant -> its leased jobs. | counts those of all tenants
+--   flights  HASH  tenant -> how many jobs it has leased. The field | counts the leased jobs of all tenants
 -- A job is written <batch>/<row>. Times are in milliseconds of this server's clock.
 
 local BATCHES, JOBS, PAYLOAD, READY, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]

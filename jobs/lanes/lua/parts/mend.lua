@@ -4,8 +4,8 @@
 local ALL_KNOWN = {__index = function() return 0 end} -- for a hash that was emptied: all numbers are 0
 
 -- Whether all keys agree on how many jobs there are. A fresh job has no record, so `jobs` may have fewer than `payload`.
--- Remembers the sizes that it reads. A count of one batch or tenant that is too high is no fault here, since another is too
--- low as long as the sums agree, and is seen once it goes below 0 (`wrong`).
+-- Remembers the sizes that it reads. Only sums are compared. If the count of one batch or tenant is too high and the sums
+-- agree, another count is too low. That count shows the fault later, when it goes below 0 (`wrong`).
 local function is_whole()
   local ready, suspects = redis.call('ZCARD', READY), redis.call('ZCARD', SUSPECTS)
   local delayed, leased, groups = redis.call('ZCARD', DELAYED), redis.call('ZCARD', LEASED), redis.call('ZCARD', WAITS)

@@ -4,8 +4,8 @@
 local MOST_GRACE_MS = 15000 -- the longest grace: a living worker beats three times in it
 local DAY_MS = 86400000
 
--- The clock was set back by `by_ms`, or is that far behind the clock of an earlier server. Move all expiries and due times
--- back as far. Otherwise leased and delayed jobs would wait until the clock has caught up.
+-- Move all expiries and due times back by `by_ms`: the clock was set back by this time, or is this far behind the clock of an
+-- earlier server. Otherwise leased and delayed jobs would wait until the clock has caught up.
 local function move_times_back(by_ms)
   for _, set in ipairs({LEASED, DELAYED}) do
     local found = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
@@ -34,8 +34,8 @@ local function note_presence(now, lease_ms)
   end
 end
 
--- Show a worker in snapshots for `shown_ms`. If the worker is new here, some records are looked at, and those that ended a
--- day ago are removed.
+-- Show a worker in snapshots for `shown_ms`. If the worker is new here, look at the records of some workers, and remove records
+-- that ended a day ago.
 local function show_worker(now, worker, record, shown_ms)
   if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. record) == 0 then return end
   local cursor, workers = unpack(redis.call('HSCAN', WORKERS, meta('scanned') or '0', 'COUNT', 64))

@@ -1,11 +1,11 @@
 -- rescue: a part that is put before claim. It decides what becomes of jobs whose leases ran out (rules 11 and 34 of
 -- jobs/PROTOCOL.md).
 --
--- A lost lease costs its job a crash and no attempt. Jobs that were lost together, with one incarnation of a worker,
--- become suspects in two groups, each of which is claimed apart. A crash is solo if the job was claimed apart and
--- alone; after MOST_SOLO solo crashes the job is dying. The lane pauses itself when workers die again and again, no row
--- is finished in between, and the lost jobs are more than a twentieth of the finished rows: then the model or the
--- node is at fault. The death that pauses the lane makes no job dying.
+-- A lost lease costs its job a crash and no attempt. Jobs that were lost together, with one incarnation of a worker, become
+-- suspects in two groups, each of which is claimed apart. A crash is solo if the job was claimed apart and alone; after
+-- MOST_SOLO solo crashes the job is dying. The lane pauses itself when workers die again and again with no row finished in
+-- between, and the lost jobs are more than a twentieth of the finished rows: the model or the node is then at fault. The death
+-- that pauses the lane makes no job dying.
 
 local function rescue(expired, pause_after_deaths)
   -- Return the lost jobs by incarnation, each as a pair {job, record}, and the incarnations in order.

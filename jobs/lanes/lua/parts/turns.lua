@@ -1,24 +1,26 @@
--- turns: put before claim, after leasing. It leases ready jobs in their order (rule 43 of jobs/PROTOCOL.md).
+-- turns: a part that is put before claim, after leasing. It leases ready jobs in their order (rule 43 of jobs/PROTOCOL.md).
 --
 -- Burials come first, then the highest priority. The groups of one priority, which are its tenants, take turns, and so do the
--- queues of a group, which are its batches. Turns are counted in expected tokens by surplus round robin: a turn adds a quantum
--- to what a group may take; it takes jobs as long as any of that is left, and what it took too much is taken off its next
--- turn. (Deficit round robin, Shreedhar and Varghese 1995, looks at the next job's size first. Here the largest quantum is
--- not known without a look at all groups.) The quantum of a priority is the cost of its longest job of late, times the
--- weight of the tenant. If a claim is full in the middle of a turn, the next claim continues this turn.
+-- queues of a group, which are its batches. Turns are counted in expected tokens, by surplus round robin: a turn gives a group
+-- a quantum of tokens, and the group takes jobs as long as any token is left. The last job may cost more than is left. This
+-- debt is taken off the group's next turn. (Deficit round robin, Shreedhar and Varghese 1995, looks at the next job's size
+-- first. Here the largest quantum is not known without a look at all groups.) The quantum is the cost of the longest job of
+-- this priority in recent claims, times the weight of the tenant. If a claim is full in the middle of a turn, the next claim
+-- continues this turn.
 --
--- Batches that are due come before the other batches of their group, and the earliest first, but for a tenth of the tokens,
--- which the others may take. A group that is not served gains a level for each `aging_ms`, until it has been served once; of
--- two turns, at most one is of such a group. A tenant at its cap of rows in flight is passed over, except for burials.
+-- In a group, batches with a due time come first, the earliest due first. If the group has other batches too, these may take a
+-- tenth of its tokens. A group that is not served gains a level for each `aging_ms`, until it has been served once. At most
+-- every second turn goes to a group that gained levels. A tenant at its cap of rows in flight is passed over, except for
+-- burials.
 --
 -- The work of a claim depends on how many jobs it leases, and not on how many groups, queues or jobs wait.
 
-local AT_ONCE = 8 -- the most jobs of a queue that one step of a turn looks at, if others wait too
+local AT_ONCE = 8 -- the most jobs of a queue that one step of a turn looks at, if other queues wait too
 local MOST_TURNS = 256 -- the most turns that one claim looks at; the next claim goes on
-local OLDEST = 8 -- how many of the groups that wait longest are looked at for ageing
-local DUE_SHARE = 9 -- for 9 tokens of batches that are due, the others may take one
+local OLDEST = 8 -- a look for aged groups looks at this many groups, those that wait longest
+local DUE_SHARE = 9 -- for 9 tokens of batches with a due time, the other batches of the group may take one
 local NO_END = 1e15 -- more tokens than any turn has
-local QUANTUM_LEFT = 0.99 -- what is left of a quantum at each claim, so that one very long job does not count for ever
+local QUANTUM_LEFT = 0.99 -- each claim multiplies the quantum by this, so that one very long job does not count for ever
 
 local aging_ms, tenant_settings = tonumber(ARGV[10]), ARGV[11] ~= '{}' and cjson.decode(ARGV[11]) or {}
 local turns_left = MOST_TURNS
@@ -38,7 +40,8 @@ local function queue_in(member)
   return string.match(member, '^([^|]*|[^|]*|[^|]*|[^|]*)|')
 end
 
--- Return the first member behind those of `last` among the members of `stem`, or else the first of them; nil if there is none.
+-- Return the first member that begins with `stem` and stands behind all members of the group or queue `last`. If there is none,
+-- return the first that begins with `stem`; nil if no member does.
 local function next_in_ring(stem, last)
   local found = last and redis.call('ZRANGEBYLEX', READY, '(' .. last .. '}', '(' .. stem .. '}', 'LIMIT', 0, 1)[1]
   return found or first_of(stem, 1)[1]
@@ -58,8 +61,8 @@ local function quantum_of(group)
   return math.max(number_in_meta('quantum|' .. string.sub(group, 1, 1)), 1)
 end
 
--- Lease jobs of a queue until their costs come to `budget`, and at most `most` of them. A quantum is at least the highest
--- cost, so that no debt is longer than a turn. Returns the tokens that were leased, and whether the queue is empty now.
+-- Lease at most `most` jobs of a queue, until their costs come to `budget`. A quantum is at least the highest cost, so that no
+-- debt exceeds a quantum. Returns the tokens that were leased, and whether the queue is empty now.
 local function lease_from(queue, budget, most)
   local members = first_of(queue, math.min(n - #claimed, most))
   local jobs = load_ready(members)
@@ -79,7 +82,8 @@ local function lease_from(queue, budget, most)
   return tokens, is_empty
 end
 
--- Serve the batches of a group that are not due, for one step of a turn. `limit` bounds the tokens. Returns the tokens.
+-- Serve the batches of a group that have no due time, for one step of a turn. Stops at `limit` tokens and at `most` jobs.
+-- Returns the tokens that were leased.
 local function serve_ring(group, limit, most)
   local stem, turn = group .. '|' .. NOT_DUE, 'turn|' .. group
   local queue = queue_in(next_in_ring(stem, meta(turn)))
@@ -100,7 +104,8 @@ local function serve_ring(group, limit, most)
   return tokens
 end
 
--- Serve a group for one step of a turn: the batch that is due first, or one of the others. Returns the tokens.
+-- Serve a group for one step of a turn: the batch that is due first, or a batch without a due time. Returns the tokens that
+-- were leased.
 local function serve_step(group, limit, most)
   local queue, field = queue_in(first_of(group, 1)[1]), 'owed|' .. group
   if string.sub(queue, #group + 2, #group + 2) == NOT_DUE then
@@ -121,8 +126,8 @@ local function serve_step(group, limit, most)
   return tokens
 end
 
--- Serve a group for one turn. Returns `capped` if its tenant may have no more rows in flight, `debt` if it took too much in
--- earlier turns, and otherwise `served`.
+-- Serve a group for one turn. Returns `capped` if its tenant may have no more rows in flight, `debt` if a debt of earlier turns
+-- is not paid yet, and otherwise `served`.
 local function serve_turn(group)
   local inverse, settings = string.sub(group, 1, 1), tenant_settings[tenant_of(group)]
   local turn, field = 'turn|' .. inverse, 'deficit|' .. group
@@ -161,8 +166,8 @@ local function serve_turn(group)
   return 'served'
 end
 
--- Return a group of a lower priority that has waited so long that it counts as one of this; nil if there is none, or if
--- the last turn was of such a group.
+-- Return a group of a lower priority that has waited long enough to count as a group of this priority. Nil if there is no such
+-- group, or if the last turn went to one.
 local function aged_group(inverse)
   local level = 9 - inverse
   if meta('aged') == '1' then
@@ -182,7 +187,7 @@ end
 
 -- Serve the groups of one priority in turns, until the claim is full or none of them may be served.
 local function serve_priority(inverse)
-  local passed, in_debt = nil, false -- the first group of a row of groups that were not served
+  local passed, in_debt = nil, false -- since a group was served: the first group passed over; whether a group had a debt
   while #claimed < n and turns_left > 0 do
     local aged = aged_group(inverse)
     local member = not aged and next_in_ring(inverse, meta('turn|' .. inverse))

@@ -1,4 +1,4 @@
-"""Shows jobs/batches/segments/compaction.py: there are fewer files and the same outcomes, also if a compaction dies, is late,
+"""Shows jobs/batches/segments/compaction.py: there are fewer files and the same outcomes, even if a compaction dies, is late,
 or is done twice.
 """
 
@@ -61,7 +61,7 @@ def known(index: OutcomeIndex) -> Any:
 
 
 def finished(shelf: Any) -> tuple[Any, ...]:
-    """Write the last row, and a tie with a segment that was compacted. Return what is then published."""
+    """Write the last row, and a tie with a segment that was compacted. Return the files that are then published."""
     tie = replace(shelf.completed(6), output={"text": "a later name"})
     shelf.write("night-1", [shelf.failed(6, final=False), tie], worker="zz")
     shelf.write("night-1", [shelf.completed(ROWS)], worker="last")
@@ -79,7 +79,7 @@ def filled(shelf: Any) -> Any:
 
 @pytest.fixture
 def expected(tmp_path: Any, shelf: Any) -> tuple[Any, ...]:
-    """Return what is published without compaction."""
+    """Return the files that are published without compaction."""
     return finished(fill(type(shelf)(open_store(str(tmp_path / "other")))))
 
 

@@ -23,7 +23,7 @@ ROWS: Final[tuple[tuple[str | int | float | None, ...], ...]] = (
     ("c-3", "chat", "'tis quoted, O'Neill's", 60, 1, None, "Spalte; mit Semikolon"),
     ("d-4", "chat", "Genug.", 12_500, 0.125, None, "1.000"),
 )
-"""The rows have a text that is written as digits, quotes, newlines, numbers with decimals, and numbers of a thousand and more."""
+"""The rows have a text of digits, quotes, newlines, numbers with decimals, and numbers above a thousand."""
 
 COMMA, SEMICOLON, TAB, PIPE, QUOTE, APOSTROPHE = 44, 59, 9, 124, 34, 39
 UTF8, CP1252, UTF16 = 76, 1, 65535

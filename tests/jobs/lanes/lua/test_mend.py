@@ -79,7 +79,7 @@ def test_jobs_whose_records_were_evicted_begin_anew(queue: RedisQueue, client: r
     [b"\xff\x00", b"", b"l", b"q|1|1|1|0|4|10|20|7|t|c-1", b"l|1|1|1|0|4|10|20|7|t", b"l|1|1|1|1|4|10|20|7|t|c-1|x"],
 )
 def test_jobs_whose_records_are_damaged_begin_anew(queue: RedisQueue, client: redis.Redis, garbage: bytes) -> None:
-    """The jobs are leased and delayed ones. A damaged record counts as lost, and stops no claim."""
+    """Records of leased and delayed jobs are damaged. A damaged record counts as lost, and stops no claim."""
     fed(queue, [row(n) for n in range(4)])
     leased = claim(queue, 2)
     queue.settle(LANE, [Settlement(leased[0].lease, "retry", 60_000)])
@@ -126,7 +126,7 @@ def test_what_is_left_of_a_job_is_removed(queue: RedisQueue, client: redis.Redis
 
 @pytest.mark.parametrize("state", ["delayed", "leased"])
 def test_a_job_whose_record_is_gone_begins_anew(queue: RedisQueue, client: redis.Redis, state: str) -> None:
-    """All sizes of keys agree all the same. The claim that finds the job removes it, and the next claim mends the lane."""
+    """The sizes of all keys still agree. The claim that finds the job removes it, and the next claim mends the lane."""
     fed(queue, [row(0)])
     (job,) = claim(queue)
     if state == "delayed":
@@ -148,7 +148,7 @@ def test_a_tenant_that_waits_under_a_wrong_name_is_served(queue: RedisQueue, cli
 
 
 def test_counts_that_are_wrong_between_states_are_made_again_at_once(queue: RedisQueue, client: redis.Redis) -> None:
-    """As when `counts` is from another moment than the other keys."""
+    """The counts are wrong as if `counts` came from an earlier moment than the other keys."""
     fed(queue, [row(n) for n in range(6)])
     claim(queue, 3)
     for batch in ("b", ""):
@@ -162,7 +162,7 @@ def test_counts_that_are_wrong_between_states_are_made_again_at_once(queue: Redi
 def test_counts_that_are_wrong_between_batches_are_made_again(
     queue: RedisQueue, client: redis.Redis, state: str
 ) -> None:
-    """Else a batch would show live jobs for ever, and never be published."""
+    """If the counts stayed wrong, a batch would show live jobs for ever, and would never be published."""
     for batch in ("b", "c"):
         fed(queue, [row(n) for n in range(3)], batch)
     jobs = claim(queue, 6) if state == "l" else []

@@ -19,7 +19,7 @@ WORKERS = [replace(ME, worker=f"w-{n}") for n in range(LanePolicy().pause_after_
 
 
 def claims(queue: RedisQueue, worker: WorkerRecord, n: int, time: int = 0) -> ClaimReply:
-    """Claim for a worker of which there is only one incarnation."""
+    """Claim for a worker that has only one incarnation."""
     return queue.claim(LANE, f"{worker.worker}-1-{time}", n, LEASE_MS, worker)
 
 
@@ -92,7 +92,7 @@ def test_workers_that_die_at_once_and_are_replaced_late_pause_the_lane(queue: Re
 
 
 def test_outages_alone_bury_no_row(queue: RedisQueue, client: redis.Redis) -> None:
-    """The only worker lives through all outages. It holds one job, and no other."""
+    """One worker lives through all outages, and holds one job."""
     fed(queue, [row(0)])
     held = claims(queue, ME, 1).jobs
     for time in range(1, 5):
@@ -103,7 +103,7 @@ def test_outages_alone_bury_no_row(queue: RedisQueue, client: redis.Redis) -> No
 
 
 def test_a_grace_does_not_wait_for_a_clock_that_was_set_back(queue: RedisQueue, client: redis.Redis) -> None:
-    """The clock had jumped ahead, which began a grace, and is right again. So the time of the last call lies in the future."""
+    """The clock jumped ahead, which began a grace. Now it is right again, so the time of the last call lies in the future."""
     fed(queue, [row(0)])
     claims(queue, WORKERS[0], 1)
     pass_ms(client, HOUR_MS)
@@ -117,7 +117,9 @@ def test_a_grace_does_not_wait_for_a_clock_that_was_set_back(queue: RedisQueue, 
 def test_a_worker_that_beats_first_after_the_clock_was_set_back_keeps_its_leases(
     queue: RedisQueue, client: redis.Redis, in_hand: dict[str, Sequence[Job]]
 ) -> None:
-    """All other workers keep their leases too: each lease has as long to run as before."""
+    """The other workers keep their leases too. Each lease lasts as long as it would have lasted without the change of the
+    clock.
+    """
     pass_ms(client, -HOUR_MS)
     beats(queue, WORKERS[0], in_hand["w-0"])
     assert [job.rescued for job in claims(queue, WORKERS[1], 1, time=1).jobs] == [False]

@@ -26,7 +26,7 @@ def not_served_for(client: redis.Redis, group: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("n", [1, 7, 64])
 def test_work_is_shared_by_weight(client: redis.Redis, n: int) -> None:
-    """The weights also hold if the rows of one tenant are ten times as long, and for any size of a claim."""
+    """The rows of the three tenants have different lengths. The weights hold for any size of a claim."""
     queue = queue_with(client, b=TenantSettings(weight=2), c=TenantSettings(weight=4))
     costs = {"a": 100, "b": 10, "c": 50}
     place = {"a": 0, "b": 1000, "c": 2000}

@@ -1,4 +1,4 @@
-"""Shows jobs/writing/links/mastodon_links.py: the links that Mastodon's server finds, beside those that its library finds."""
+"""Shows jobs/writing/links/mastodon_links.py: the links that it finds are those that Mastodon's own server finds."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Shows jobs/writing/links/x_links.py: the links that X finds, beside those that twitter-text finds."""
+"""Shows jobs/writing/links/x_links.py: the links that it finds are those that twitter-text finds."""
 
 import unicodedata
 

@@ -272,7 +272,7 @@ def test_a_special_token_in_a_completion_is_no_text() -> None:
 
 
 def test_a_date_in_a_template_is_that_of_the_batch() -> None:
-    """Otherwise the rendered prompt, and its hash in the receipt, would change from day to day."""
+    """With today's date, the rendered prompt, and its hash in the receipt, would change from day to day."""
     from copy import deepcopy
 
     tokenizer = deepcopy(tokenizer_of("chatml"))

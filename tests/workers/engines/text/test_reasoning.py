@@ -1,6 +1,6 @@
 """Shows workers/engines/text/reasoning.py and endings.py: thoughts are kept apart from answers.
 
-The tokenizers and templates are those of `reasoners`; the model writes what the test says, token by token.
+The tokenizers and templates are those of `reasoners`. The model writes the text of the test, token by token.
 """
 
 from functools import cache
@@ -61,15 +61,15 @@ def test_thoughts_are_kept_apart(name: str) -> None:
 
 @pytest.mark.parametrize("name", FULL)
 def test_a_completion_that_ends_in_its_thoughts_has_no_text(name: str) -> None:
-    """At every length up to the end of the thoughts, be it within a mark."""
+    """The completion is cut off at every length up to the end of the thoughts, even within a mark."""
     made = writer(name)
     whole = made.write(FULL[name], kwargs=OPEN)
     for tokens in range(1, whole.reasoning_tokens + 1):
         done = made.write(FULL[name], kwargs=OPEN, max_tokens=tokens, ends=False)
         if name == "granite" and tokens <= len(made.tokens("Here is my thought process")):
-            continue  # the words of its mark may begin any answer
+            continue  # any answer may begin with the words of this mark
         assert (done.text, done.completion_tokens) == ("", tokens)
-        assert done.reasoning_tokens == tokens or (name, tokens) == ("openthinker", 1)  # which is a space
+        assert done.reasoning_tokens == tokens or (name, tokens) == ("openthinker", 1)  # its first token is a space
     within = FULL[name].partition("tea")[0] + "tea"
     done = made.write(within, kwargs=OPEN)
     assert (done.text, done.finish_reason) == ("", "stop")
@@ -107,7 +107,7 @@ LINES = "Translate:\n\n<think> is a tag.\n</think> closes it."
 @pytest.mark.parametrize(
     ("name", "ask", "kwargs", "written", "reasoning", "text"),
     [
-        # The thoughts speak of the tags that the source explains, and so does the answer.
+        # The source explains the tags. The thoughts and the answer mention these tags.
         (
             "qwen3",
             QUOTE,
@@ -120,7 +120,7 @@ LINES = "Translate:\n\n<think> is a tag.\n</think> closes it."
         ("spelled", QUOTE, {}, f"The tag </think> closes.\n</think>\n\n{QUOTE}", "The tag </think> closes.", QUOTE),
         ("phi4", QUOTE, {}, f"<think>Hm, </think> closes.\n</think>\n{QUOTE}", "Hm, </think> closes.", QUOTE),
         ("magistral", QUOTE, {}, f"[THINK]Hm[/THINK]{QUOTE}", "Hm", QUOTE),
-        # The answer begins with the tag: the model does not think, or has thought before.
+        # The answer begins with the tag: the model writes no thoughts, or they have ended before.
         (
             "vocabulary",
             LINES,
@@ -149,7 +149,7 @@ LINES = "Translate:\n\n<think> is a tag.\n</think> closes it."
         ),
         ("qwen3", LINES, {}, "<think>\nHm.\n</think>\n\n<think> ist eine Marke.", "Hm.", "<think> ist eine Marke."),
         ("opened", LINES, {}, "Hm.\n</think>\n\n<think> ist eine Marke.", "Hm.", "<think> ist eine Marke."),
-        # Only one closing, in the middle of a line: better than no answer.
+        # The only closing is in the middle of a line. It still counts, so that there is an answer.
         ("opened", QUOTE, {}, "Hm.</think>It is so.", "Hm.", "It is so."),
     ],
 )
@@ -163,7 +163,7 @@ def test_a_tag_that_the_source_explains_stays(
 @pytest.mark.parametrize(
     ("name", "written", "reasoning", "text"),
     [
-        ("opened", "<think>\nHm.\n</think>\n\nYes", "Hm.", "Yes"),  # the mark again, though the prompt has it
+        ("opened", "<think>\nHm.\n</think>\n\nYes", "Hm.", "Yes"),  # the model repeats the opening that the prompt has
         ("opened", "</think>\n\nYes", "", "Yes"),
         ("qwen3", "</think>\n\nYes", "", "Yes"),
         ("qwen3", "<think>\n\n</think>\n\nYes", "", "Yes"),
@@ -173,7 +173,7 @@ def test_a_tag_that_the_source_explains_stays(
             "Hm, tea.\n</think>\n\nYes",
             "Hm, tea.",
             "Yes",
-        ),  # the template lacks the opening that the model knows
+        ),  # the template lacks the opening that the model was trained with
         ("phi4", "Hm, tea.\n</think>\n\nYes", "Hm, tea.", "Yes"),
         ("magistral", "Hm, tea.[/THINK]Yes", "Hm, tea.", "Yes"),
         ("harmony", "<|channel|>final<|message|>Yes", "", "Yes"),
@@ -195,7 +195,7 @@ def test_a_tag_that_the_source_explains_stays(
             "<think>Hm.</think>\n<answer>Yes</answer>",
             "Hm.",
             "<answer>Yes</answer>",
-        ),  # no word of it in the template
+        ),  # the template has no such wrapper
         ("qwen3", "<think>\nA\n</think>\n\nYes <think>B</think>", "A", "Yes <think>B</think>"),
         ("qwen3", "<think>\nA <think> B\n</think>\n\nYes", "A <think> B", "Yes"),
         ("opened", "\n</think>\n\n<think>\nHm.\n</think>\n\nYes", "</think>\n\n<think>\nHm.", "Yes"),
@@ -240,7 +240,9 @@ def test_min_tokens_counts_thoughts() -> None:
 
 @pytest.mark.parametrize("name", ["qwen3", "opened", "spelled", "harmony"])
 def test_a_limit_of_the_answer_leaves_room_for_thoughts(name: str) -> None:
-    """As far as the card and the context allow; without it the limit includes the thoughts."""
+    """Thoughts get as many tokens as the card and the context allow. With a limit of the row, thoughts count towards that
+    limit.
+    """
     made = writer(name)
     limited = made.write(FULL[name] + " and more and more", max_tokens=3, thoughts_count=False)
     assert (limited.reasoning, limited.finish_reason) == (THOUGHTS, "length")
@@ -297,7 +299,7 @@ def prompt_of(name: str, kwargs: dict[str, Any], **card: Any) -> str:
 
 
 def test_arguments_reach_the_template() -> None:
-    """Those of the row come before those of the card, and the hash of the prompt is another."""
+    """Arguments of the row replace those of the card. Other arguments give another hash of the prompt."""
     opened, off = prompt_of("opened", {}), prompt_of("opened", {"enable_thinking": False})
     assert opened.endswith("<think>\n")
     assert off.endswith("<think>\n\n</think>\n\n")

@@ -50,8 +50,8 @@ def test_replayed_steps_give_the_texts_of_plain_ones(name: str, dtype: torch.dty
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 5, 9, 17])
 def test_padding_rows_change_nothing(slots: int) -> None:
-    """This holds for any number of sequences, and while the number falls to one at the end, with empty slots between the
-    sequences.
+    """The texts are right for any number of sequences, and also at the end, when one sequence is left and slots between the
+    sequences are empty.
     """
     model, some = random_model(dtype=torch.float64), random_requests(30, seed=slots, most=60)
     rerun = RerunRecorder()

@@ -79,7 +79,7 @@ class TiledBlocks:
     def indices(self, slots: torch.Tensor, positions: torch.Tensor) -> list[tuple[torch.Tensor, tuple[Any, ...]]]:
         """Return two pairs, one for the keys and one for the values.
 
-        A pair is a tensor, and the index in it of the tokens at these slots and positions.
+        A pair holds a tensor, and the index that selects the tokens at these slots and positions.
         """
         tile, row = positions // TILE, positions % TILE
         return [(self.keys, (slots, tile, slice(None), slice(None), row)), (self.values, (slots, positions))]

@@ -31,7 +31,7 @@ def code_generator(make: InnerLoop) -> Callable[..., Any]:
 
 
 class Loop:
-    """A generated loop. It runs the code that its `with` block generates `count` times.
+    """A generated loop. The `with` block generates code, and the loop runs this code `count` times.
 
     In the block, `index` counts from 0. `sums` are the values so far, and the block replaces them by new values. After the block,
     `sums` are the final values.

@@ -78,7 +78,7 @@ def decode_attention(
 
     sequences, kv_heads, queries, size = query.shape
     value_size = values.shape[3]
-    # shared memory is small, so larger numbers get smaller blocks
+    # shared memory is small, so larger keys or values get smaller blocks
     block = 64 if max(size, value_size) * keys.element_size() <= 256 else 32
     if splits is None:
         splits = _splits(sequences * kv_heads, min(max_length, window or max_length), block, query.device)

@@ -128,7 +128,7 @@ def test_fused_qkv_gives_each_layers_output_in_any_order_of_calls() -> None:
         for states in (one, other, one):
             for part, layer in zip(parts, layers, strict=True):
                 torch.testing.assert_close(part(states), layer(states), atol=0.02, rtol=0.02)
-        # the third layer is called alone, and called again
+        # the third layer is called without the others, and then once more
         torch.testing.assert_close(parts[2](one), layers[2](one), atol=0.02, rtol=0.02)
         torch.testing.assert_close(parts[2](one), layers[2](one), atol=0.02, rtol=0.02)
         torch.testing.assert_close(parts[0](other), layers[0](other), atol=0.02, rtol=0.02)
