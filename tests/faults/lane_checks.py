@@ -22,7 +22,8 @@ def lane_faults(client: Any, lane: str, *, store_id: str = "-", bytes_lost: bool
         pipe.zrange(f"np:2:{{{store_id}/{lane}}}:{name}", 0, -1)
     jobs, payload, counts, flights, meta, ready, suspects, delayed, leased, waits = pipe.execute()
     states = {job: jobs[job][:1].decode() if job in jobs else "r" for job in payload}
-    places = [(member.rpartition(b"|")[2], "ready") for member in ready]
+    parts = [member.split(b"|") for member in ready]
+    places = [(part[3] + b"/" + part[-1], "ready") for part in parts]
     places += [
         (job, place)
         for place, members in (("suspects", suspects), ("delayed", delayed), ("leased", leased))

@@ -13,6 +13,7 @@ local removed_payloads = {} -- the jobs whose payloads are removed
 local number_changes = {[FLIGHTS] = {}, [COUNTS] = {}} -- hash -> field -> by how much its number changes
 local known_numbers = {} -- hash -> field -> the number before these changes, if it was read
 local known_sizes = {} -- key of a set -> how many members it has, if Redis was asked
+local has_more = {} -- group or queue -> true if `ready` has a member of it that this script leaves there
 local emptied = {} -- group or queue -> true if no member of it is left in `ready` after this script removed members
 local bytes_change = 0
 
@@ -92,12 +93,12 @@ local function note_members(group, members)
     end
   end
   for queue in pairs(queues) do
-    emptied[queue] = not first_of(queue, 1)[1]
+    emptied[queue] = not has_more[queue] and not first_of(queue, 1)[1]
     if emptied[queue] then
       set_meta('deficit|' .. queue, false)
     end
   end
-  emptied[group] = not is_new and not first_of(group, 1)[1]
+  emptied[group] = not is_new and not has_more[group] and not first_of(group, 1)[1]
   if is_new then
     redis.call('ZADD', WAITS, 'NX', wait_from(group, now_ms()), group)
   elseif emptied[group] then

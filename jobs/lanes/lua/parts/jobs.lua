@@ -14,7 +14,7 @@ local function member_of(job, r)
   local batch = get_batch(r.batch)
   local due = batch and tonumber(batch.due) and string.format('%013d', batch.due) or NOT_DUE
   return group_of(r) .. '|' .. due .. '|' .. r.batch .. '|' .. string.format('%010d', r.place) .. '|' .. r.cost .. '|'
-    .. r.round .. '|' .. r.bytes .. '|' .. job
+    .. r.round .. '|' .. r.bytes .. '|' .. string.match(job, '%d+$')
 end
 
 -- Take a job out of the set of its state. `member` is the job's member of `ready`, if the caller knows it.

@@ -11,7 +11,7 @@
 --                  States: r ready, s suspect, d delayed, l leased, y dying, b leased as a burial
 --                  A job that has only ever waited is *fresh*: it has no record, since its payload and `ready` say all of it
 --   payload  HASH  job -> round|priority|tenant|cost|place|, then bytes that no script reads
---   ready    ZSET  all scores are 0; in lexical order: <9-priority>|tenant|due|batch|place|cost|round|bytes of the payload|job
+--   ready    ZSET  all scores are 0; in lexical order: <9-priority>|tenant|due|batch|place|cost|round|bytes of the payload|row
 --                  A dying job has ! in place of <9-priority>, so it sorts before all others. `due` is when the batch is due,
 --                  in 13 digits, or ~, so batches that are due sort before the others. `place` orders the jobs of a batch
 --   delayed  ZSET  job -> when it is due             leased  ZSET  job -> when its lease runs out

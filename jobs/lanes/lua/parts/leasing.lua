@@ -24,8 +24,9 @@ end
 local function load_ready(members)
   local jobs, found, fresh_ones = {}, {}, {}
   for i, member in ipairs(members) do
-    local inverse, tenant, place, cost, round, bytes, job =
-      string.match(member, '^([^|]*)|([^|]*)|[^|]*|[^|]*|(%d+)|(%d+)|(%d+)|(%d+)|(.+/%d+)$')
+    local inverse, tenant, batch, place, cost, round, bytes, row =
+      string.match(member, '^([^|]*)|([^|]*)|[^|]*|([^|]*)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+    local job = row and batch .. '/' .. row
     jobs[i] = job or false
     if job then
       found[#found + 1] = job

@@ -26,6 +26,7 @@ local aging_ms, tenant_settings = tonumber(ARGV[10]), ARGV[11] ~= '{}' and cjson
 local turns_left = MOST_TURNS
 local oldest -- the groups that wait longest and their numbers in `waits`, as this claim found them
 local served = {} -- the groups that this claim served
+local alone = {} -- priority or group -> whether this claim found one group, or one queue, in it
 local dry = 0 -- 1 if a queue ran out, and more rows of its batch can be fed
 
 local function tenant_of(group)
@@ -64,16 +65,23 @@ end
 -- Lease at most `most` jobs of a queue, until their costs come to `budget`. A quantum is at least the highest cost, so that no
 -- debt exceeds a quantum. Returns the tokens that were leased, and whether the queue is empty now.
 local function lease_from(queue, budget, most)
-  local members = first_of(queue, math.min(n - #claimed, most))
+  local group = group_in(queue .. '|')
+  most = math.min(n - #claimed, most)
+  local members = first_of(queue, most + 1) -- one more, which shows whether a job is left
   local jobs = load_ready(members)
-  local tokens, looked_at, quantum = 0, 0, quantum_of(queue)
-  for i, member in ipairs(members) do
+  local tokens, highest, leased = 0, 0, 0
+  for i = 1, math.min(most, #members) do
     if tokens >= budget then break end
-    local cost = lease_ready(group_in(member), member, jobs[i]) or 0
-    tokens, looked_at, quantum = tokens + cost, i, math.max(quantum, cost)
+    local cost = lease_ready(group, members[i], jobs[i]) or 0
+    tokens, highest, leased = tokens + cost, math.max(highest, cost), i
   end
-  set_meta('quantum|' .. string.sub(queue, 1, 1), text_of(quantum))
+  has_more[queue] = leased < #members or nil
+  has_more[group] = has_more[queue]
+  if budget < NO_END and highest > quantum_of(queue) then
+    set_meta('quantum|' .. string.sub(queue, 1, 1), text_of(highest))
+  end
   write_members()
+  has_more[group] = nil
   local is_empty = emptied[queue] == true
   if is_empty then
     local batch = get_batch(string.match(queue, '|([^|]*)$'))
@@ -87,7 +95,10 @@ end
 local function serve_ring(group, limit, most)
   local stem, turn = group .. '|' .. NOT_DUE, 'turn|' .. group
   local queue = queue_in(next_in_ring(stem, meta(turn)))
-  local is_alone = queue_in(next_in_ring(stem, queue)) == queue
+  if alone[group] == nil then
+    alone[group] = queue_in(next_in_ring(stem, queue)) == queue
+  end
+  local is_alone = alone[group]
   local field, quantum = 'deficit|' .. queue, quantum_of(group)
   local budget = is_alone and NO_END or number_in_meta(field) + quantum
   local tokens, is_empty = 0, false
@@ -137,7 +148,10 @@ local function serve_turn(group)
     return 'capped'
   end
   local quantum = quantum_of(group) * (settings and settings.weight or 1)
-  local is_alone = group_in(next_in_ring(inverse, group)) == group
+  if alone[inverse] == nil then
+    alone[inverse] = group_in(next_in_ring(inverse, group)) == group
+  end
+  local is_alone = alone[inverse]
   local left = is_alone and NO_END or number_in_meta(field) + quantum
   if left <= 0 then
     set_meta(turn, group)
@@ -207,15 +221,31 @@ local function serve_priority(inverse)
   end
 end
 
--- Lease ready jobs until the claim is full or no job may be leased.
-local function serve_ready()
+-- Lease jobs of a queue while no other has ready jobs.
+local function serve_only_queue(queue)
+  local group = group_in(queue .. '|')
+  local _, is_empty = lease_from(queue, NO_END, room_of(group))
+  if not is_empty then
+    redis.call('ZADD', WAITS, 'XX', wait_from(group, now), group)
+  end
+end
+
+local function serve_dying()
   local members = first_of(DYING, n)
   local jobs = load_ready(members)
   for i, member in ipairs(members) do
     lease_ready(group_in(member), member, jobs[i])
   end
-  if members[1] then
-    write()
+  write()
+end
+
+-- Lease ready jobs until the claim is full or no job may be leased.
+local function serve_ready()
+  local first, last = redis.call('ZRANGE', READY, 0, 0)[1], redis.call('ZRANGE', READY, -1, -1)[1]
+  if first and string.sub(first, 1, 1) == DYING then
+    serve_dying()
+  elseif first and queue_in(first) and queue_in(first) == queue_in(last) then
+    return serve_only_queue(queue_in(first))
   end
   local from = '[0'
   while #claimed < n and turns_left > 0 do
