@@ -395,7 +395,7 @@ def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
         like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
         message = f"the kind has no such field{like or ': remove it, or correct its name'}"
     else:
-        reason = _not_whole(detail) or detail["msg"].removeprefix("Value error, ")
+        reason = _not_whole(detail) or _wrong_length(detail) or detail["msg"].removeprefix("Value error, ")
         message = reason[:1].lower() + reason[1:]
     return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
 
@@ -408,6 +408,16 @@ def _not_whole(detail: ErrorDetails) -> str:
     if given.is_integer():
         return f"{given:g} may stand for several integers: write it without a decimal point and an exponent"
     return f"{given:g} is not a whole number"
+
+
+def _wrong_length(detail: ErrorDetails) -> str:
+    """Return what is wrong with the length of a list or text; an empty text if the fault is another one."""
+    if detail["type"] not in ("too_short", "too_long"):
+        return ""
+    context = detail.get("ctx", {})
+    bound = "least" if detail["type"] == "too_short" else "most"
+    unit = "characters" if isinstance(detail["input"], str) else "items"
+    return f"it must have at {bound} {context.get('min_length', context.get('max_length'))} {unit}"
 
 
 def _code(detail: ErrorDetails) -> str:
