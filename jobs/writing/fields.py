@@ -68,9 +68,7 @@ def _usual(tag: str) -> str:
     plain = _IN_BRACKETS.sub(r" \1", _CHARSET.sub("", tag.strip())).strip()
     language, *rest = re.split(r"\s*[_-]\s*|\s+", plain)
     language = language.lower()
-    if all(
-        len(part) <= len("Hant") for part in rest
-    ):  # a longer part is the name of a country, as in `German (Austria)`
+    if max(map(len, rest), default=0) <= len("Hant"):  # a longer part may be a country's name: `German (Austria)`
         language = _TAGS.get(folded(language), language)
     parts, free = [_FORMER_LANGUAGES.get(language, language)], False
     for part in rest:
