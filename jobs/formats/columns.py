@@ -211,7 +211,8 @@ class Placer:
     def _with_others(self, result: Placed, row: Mapping[str, Any], others: Mapping[str, Any]) -> Placed | Finding:
         """Place the columns that stand for no field, as `--extra` says."""
         if not self._columns.extra:
-            if twice := sorted(others.keys() & result.values.keys()):
+            others = {name: value for name, value in others.items() if value is not None}
+            if twice := sorted(others.keys() & (result.values.keys() | self._mapped.keys())):
                 column = self._mapped.get(twice[0]) or result.names.get(twice[0])
                 message = (
                     f"{twice[0]} is taken from {column!r}: --extra metadata takes this column along,"

@@ -6,6 +6,7 @@ cells. `--header-row` names the line, and `--header` gives the names of a file t
 """
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -182,10 +183,11 @@ def _unknown(seen: Sequence[Line], fields: Fields, columns: Columns) -> _Candida
     """
     made = [_candidate(line, line[2], fields, columns) for line in seen if isinstance(line[2], str)]
     most = max(one.filled for one in made)
-    widest = next(one for one in made if one.filled * 4 >= most * 3)  # title lines are shorter
+    wide = [one for one in made if one.filled * 4 >= most * 3]  # title lines are shorter, unless they have commas
+    widest = next((one for one in wide if _is_followed(one, seen)), wide[0])
     if columns.header_row is not None or (widest.filled > 1 and columns):
-        return widest  # if the file lacks a column that the options name, a later error lists the columns of this line
-    if all(cell[:1] == "'" == cell[-1:] for cell in widest.cells if cell):
+        return widest  # a column that the options name and the file lacks is an error that lists the columns
+    if all(cell[:1] == "'" == cell[-1:] for cell in wide[0].cells if cell):
         raise RequestError(
             "the cells are quoted with apostrophes: write the file with double quotes; nothing was accepted"
         )
@@ -199,8 +201,14 @@ def _unknown(seen: Sequence[Line], fields: Fields, columns: Columns) -> _Candida
     raise RequestError(
         f"the input is neither JSON Lines nor a CSV with a header: its first line, {shown!r}, has no name of a field between"
         " commas, semicolons, tabs or bars. Put a header before the rows, or give its names with --header, such as"
-        " --header topic"
+        f" --header topic. If this line is the header, say which field it is, such as --map {shlex.quote('topic=' + shown)}"
     )
+
+
+def _is_followed(one: _Candidate, seen: Sequence[Line]) -> bool:
+    """Whether a line after this one has as many cells."""
+    after = [text for number, _, text in seen if number > one.line[0] and isinstance(text, str)]
+    return any(len(_cells(text, one.delimiter)) == len(one.cells) for text in after)
 
 
 def _cells(text: str, delimiter: str) -> list[str]:

@@ -12,6 +12,7 @@ A damaged archive is an error of the file. A damaged character stays invalid, so
 import codecs
 import gzip
 import io
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -44,6 +45,8 @@ EMPTY_BYTES: Final = 1 << 20
 _DAMAGED: Final = "nightpress-damaged"
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_SKIPPED: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+"""Matches the beginning of a frame of Zstandard that holds no data. `pzstd` writes one first."""
 
 
 def _mark_damage(error: UnicodeError) -> tuple[str, int]:
@@ -268,7 +271,7 @@ def _unpacked(stream: _Stream) -> gzip.GzipFile | zstd.ZstdFile | None:
     head = peek(stream.head, 4)
     if head.startswith(_GZIP):
         return gzip.GzipFile(fileobj=cast("BinaryIO", stream), mode="rb")
-    if head == _ZSTD:
+    if head == _ZSTD or _SKIPPED.match(head):
         return zstd.ZstdFile(cast("BinaryIO", stream))
     return None
 

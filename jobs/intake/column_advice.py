@@ -110,8 +110,7 @@ def advised(findings: Sequence[Finding], record: Record, kind: str, fields: Iter
         if code == "unknown_field" and field in unknown and field is not None:
             finding = finding._replace(message=_of_unknown(field, kind, free))  # noqa: PLW2901
         elif code == "missing_field" and field is not None and field in record.names_in_file:
-            at = record.names_in_file[field]
-            message = f"the row has no {at!r}, from which --map takes {field}{did_you_mean(at, record.columns)}"
+            message = _of_absent(record.names_in_file[field], field, record.columns)
             finding = finding._replace(message=message)  # noqa: PLW2901
         elif code == "missing_field" and unknown and (field is None or "." not in field):
             message = finding.message if field is None else f"{kind} needs it"
@@ -122,6 +121,12 @@ def advised(findings: Sequence[Finding], record: Record, kind: str, fields: Iter
             finding = finding._replace(message=message)  # noqa: PLW2901
         advised.append(finding)
     return advised
+
+
+def _of_absent(column: str, field: str, columns: Sequence[str]) -> str:
+    if column in columns:
+        return f"the row has nothing in {column!r}, from which --map takes {field}: fill it in, or leave the row out"
+    return f"the row has no {column!r}, from which --map takes {field}{did_you_mean(column, columns)}"
 
 
 def _are_rows(value: object) -> bool:

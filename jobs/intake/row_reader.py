@@ -22,6 +22,7 @@ from jobs.errors import CODES, RequestError
 from jobs.formats.json_lines import Finding, as_integer
 from jobs.formats.record import Record
 from jobs.intake.column_advice import advised, of_fields
+from jobs.intake.reasons import reason_of
 from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
 from jobs.template_kwargs import TemplateKwargs
@@ -399,19 +400,9 @@ def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
         like = did_you_mean(str(detail["loc"][-1]), known) if len(detail["loc"]) == 1 else ""
         message = f"the kind has no such field{like or ': remove it, or correct its name'}"
     else:
-        reason = _not_whole(detail) or detail["msg"].removeprefix("Value error, ")
+        reason = reason_of(detail)
         message = reason[:1].lower() + reason[1:]
     return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
-
-
-def _not_whole(detail: ErrorDetails) -> str:
-    """Return what is wrong with a number that was given for an integer; an empty text if the fault is another one."""
-    given = detail["input"]
-    if detail["type"] not in ("int_type", "int_from_float") or not isinstance(given, float):
-        return ""
-    if given.is_integer():
-        return f"{given:g} may stand for several integers: write it without a decimal point and an exponent"
-    return f"{given:g} is not a whole number"
 
 
 def _code(detail: ErrorDetails) -> str:

@@ -106,7 +106,7 @@ class ArticleKind:
             sections = max(1, round(request.target_words / WORDS_PER_SECTION))
             asked = self._prompt("outline", request, 16 * sections + 24, sections=sections)
             (answer,) = yield [asked]
-            headings, removed[asked.label] = read_outline(answer, asked, brief, sections, MAX_HEADING)
+            headings, removed[asked.label] = read_outline(answer, asked, brief, sections, MAX_HEADING, request.language)
             headings = headings or _default_headings(request, sections)
         texts = yield from self._sections(request, headings, removed)
         prompts = [

@@ -40,6 +40,12 @@ into a number of words to ask for.
 
 _BOLD: Final = re.compile(r"(?<![0-9A-Za-z)])\*\*(?=[^\s*])([^*\n]{1,1000})(?<=\S)\*\*(?!\d)")
 
+_GONE: Final = "\ue000"
+"""A private-use character of Unicode, which stands for a link that was taken out."""
+
+_EMPTIED: Final = re.compile(rf"<{_GONE}>|\[{_GONE}\]| ?\({_GONE}\)| ?\uff08{_GONE}\uff09")
+"""Matches brackets that held only a link that was taken out."""
+
 _OTHER_PLATFORMS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("twitter", "twitter.com", "x.com", "x (twitter)", "twitter (x)", "x (formerly twitter)"), "x"),
     **dict.fromkeys(("fb", "facebook.com", "facebook page"), "facebook"),
@@ -215,7 +221,8 @@ def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tu
     text = _BOLD.sub(r"\1", MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
     if request.link and not LINK.fullmatch(request.link):  # LINK ends early in this link, at letters such as Japanese
         text = text.replace(request.link, "")
-    text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else _noted(draft, link, ""), text)
+    text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else _noted(draft, link, _GONE), text)
+    text = _EMPTIED.sub("", text).replace(_GONE, "")
     text = text.translate(dict.fromkeys(map(ord, LIMITS[request.platform].unpostable)))
     tags = {tag.casefold() for tag in HASHTAG.findall(given)} - {tag[1:].casefold() for tag in request.tags}
     text = without_hashtags(text, tags, draft.note)

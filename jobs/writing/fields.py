@@ -23,6 +23,9 @@ _TAG: Final = re.compile(_LANGUAGE + _SCRIPT + _REGION + _VARIANTS + _EXTENSIONS
 _CHARSET: Final = re.compile(r"\.(?:utf-?8|iso-?8859-?\d+|cp\d+)$", re.IGNORECASE)
 """The encoding suffix of a POSIX locale, such as `.UTF-8` in `en_US.UTF-8`. It is cut off before the language tag is read."""
 
+_IN_BRACKETS: Final = re.compile(r"\(([^()]*)\)$")
+"""Matches a region or script in brackets at the end of a name, such as `(US)` in `English (US)`."""
+
 _FORMER_LANGUAGES: Final = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro"}
 _COUNTRIES: Final = {
     "cn": "zh",
@@ -50,7 +53,7 @@ class OtherNames:
 
 
 def _tidied(tag: Any) -> Any:
-    """Return a tag in its usual form: `pt-BR` for `PT_br` and `pt_BR.UTF-8`, `pt` for `Portuguese`.
+    """Return a tag in its usual form: `pt-BR` for `PT_br` and `pt_BR.UTF-8`, `pt` for `Portuguese` and `Português`.
 
     A value that is no text is returned unchanged.
     """
@@ -62,8 +65,11 @@ def _usual(tag: str) -> str:
     """Return a language tag in its usual form. The forms of recent tags are kept, since the rows of a file have few languages."""
     if (known := _TAGS.get(folded(tag))) is not None:
         return known
-    language, *rest = re.split(r"\s*[_-]\s*|\s+", _CHARSET.sub("", tag.strip()))
+    plain = _IN_BRACKETS.sub(r" \1", _CHARSET.sub("", tag.strip())).strip()
+    language, *rest = re.split(r"\s*[_-]\s*|\s+", plain)
     language = language.lower()
+    if max(map(len, rest), default=0) <= len("Hant"):  # a longer part may be a country's name: `German (Austria)`
+        language = _TAGS.get(folded(language), language)
     parts, free = [_FORMER_LANGUAGES.get(language, language)], False
     for part in rest:
         free = free or len(part) == 1  # all parts after a part of one letter or digit are in lower case
@@ -144,7 +150,60 @@ _LANGUAGE_NAMES: Final = {
     "vi": "Vietnamese",
     "zh": "Chinese",
 }
-_TAGS: Final = {folded(name): tag for tag, name in _LANGUAGE_NAMES.items()}
+_OTHER_LANGUAGE_NAMES: Final = {
+    "ar": ("العربية",),
+    "bg": ("Български",),
+    "ca": ("Català",),
+    "cs": ("Čeština",),
+    "da": ("Dansk",),
+    "de": ("Deutsch",),
+    "el": ("Ελληνικά",),
+    "en-GB": ("British English", "English (UK)", "English (United Kingdom)"),
+    "en-US": ("American English", "English (United States)", "English (USA)"),
+    "es": ("Español", "Castellano"),
+    "es-419": ("Latin American Spanish", "Spanish (Latin America)"),
+    "es-ES": ("Spanish (Spain)",),
+    "es-MX": ("Mexican Spanish", "Spanish (Mexico)"),
+    "et": ("Eesti",),
+    "fi": ("Suomi",),
+    "fr": ("Français",),
+    "fr-CA": ("Canadian French", "French (Canada)"),
+    "he": ("עברית",),
+    "hi": ("हिन्दी",),
+    "hr": ("Hrvatski",),
+    "hu": ("Magyar",),
+    "id": ("Bahasa Indonesia",),
+    "it": ("Italiano",),
+    "ja": ("日本語",),
+    "ko": ("한국어",),
+    "lt": ("Lietuvių",),
+    "lv": ("Latviešu",),
+    "nb": ("Norsk bokmål",),
+    "nl": ("Nederlands",),
+    "no": ("Norsk",),
+    "pl": ("Polski",),
+    "pt": ("Português",),
+    "pt-BR": ("Brazilian Portuguese", "Portuguese (Brazil)", "Português (Brasil)", "Português do Brasil"),
+    "pt-PT": ("European Portuguese", "Portuguese (Portugal)"),
+    "ro": ("Română",),
+    "ru": ("Русский",),
+    "sk": ("Slovenčina",),
+    "sl": ("Slovenščina",),
+    "sv": ("Svenska",),
+    "th": ("ไทย",),
+    "tr": ("Türkçe",),
+    "uk": ("Українська",),
+    "vi": ("Tiếng Việt",),
+    "zh": ("中文",),
+    "zh-Hans": ("Simplified Chinese", "Chinese (Simplified)", "简体中文"),
+    "zh-Hant": ("Traditional Chinese", "Chinese (Traditional)", "繁體中文"),
+}
+"""Tag -> the language's name in itself, and names of languages with a region or script as lists of languages write them."""
+
+_TAGS: Final = {
+    **{folded(name): tag for tag, name in _LANGUAGE_NAMES.items()},
+    **{folded(name): tag for tag, names in _OTHER_LANGUAGE_NAMES.items() for name in names},
+}
 
 
 def language_name(tag: str) -> str:

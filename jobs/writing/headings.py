@@ -38,7 +38,7 @@ _LAST_MARKS: Final = " .,;:\u3001\u3002\uff1a\uff1b"
 
 
 def read_outline(
-    answer: Completion, prompt: Prompt, brief: Brief, sections: int, longest: int
+    answer: Completion, prompt: Prompt, brief: Brief, sections: int, longest: int, language: str = "en"
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return at most `sections` different headings of at most `longest` characters, in their order; an empty tuple if there is
     no heading.
@@ -53,10 +53,11 @@ def read_outline(
         draft.note(lines.pop())
     marked_first = sum(MARKER.match(line) is not None for line in lines) > 0
     all_with_colon = sum(ends_in_colon(line) for line in lines) * 2 > len(lines)
+    ordinals = _may_be_ordinals(language, lines) and any(_NUMBER.match(line) is None for line in lines)
     found: list[tuple[int, str, Draft]] = []
     for n, line in enumerate(lines):
         one = Draft(line)
-        one.drop_around(brief, HEADING, CHAPTER, TITLE, INTRODUCTION, ordinals=False)
+        one.drop_around(brief, HEADING, CHAPTER, TITLE, INTRODUCTION, ordinals=ordinals)
         heading = one.text.rstrip(_LAST_MARKS)
         rank = 2 if _NUMBER.match(line) else 1 if MARKER.match(line) else 0
         announces = rank == 0 and ends_in_colon(line) and (marked_first or (n == 0 and not all_with_colon))

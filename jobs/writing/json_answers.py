@@ -1,5 +1,6 @@
 """JSON that a model writes as its answer, often in a code fence, and often with a sentence before or after it."""
 
+import re
 from typing import Final
 
 import orjson
@@ -30,7 +31,7 @@ def _blocks(text: str) -> list[str]:
     """Return the contents of the blocks of code that may hold JSON. The last block may lack its closing fence."""
     blocks: list[str] = []
     lines, fence, language = [""], "", ""
-    for line in _with_own_lines(text).splitlines():
+    for line in _lines(_with_own_lines(text)):
         mark = FENCE.match(line)
         if not fence and mark:
             fence, language, lines = mark[1], line[mark.end() :].strip().lower(), []
@@ -45,7 +46,7 @@ def _blocks(text: str) -> list[str]:
 def _with_own_lines(text: str) -> str:
     """Return the text with line breaks at the fences of a block that stands on one line, such as ```json {"a": 1}```."""
     lines = []
-    for line in text.splitlines():
+    for line in _lines(text):
         mark = FENCE.match(line)
         inner = line[mark.end() :].rstrip() if mark else ""
         if mark and inner.endswith(mark[1]) and len(inner) > len(mark[1]):
@@ -55,6 +56,11 @@ def _with_own_lines(text: str) -> str:
         else:
             lines.append(line)
     return "\n".join(lines)
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text. Other separators of lines, such as U+2028, may stand in the texts of JSON, and end no line."""
+    return re.split(r"\r\n|\r|\n", text)
 
 
 def _fault(text: str) -> str:

@@ -15,6 +15,9 @@ SEPARATOR: Final = r"[:\uff1a\ufe55\u2236]"
 
 _COUNTING: Final = "[ivx]{1,4}|one|two|three|four|five|six|seven|eight|nine|ten"
 _NUMBER: Final = rf"(?:#|n[or]\.?|option|number)?\s{{0,5}}(?:\d{{1,3}}|(?:{_COUNTING})\b)[.)]?"
+_LETTER: Final = r"(?-i:[A-F])(?!\w)"
+"""A letter that counts the options of a label: `Title A:`."""
+
 _QUALIFIER: Final = (
     r"(?:meta|seo|article|artikel|blog|post|page|suggested|possible|proposed|final|working|main|catchy|short)"
 )
@@ -24,7 +27,7 @@ _OF_ARTICLE: Final = (
 )
 
 TITLE: Final = (
-    r"(?:option|suggestion|vorschlag|proposition|opción)(?=\s{0,5}\d)|"
+    rf"(?:option|suggestion|vorschlag|proposition|opción)(?=\s{{0,5}}(?:\d|{_LETTER}))|"
     "title|headline|subject line|subject|topic|titel|schlagzeile|betreff|thema|titre|objet|sujet|título|titular|"
     "asunto|tema|titolo|"
     "oggetto|assunto|onderwerp|rubrik|overskrift|tittel|otsikko|tytuł|nadpis|titlu|cím|başlık|заголовок|"
@@ -49,6 +52,9 @@ CHAPTER: Final = (
     "глава|часть|раздел|bölüm"
 )
 """These words are labels only with a number: `Chapter 2`."""
+
+STEP: Final = "step|tip|point|item|question|reason|schritt|tipp|punkt|frage|grund|étape|paso|passo|stap|krok|шаг"
+"""These words with a number alone are no heading: `Tip #1`."""
 
 _COUNTED: Final = r"第\s{0,5}[\d一二三四五六七八九十]+\s{0,5}[章節节部]|제\s{0,5}\d{1,5}\s{0,5}장"
 INTRODUCTION: Final = (
@@ -102,7 +108,7 @@ def label(*families: str) -> re.Pattern[str]:
             rf"(?:\s{{1,5}}(?:in|into|to|ins|auf|en|au|al|naar|from|aus)?\s{{0,5}}(?:the\s{{1,5}})?(?:{LANGUAGE}))?"
         )
     return re.compile(
-        rf"[*_#\s\[\u3010]{{0,6}}(?:{_QUALIFIER}[\s-]{{1,3}}){{0,2}}(?P<word>{words})(?:{_OF_ARTICLE})?(?:\s{{0,5}}{_NUMBER})?"
+        rf"[*_#\s\[\u3010]{{0,6}}(?:{_QUALIFIER}[\s-]{{1,3}}){{0,2}}(?P<word>{words})(?:{_OF_ARTICLE})?(?:\s{{0,5}}(?:{_NUMBER}|{_LETTER}))?"
         rf"(?:\s{{0,5}}\([^()\n]{{1,40}}\))?[\]\u3011]?[*_]{{0,3}}\s{{0,5}}(?:{SEPARATOR}|(?<=\d)\s{{1,5}}[-\u2013\u2014](?=\s))[*_]{{0,3}}\s{{0,5}}",
         re.IGNORECASE,
     )
@@ -114,6 +120,7 @@ def label_alone(*families: str) -> re.Pattern[str]:
     words = "|".join((*families, CHAPTER))
     return re.compile(
         rf"\W{{0,10}}(?:{_QUALIFIER}[\s-]{{1,3}}){{0,2}}(?:(?:{words})s?(?:{_OF_ARTICLE})?(?:\s{{0,5}}{_NUMBER})?|{_COUNTED}|"
+        rf"(?:{STEP})\s{{0,5}}{_NUMBER}|\d{{1,5}}\s{{1,5}}(?:{_UNITS})|"
         r"no\.?\s{0,5}\d{1,5}|nr\.?\s{0,5}\d{1,5}|(?-i:[IVXL]{1,6})|[a-z][.)])\W{0,10}",
         re.IGNORECASE,
     )

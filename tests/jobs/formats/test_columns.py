@@ -132,6 +132,9 @@ def test_fields_come_from_other_columns_in_every_format(take: Take, write: Calla
         pytest.param(
             {"topic": None, "title": "Tea"}, ["topic=title"], "none", {"topic": "Tea"}, None, id="null is no rival"
         ),
+        pytest.param(
+            {"topic": None, "title": "Tea"}, ["topic=title"], "", {"topic": "Tea"}, None, id="null is no rival at all"
+        ),
     ],
 )
 def test_values_are_placed(
@@ -146,6 +149,9 @@ def test_values_are_placed(
     ("row", "mapped", "extra", "fault"),
     [
         pytest.param({"topic": "a", "title": "b"}, ["topic=title"], "", ("unknown_field", "topic"), id="rivals"),
+        pytest.param(
+            {"topic": "a"}, ["topic=title"], "", ("unknown_field", "topic"), id="a rival takes no one's place"
+        ),
         pytest.param(PRODUCT, ["topic=product.title"], "", ("unknown_field", "product"), id="the rest of an object"),
         pytest.param({"Titel": "a"}, ["topic=Title"], "none", ("missing_field", "Title"), id="no such key"),
         pytest.param({"title": 5}, ["topic=title"], "", ("wrong_type", "title"), id="a wrong type, by its own name"),
@@ -187,6 +193,13 @@ def test_a_field_that_the_rows_kind_lacks_is_another_column(take: Take) -> None:
 def test_a_custom_id_that_comes_again_is_named_as_in_the_file(take: Take) -> None:
     data = b"SKU,topic\na,Tea\na,Mug\n"
     assert take(data, columns=columns_of(["custom_id=SKU"]), **ARTICLE).faults == [(3, "duplicate_custom_id", "SKU")]
+
+
+def test_a_row_without_a_cell_in_its_column_does_not_take_the_column_of_the_fields_name(take: Take) -> None:
+    data = b"Title,topic\nTea,x\n,Mug\n"
+    for extra, codes in (("", ["unknown_field", "unknown_field"]), ("none", ["missing_field"])):
+        taken = take(data, columns=columns_of(["topic=Title"], extra), **ARTICLE)
+        assert [code for _, code, _ in taken.faults] == codes
 
 
 def test_the_kind_of_a_row_may_come_from_a_column(take: Take) -> None:

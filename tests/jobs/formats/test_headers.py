@@ -97,6 +97,18 @@ def test_a_header_is_found(take: Take, text: str, choice: dict[str, Any], reques
     [
         pytest.param("Tea\nMilk\n", {}, "'Tea', has no name of a field .* --header topic", id="a list"),
         pytest.param(
+            "Keyword Stats\nMay 1, 2025 - May 30, 2026\nKeyword\tVolume\tBid\ntea\t5\t1\nmug\t6\t2\n",
+            {},
+            r"Its columns are Keyword, Volume, Bid\.",
+            id="a title line with commas",
+        ),
+        pytest.param(
+            "Top queries\ntea\nmug\n",
+            {},
+            "'Top queries', has no name .* is the header, say which field it is, such as --map 'topic=Top queries'$",
+            id="one column",
+        ),
+        pytest.param(
             "Name,Colour\na,b\n", {}, "Its columns are Name, Colour. The fields of article are topic", id="others"
         ),
         pytest.param("Name,Colour\na,b\n", {}, "such as --map topic=Name; --extra metadata", id="with a remedy"),

@@ -61,6 +61,14 @@ def test_an_input_may_be_compressed_three_times(tmp_path: Path, pack: Any) -> No
         read_lines(path, input_layers=2)
 
 
+def test_zstandard_may_have_frames_without_data(tmp_path: Path) -> None:
+    path, skipped = tmp_path / "rows.zst", b"\x50\x2a\x4d\x18\x04\x00\x00\x00size"
+    path.write_bytes(skipped + zstd.compress(ROW) + skipped + zstd.compress(ROW) + skipped)
+    assert read_lines(path) == 2
+    path.write_bytes(skipped)
+    assert read_lines(path) == 0
+
+
 @pytest.mark.parametrize("times", [4, 200, 1_000])
 def test_more_layers_are_refused_however_many(tmp_path: Path, times: int) -> None:
     path = tmp_path / "rows.gz"
@@ -85,6 +93,11 @@ BOMBS: dict[str, tuple[str, Callable[[], Iterator[bytes]], str]] = {
     "blank lines": ("bomb.gz", lambda: (b"\n" * MIB for _ in range(1)), "lines are blank: take them out"),
     "blank lines that end in CR LF": ("bomb.gz", lambda: (b"\r\n" * MIB for _ in range(1)), "lines are blank"),
     "empty archives": ("bomb.gz", lambda: (gzip.compress(b"") * 5_000 for _ in range(20)), "holds next to nothing"),
+    "frames without data": (
+        "bomb.gz",
+        lambda: (b"\x50\x2a\x4d\x18\x00\x00\x00\x00" * 5_000 for _ in range(20)),
+        "holds next to nothing",
+    ),
     "empty frames": ("bomb.gz", lambda: (zstd.compress(b"") * 5_000 for _ in range(20)), "holds next to nothing"),
 }
 

@@ -72,6 +72,9 @@ def test_advice_about_a_row() -> None:
     assert advice({}, missing, names_in_file={"topic": "Title"}, columns=("Titel",)) == [
         "the row has no 'Title', from which --map takes topic: did you mean Titel?"
     ]
+    assert advice({}, missing, names_in_file={"topic": "Title"}, columns=("Title", "Titel")) == [
+        "the row has nothing in 'Title', from which --map takes topic: fill it in, or leave the row out"
+    ]
     (wrapped,) = advice({"data": [{}]}, missing, Finding("unknown_field", "data", "?"))
     assert wrapped.startswith("it is a list of objects, which may be the rows: jq -c '.data[]' FILE")
     assert advice({"x": 1}, missing, Finding("wrong_type", "x", "as it is")) == ["?", "as it is"]

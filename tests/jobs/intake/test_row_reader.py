@@ -13,6 +13,7 @@ from jobs.formats.json_lines import read_object
 from jobs.formats.record import Record
 from jobs.intake.row_reader import RowDefaults, RowFault, RowReader
 from jobs.kinds.kind import Conversation
+from jobs.writing.fields import LanguageTag
 
 
 class NoteRequest(BaseModel):
@@ -23,6 +24,8 @@ class NoteRequest(BaseModel):
     title: str | None = Field(default=None, max_length=10)
     body: str | None = None
     tags: tuple[str, ...] = ()
+    outline: tuple[str, ...] = Field(default=(), max_length=2)
+    language: LanguageTag = "en"
     words: int = Field(default=50, ge=1)
 
     @property
@@ -167,6 +170,15 @@ def test_the_message_about_an_unknown_field_suggests_a_known_one(field: str, mes
         field,
         f"note has no such field: {message}; {others}",
     )
+
+
+def test_the_message_about_a_length_speaks_of_characters_or_items() -> None:
+    for fields, message in (
+        ({"outline": ["a", "b", "c"]}, "it must have at most 2 items"),
+        ({"language": "C"}, "it must have at least 2 characters"),
+    ):
+        found = fault(note(title="x", **fields))
+        assert (found.code, found.message) == ("out_of_range", message)
 
 
 @pytest.mark.parametrize(("title", "error"), [("broken", "ZeroDivisionError"), ("endless", "RecursionError")])

@@ -286,7 +286,7 @@ def test_prompts_have_the_values_of_the_row_after_a_beginning_that_all_rows_shar
         pytest.param({"target_words": 5_001}, "target_words", id="too long"),
         pytest.param({"outline": []}, "outline", id="no headings"),
         pytest.param({"outline": ["a\n## b"]}, "outline", id="a heading of two lines"),
-        pytest.param({"language": "deutsch"}, "language", id="language"),
+        pytest.param({"language": "klingon"}, "language", id="language"),
         pytest.param({"keywords": [""]}, "keywords", id="blank keyword"),
         pytest.param({"words": 100}, "words", id="unknown field"),
     ],

@@ -44,6 +44,9 @@ def test_call_to_action_link_and_hashtags_follow_the_words_unchanged() -> None:
         pytest.param("Fresh bread.\n\n#bread #sun", "Fresh bread.", id="a line of hashtags"),
         pytest.param("We are #1 in C# & tea", "We are #1 in C# & tea", id="no hashtags"),
         pytest.param("Come: https://made.up/x now", "Come: now", id="a link of its own making"),
+        pytest.param("Come (https://made.up/x). Now.", "Come. Now.", id="a link in brackets"),
+        pytest.param("Come <https://made.up/x> now", "Come now", id="a link in angle brackets"),
+        pytest.param("Come (see https://made.up/x) now ()", "Come (see ) now ()", id="a link beside words in brackets"),
         pytest.param("Read [all of it](https://made.up).", "Read all of it.", id="a link in Markdown"),
         pytest.param(
             "詳細はhttps://made.up/xをご覧ください。パンが焼けました。",

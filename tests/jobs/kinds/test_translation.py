@@ -362,7 +362,7 @@ def test_a_segment_may_take_a_token_for_each_letter_and_four_for_each_ideograph(
     [
         pytest.param({"text": " \n"}, "text", id="blank text"),
         pytest.param({"text": "a" * 200_001}, "text", id="too long"),
-        pytest.param({"target_language": "deutsch"}, "target_language", id="language"),
+        pytest.param({"target_language": "klingon"}, "target_language", id="language"),
         pytest.param({"format": "html"}, "format", id="format"),
         pytest.param({"formality": "rude"}, "formality", id="formality"),
         pytest.param({"glossary": {"a": " "}}, "glossary", id="blank term"),

@@ -42,7 +42,8 @@ def test_a_well_formed_tag(tag: str) -> None:
         "de--AT",
         "de-u",
         "de-x",
-        "deutsch",
+        "klingon",
+        "German (Austria)",
         "дe",
         "de-" + "x" * 40,
     ],
@@ -54,9 +55,9 @@ def test_no_language_tag(tag: str) -> None:
 
 def test_the_message_shows_what_a_tag_looks_like() -> None:
     with pytest.raises(
-        ValidationError, match="'deutsch' is not a language tag of BCP 47, such as de, pt-BR or zh-Hant"
+        ValidationError, match="'klingon' is not a language tag of BCP 47, such as de, pt-BR or zh-Hant"
     ):
-        TypeAdapter(LanguageTag).validate_python("Deutsch")
+        TypeAdapter(LanguageTag).validate_python("Klingon")
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,17 @@ def test_the_message_shows_what_a_tag_looks_like() -> None:
         ("in_ID", "id-ID"),
         ("German", "de"),
         ("norwegian bokmål", "nb"),
+        ("Deutsch", "de"),
+        ("FRANÇAIS", "fr"),
+        ("日本語", "ja"),
+        ("Tiếng Việt", "vi"),
+        ("हिन्दी", "hi"),
+        ("Chinese (Simplified)", "zh-Hans"),
+        ("Portuguese - Brazil", "pt-BR"),
+        ("brazilian portuguese", "pt-BR"),
+        ("English (US)", "en-US"),
+        ("German-AT", "de-AT"),
+        ("en ( uk )", "en-GB"),
         ("DE-CH-1996", "de-CH-1996"),
     ],
 )

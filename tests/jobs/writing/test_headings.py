@@ -8,7 +8,7 @@ import pytest
 
 from jobs.generation import Completion, Message, Prompt
 from jobs.writing.evidence import Brief
-from jobs.writing.headings import MAX_LINES, read_title
+from jobs.writing.headings import MAX_LINES, read_outline, read_title
 from tests.support.conversations import converse
 
 
@@ -17,6 +17,15 @@ from tests.support.conversations import converse
     [
         ("Tea", "Subject: Tea at home", "Tea at home"),
         ("Tea", "Title: Tea at home", "Tea at home"),
+        ("Tea", "Title A: Tea at home\nTitle B: More", "Tea at home"),
+        ("Tea", "Option B: Tea at home", "Tea at home"),
+        ("Medicare", "Part B: What It Pays", "Part B: What It Pays"),
+        ("Tea", "Tip #1", "Tea"),
+        ("Tea", "Step 1:", "Tea"),
+        ("Tea", "60 characters", "Tea"),
+        ("Tea", "Step 1: Boil water", "Step 1: Boil water"),
+        ("Editors", "Vi", "Vi"),
+        ("Tea", "Two Teas", "Two Teas"),
         ("Tea", "#2", "Tea"),
         ("Tea", "2.", "Tea"),
         ("Tea", "2026", "Tea"),
@@ -147,6 +156,24 @@ def test_a_title_has_no_label_number_or_instruction(topic: str, written: str, ti
 def test_an_ordinal_number_is_no_list_mark(language: str, written: str, title: str) -> None:
     prompt = Prompt(messages=(Message("user", "Write it."),))
     assert read_title(Completion("1", written, "stop"), prompt, Brief("Tea"), language)[0] == title
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "headings"),
+    [
+        ("de", "Vorgeschichte\n2. Weltkrieg\nFolgen", ["Vorgeschichte", "2. Weltkrieg", "Folgen"]),
+        ("de", "Wende\n9. November 1989\n3. Oktober 1990", ["Wende", "9. November 1989", "3. Oktober 1990"]),
+        ("en", "Leaves\n2. Water\nCups", ["Leaves", "Water", "Cups"]),
+        ("de", "1. Blätter\n1. Wasser\n1. Tassen", ["Blätter", "Wasser", "Tassen"]),
+        ("de", "2. Weltkrieg", ["Weltkrieg"]),
+    ],
+)
+def test_an_ordinal_number_begins_a_heading_unless_the_lines_are_numbered(
+    language: str, written: str, headings: list[str]
+) -> None:
+    prompt = Prompt(messages=(Message("user", "Write it."),))
+    found, _ = read_outline(Completion("1", written, "stop"), prompt, Brief("Tea"), 3, 100, language)
+    assert list(found) == headings
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ JSON = '{"a": 1}'
         (f"Here it is:\n\n```json\n{JSON}\n```\n\nI hope that it helps.", JSON),
         (f"Run this:\n```python\nprint(1)\n```\nIt prints:\n```json\n{JSON}\n```", JSON),
         ('```json\n{\n  "a": "```",\n  "b": "x ``` y"\n}\n```', '{\n  "a": "```",\n  "b": "x ``` y"\n}'),
+        ('```json\n{"a": "x\u2028y\x85z\x7f"}\n```', '{"a": "x\u2028y\x85z\x7f"}'),
         ('{"a": "```json\\n1\\n```"}', '{"a": "```json\\n1\\n```"}'),
         (f"  ```json\r\n{JSON}\r\n```\r\n", JSON),
         (f"```json\n{JSON}\n```\n```json\nnot JSON\n```", JSON),
