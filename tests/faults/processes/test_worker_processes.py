@@ -233,6 +233,7 @@ def test_the_store_moved_away_for_a_while(night: Premises) -> None:
     batch_id = night.submit()
     night.work()
     night.at_least(batch_id, ROWS // 4)
+    assert night.lane().leased > 0, "from now on this process knows the id of the store"
     home = Path(night.store.url)
     home.rename(home.with_name("away"))
     night.wait_for_log("store.unavailable")
