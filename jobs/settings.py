@@ -23,7 +23,7 @@ from jobs.catalog import SHIPPED, ModelCard, Models, lane_of
 from jobs.did_you_mean import did_you_mean, nearest
 from jobs.errors import RequestError
 from jobs.prices import Prices
-from jobs.tenants import RowsMaySet, TenantSettings
+from jobs.tenants import RowRight, TenantSettings
 from jobs.urls import local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
@@ -205,8 +205,8 @@ class Settings(BaseSettings):
     known_tenants_only: bool = Field(
         default=False, description="Refuse every tenant but those of [tenants] and that of the setting `tenant`."
     )
-    rows_may_set: RowsMaySet = Field(
-        default=frozenset(),
+    rows_may_set: tuple[RowRight, ...] = Field(
+        default=(),
         description="What a row may set itself: tenant, priority. Otherwise a row that names another tenant or priority than "
         "its batch is refused, so that nobody chooses whom a row is billed to but whoever submits it.",
     )

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RowsMaySet = frozenset[Literal["tenant", "priority"]]
+RowRight = Literal["tenant", "priority"]
+RowsMaySet = frozenset[RowRight]
 """The fields that a row may set itself. The submitter of the batch decides the others."""
 
 

@@ -213,7 +213,9 @@ def says_default(default: Any, rest: str) -> bool:
     if default is None or not isinstance(default, int | float | str | Path):
         return True
     typed = [f"{default:g}" if isinstance(default, float) else str(default)]
-    if isinstance(default, int) and default % 1024 == 0:
+    if isinstance(default, bool):
+        typed = [str(default).lower()]
+    elif isinstance(default, int) and default % 1024 == 0:
         typed += [f"{default >> 10} KiB", f"{default >> 20} MiB", f"{default >> 30} GiB"]
     return any(re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", rest.replace(",", "")) for one in typed)
 

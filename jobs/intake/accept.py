@@ -276,7 +276,7 @@ def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
         priority=options.priority,
         given={name: value for name, value in given if value is not None},
         override_model=options.override_model,
-        rows_may_set=settings.rows_may_set if options.rows_may_set is None else options.rows_may_set,
+        rows_may_set=frozenset(settings.rows_may_set) if options.rows_may_set is None else options.rows_may_set,
         tenants=_tenants(settings) if settings.known_tenants_only else None,
     )
 

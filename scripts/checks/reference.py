@@ -60,12 +60,14 @@ def settings() -> Iterator[tuple[str, str, str]]:
 
 
 def _default(name: str, value: Any) -> str:
-    if value is None or value == {}:
+    if value is None or value in ({}, ()):
         return ""
     if name.endswith("_bytes") and value % (1 << 30) == 0 and value:
         return f"{value >> 30} GiB"
     if name.endswith("_bytes") and value % 1024 == 0:
         return f"{value >> 20} MiB" if value % (1 << 20) == 0 else f"{value >> 10} KiB"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, int) and value >= 1_000_000:
         return f"{value:,}"
     return f"{value:g}" if isinstance(value, int | float) else f"`{value}`"

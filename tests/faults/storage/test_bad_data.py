@@ -189,7 +189,7 @@ def test_a_lost_input_in_front_of_all_others_holds_up_none(make_night: Callable[
     """The rows of the lost input are first on the queue, which holds only their places in the input. They cost no attempt, and
     run once the input is restored.
     """
-    night = make_night(more={"inline_bytes": 0})
+    night = make_night(more={"inline_bytes": 0, "rows_may_set": ["priority"]})
     night.work()
     night.queue.pause(LANE)
     hurt = night.submit(priority=9)

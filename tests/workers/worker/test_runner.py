@@ -140,7 +140,7 @@ def test_thoughts_are_billed_and_published_only_if_asked_for(night: WorkerNight,
 
 def test_a_row_is_billed_to_its_tenant(night: WorkerNight, until: Callable[..., Any]) -> None:
     tenants = ["acme", "default", "zeta"]
-    night.change(rows_may_set=frozenset({"tenant"}))
+    night.change(rows_may_set=("tenant",))
     night.accept([{**row, "tenant": tenant} for row, tenant in zip(chats(3), tenants, strict=True)])
     night.start(StubEngine())
     night.until_published(until)
