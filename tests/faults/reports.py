@@ -20,7 +20,7 @@ def reports_of_command(night: Premises, of: str = "store") -> list[str]:
     lines = night.raw_logs().decode().splitlines()
     events = [json.loads(line) for line in lines if line.startswith("{") and f'"{of}.' in line]
     people = [line for line in lines if line.startswith("nightpress: ")]
-    return [event["message"] for event in events if "message" in event] + people
+    return [event["message"] for event in events if "message" in event and "worker" not in event] + people
 
 
 def some_segments(night: Premises) -> bool:
