@@ -33,6 +33,9 @@ from jobs.store.store import Store
 LOOK_AT: Final = 1024
 """One claim makes at most this many delayed jobs ready, and rescues at most this many: more than a worker has in hand."""
 
+REPORTS: Final = ("beat", "settle", "release")
+"""The scripts by which a worker reports on its leases. They use the id of the store as it was last read (rule 42)."""
+
 INFO: Final = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy", "process_id")
 """The fields of the server's INFO that `ping` returns, if the server has them."""
 
@@ -153,7 +156,6 @@ class RedisQueue:
         return sorted(name.decode() for name in self._redis.command("SMEMBERS", lanes_key(self._id())))
 
     def snapshot(self, lane: str, *batch_ids: str) -> LaneSnapshot:
-        self._id()
         paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run(
             "snapshot", lane, *batch_ids
         )
@@ -172,11 +174,9 @@ class RedisQueue:
         )
 
     def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
-        self._id()
         return int(self._run("drop", lane, batch_id, round_, int(forget), int(finish)))
 
     def reset(self, lane: str, batch_id: str, version: int) -> bool:
-        self._id()
         return bool(self._run("reset", lane, batch_id, version))
 
     def pause(self, lane: str) -> None:
@@ -184,7 +184,6 @@ class RedisQueue:
         self._run("pause", lane, 1)
 
     def resume(self, lane: str) -> None:
-        self._id()
         self._run("pause", lane, 0)
 
     def ping(self, slow: Callable[[str], object] | None = None) -> Mapping[str, str]:
@@ -200,7 +199,8 @@ class RedisQueue:
         self._redis.close()
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Sequence[str] = ()) -> Any:
-        return self._redis.run(script, (*lane_keys(self._known_id(), lane), *more_keys), args)
+        store_id = self._known_id() if script in REPORTS else self._id()
+        return self._redis.run(script, (*lane_keys(store_id, lane), *more_keys), args)
 
     def _known_id(self) -> str:
         """Return the id of the store as it was last read. Beats and reports use this id, so that a slow storage does not hold

@@ -34,7 +34,7 @@ MORE_PARTS: Final[Mapping[str, Sequence[str]]] = {
 
 COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
-    *("hget", "hmget", "hset", "hsetnx", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen", "hscan"),
+    *("hget", "hmget", "hset", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen", "hscan"),
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
     *("del", "lrange", "rpush", "pexpire", "scard"),
 )

@@ -3,8 +3,9 @@
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
---   batches  HASH  batch -> JSON {round, cursor, at_end, closed, version, kept}. `kept` is there while leased jobs of the round
---                  before may finish, and is the number of that round (rule 35 of jobs/PROTOCOL.md)
+--   batches  HASH  batch -> JSON {round, cursor, at_end, closed, version, kept, due}. `kept` is there while leased jobs of the
+--                  round before may finish, and is the number of that round (rule 35 of jobs/PROTOCOL.md). `due` is there if
+--                  the batch has a due time, in ms
 --   jobs     HASH  job -> state|round|fence|attempts|crashes|priority|cost|bytes of the payload|place|tenant|claim id
 --                  and, once it has crashed, |fence of the lost lease|its claim id|solo crashes|group|size|1 if the last crash
 --                  was solo. `group` orders suspects, and `size` is how many of them were leased together; 0 for any other job

@@ -68,14 +68,16 @@ local function lease_from(queue, budget, most)
   local group = group_in(queue .. '|')
   most = math.min(n - #claimed, most)
   local members = first_of(queue, most + 1) -- one more, which shows whether a job is left
+  local found = #members
+  members[most + 1] = nil
   local jobs = load_ready(members)
   local tokens, highest, leased = 0, 0, 0
-  for i = 1, math.min(most, #members) do
+  for i, member in ipairs(members) do
     if tokens >= budget then break end
-    local cost = lease_ready(group, members[i], jobs[i]) or 0
+    local cost = lease_ready(group, member, jobs[i]) or 0
     tokens, highest, leased = tokens + cost, math.max(highest, cost), i
   end
-  has_more[queue] = leased < #members or nil
+  has_more[queue] = leased < found or nil
   has_more[group] = has_more[queue]
   if budget < NO_END and highest > quantum_of(queue) then
     set_meta('quantum|' .. string.sub(queue, 1, 1), text_of(highest))
