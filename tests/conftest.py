@@ -1,12 +1,16 @@
 """Fixtures for all tests: servers on free ports of 127.0.0.1, and stores. All files are removed at the end."""
 
 import io
+import logging
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from xdist.scheduler import LoadScopeScheduling
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.store.opening import open_store
 from jobs.store.store import Store
+from workers.logs.libraries import QUIET
 
 BUCKET = "nightpress"
 STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_cluster.py")
@@ -51,10 +56,23 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
 
 @pytest.fixture(autouse=True)
 def _logs_as_they_come() -> Iterator[None]:
-    """Print all events, as structlog does by default. If a test configures the logs, this is undone after the test."""
+    """Print all events, as structlog does by default. If a test configures the logs, this is undone after the test.
+
+    A command that logs JSON also turns what libraries log, warn of and crash with into events, for its whole process.
+    """
+    root = logging.getLogger()
+    handlers, level, warn, crash = list(root.handlers), root.level, warnings.showwarning, sys.excepthook
+    environment = {name: os.environ.get(name) for name in QUIET}
     structlog.configure()
     yield
     structlog.reset_defaults()
+    root.handlers, warnings.showwarning, sys.excepthook = handlers, warn, crash
+    root.setLevel(level)
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture
