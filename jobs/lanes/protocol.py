@@ -90,10 +90,14 @@ class ClaimReply:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The answer to a beat. The leases in `lost` are gone. The leases in `cancelled` are of batches that were closed."""
+    """The answer to a beat. The leases in `lost` are gone. The leases in `cancelled` are of batches that were closed.
+
+    `forgotten` are those of `lost` that are gone because their batch has ended. No other worker has their rows.
+    """
 
     lost: frozenset[Lease]
     cancelled: frozenset[Lease]
+    forgotten: frozenset[Lease] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +220,10 @@ class Schedule(Protocol):
         ...
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        """Report jobs as done or to be tried again. Returns the leases that were no longer valid: nothing changed for them."""
+        """Report jobs as done or to be tried again. Returns the leases that were lost: nothing changed for them.
+
+        A lease whose batch has ended is not among them. Nothing changed for it either.
+        """
         ...
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:

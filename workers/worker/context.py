@@ -115,7 +115,8 @@ class WorkerContext:
 
     def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back to the queue, which counts no attempt. If Redis is away, this is logged, and the leases run out."""
+        self.leases.mark_ending(leases)
         try:
-            self.schedule.release(self.lane, leases)
+            self.leases.count_released(len(leases) - len(self.schedule.release(self.lane, leases)))
         except QueueUnavailable as error:
             logger().warning("queue.unavailable", error=str(error))

@@ -73,6 +73,22 @@ def test_a_lease_that_is_gone_cannot_be_settled(leases: Leases) -> None:
     assert (leases.gone(), leases.cancelled(), leases.holding, leases.in_hand) == (frozenset(), frozenset(), 1, 0)
 
 
+def test_only_a_lease_that_another_may_have_is_lost(leases: Leases) -> None:
+    """Row 1 is being released, row 2 is being settled, and the batch of row 0 has ended."""
+    leases.mark_ending([lease(1), lease(2)])
+    assert leases.renewable() == (lease(0), lease(1), lease(2))
+    every = [lease(row) for row in range(3)]
+    assert leases.mark_ended(lost=every, cancelled=(), forgotten=[lease(0)]) == ()
+    assert (leases.losses, leases.gone()) == (0, frozenset([lease(0)]))
+    assert leases.remove([lease(2)], lost=[lease(2)]) == (lease(2),)
+    assert leases.remove([lease(0)], lost=[lease(0)]) == ()
+    assert leases.remove([lease(9)], lost=[lease(9)]) == ()
+    leases.remove([lease(1)])
+    assert (leases.losses, leases.holding) == (1, 0)
+    leases.add([lease(1)])
+    assert leases.mark_ended(lost=[lease(1)], cancelled=()) == (lease(1),)
+
+
 def test_leases_that_are_about_to_be_released_are_gone(leases: Leases) -> None:
     assert leases.start_release(Phase.WAITING, Phase.RUNNING) == [lease(0), lease(1)]
     assert leases.start_release(Phase.WAITING, Phase.RUNNING) == []
