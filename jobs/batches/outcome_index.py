@@ -54,6 +54,9 @@ class OutcomeIndex:
     each file that was read to the number of bytes of its lines. `compacted` maps the name of each segment that is in a compacted
     file to the path of that file. `single_files` is the number of files with one segment at the last listing.
 
+    `cost` is the expected work in tokens of the rows that have an outcome. In a further round, a second byte for each row notes
+    whether the cost of a carried row is in it.
+
     `usage` and `wasted` are sums over the heads of all segments, in `currency` (None until a head names one). They are
     estimates until the round is published. `is_stale` is True once files are gone that only a deletion of the batch removes: a
     new batch with the same id may have been accepted since, and needs a new index. One thread at a time may use an index.
@@ -76,6 +79,8 @@ class OutcomeIndex:
         self.compacted: dict[str, str] = {}
         self.single_files = 0
         self.carried = 0
+        self.cost = 0
+        self._carried_rows = bytearray()
         self.is_stale = False
         self._moved: set[str] = set()
         self._states = bytearray(self.batch.rows)
@@ -91,6 +96,7 @@ class OutcomeIndex:
             carried = self._carried(current)
             self._start_over(current)
             self._states = carried
+            self._carried_rows = bytearray(carried) if current.before is not None else bytearray()
             self.carried = carried.count(_COMPLETED)
         self.current = current
         return self._read_new()
@@ -215,12 +221,21 @@ class OutcomeIndex:
         any_completed = not self.current.sent_back
         for line in head.rows:
             if (any_completed and line.status == "c") or counts(line):
+                self._count_cost(line)
                 if states[line.row] != _COMPLETED:
                     states[line.row] = _COMPLETED if line.status == "c" else _FAILED
                 if unfinished:
                     unfinished.pop(line.row, None)
             elif not line.final and line.round == self.round and not self.has_outcome(line.row):
                 self._count_attempt(line)
+
+    def _count_cost(self, line: HeadRow) -> None:
+        """Add the expected work of a row, at the first line that shows its outcome. The state of the row is not changed yet."""
+        if not self._states[line.row]:
+            self.cost += line.cost
+        elif self._carried_rows and self._carried_rows[line.row] and line.status == "c":
+            self._carried_rows[line.row] = _NONE
+            self.cost += line.cost
 
     def _count_attempt(self, line: HeadRow) -> None:
         past = self.past_attempts(line.row)

@@ -138,7 +138,8 @@ class WorkerRecord:
     """A worker sends this record of itself with each claim and beat. Snapshots show the last record for a while.
 
     `running` is the number of jobs in hand: only a worker with no job in hand may be given suspects. `slots` is the number of
-    jobs that the engine works on at once; it is 0 if the number is not known.
+    jobs that the engine works on at once; it is 0 if the number is not known. `begun` is the number of jobs in hand whose rows
+    the engine has begun, and `began_at` is the mean of the times when it began them, in seconds since 1970.
     """
 
     worker: str
@@ -147,6 +148,8 @@ class WorkerRecord:
     lane: str
     running: int
     slots: int = 0
+    begun: int = 0
+    began_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Phase(StrEnum):
 class _Held:
     phase: Phase
     since: float
+    begun_at: float | None = None
 
 
 class Leases:
@@ -175,6 +176,13 @@ class Leases:
         with self._lock:
             return sum(held.phase is not Phase.SETTLING for held in self._held.values())
 
+    def begun(self) -> tuple[int, float]:
+        """Return how many of the held leases are of rows that the engine has begun, and the mean of their ages in seconds."""
+        now = self._monotonic()
+        with self._lock:
+            begun = [held.begun_at for held in self._held.values() if held.begun_at is not None]
+            return len(begun), now - sum(begun) / len(begun) if begun else 0.0
+
     @property
     def losses(self) -> int:
         """How many leases were ever lost, or abandoned because they were overdue."""
@@ -194,4 +202,6 @@ class Leases:
             if held is None or lease in self._gone:
                 return False
             held.phase, held.since = phase, now
+            if held.begun_at is None:
+                held.begun_at = now
             return True

@@ -102,10 +102,9 @@ def test_on_a_terminal_the_watch_is_drawn_in_place(
 def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     queue = RedisQueue(fakeredis.FakeRedis())
     shelf.accept(rows=1)
-    queue.claim("stub", "claim", 1, 60_000, WorkerRecord("w-stub-0", 4711, "node-1", "stub", 0))
+    queue.claim("stub", "claim", 1, 60_000, WorkerRecord("w-stub-0", 4711, "node-1", "stub", 0, 0, 1, 1.5))
     ran = nightpress("status", "--json", given_queue=queue)
     assert ran.err == ""
-    assert ran.json()["workers"] == [
-        {"worker": "w-stub-0", "pid": 4711, "node": "node-1", "lane": "stub", "running": 0, "slots": 0}
-    ]
+    shown = {"worker": "w-stub-0", "pid": 4711, "node": "node-1", "lane": "stub", "running": 0, "slots": 0}
+    assert ran.json()["workers"] == [{**shown, "begun": 1, "began_at": 1.5}]
     assert "w-stub-0  0 in hand  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out

@@ -89,6 +89,18 @@ def test_only_a_lease_that_another_may_have_is_lost(leases: Leases) -> None:
     assert leases.mark_ended(lost=[lease(1)], cancelled=()) == (lease(1),)
 
 
+def test_begun_rows_are_those_that_the_engine_has_begun(leases: Leases, clock: Clock) -> None:
+    """An answer to one of several prompts does not begin a row anew. A row that is to be settled counts too."""
+    assert Leases(LIMITS_S, clock).begun() == (0, 0.0)
+    clock.now = 4
+    leases.mark_running(lease(0))
+    leases.mark_running(lease(1))
+    clock.now = 10
+    assert leases.begun() == (3, (6 + 10 + 10) / 3)
+    leases.remove([lease(1), lease(2)])
+    assert leases.begun() == (1, 6)
+
+
 def test_leases_that_are_about_to_be_released_are_gone(leases: Leases) -> None:
     assert leases.start_release(Phase.WAITING, Phase.RUNNING) == [lease(0), lease(1)]
     assert leases.start_release(Phase.WAITING, Phase.RUNNING) == []
