@@ -179,6 +179,15 @@ class OutcomeIndex:
             yield row
             row = self._states.find(_NONE, row + 1)
 
+    def first_of_last_missing(self, count: int) -> int:
+        """Return the first of the last `count` rows without an outcome; 0 if there are not more of them."""
+        row = len(self._states)
+        for _ in range(count):
+            row = self._states.rfind(_NONE, 0, row)
+            if row <= 0:
+                return 0
+        return row
+
     @property
     def complete(self) -> bool:
         """Whether the round can be published: every row has an outcome, or the round is closed."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.lanes.places import place_of
+from jobs.lanes.places import LAST_ROWS_PER_SLOT, place_of
 from jobs.operations.rate import Rate, Speed, UnderWay
 
 START = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
@@ -68,7 +68,8 @@ class Run:
 
     def __post_init__(self) -> None:
         rows, chance = len(self.costs), random.Random(2)
-        places = [place_of(row, cost, rows=rows, slots=self.slots) for row, cost in enumerate(self.costs)]
+        last_from = rows - LAST_ROWS_PER_SLOT * self.slots
+        places = [place_of(row, cost, last_from=last_from) for row, cost in enumerate(self.costs)]
         self.began_s, self.ended_s = [0.0] * rows, [0.0] * rows
         free = [float(LOAD_S)] * self.slots
         for row in sorted(range(rows), key=places.__getitem__):
