@@ -15,7 +15,7 @@ import redis
 
 from jobs.batches.rounds import reopen
 from jobs.lanes.places import LAST_ROWS_PER_SLOT, place_of
-from jobs.lanes.protocol import FeedRow, Settlement
+from jobs.lanes.protocol import FeedRow, LanePolicy, Settlement
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.store.local import LocalStore
 from jobs.tenants import TenantSettings
@@ -112,6 +112,19 @@ def test_batches_that_are_due_come_first_by_time_and_leave_a_tenth(order: Order)
         assert order.tokens("late") == 0 or order.tokens("early") == 2000
         assert order.tokens("other") <= due / 9 + 20
         assert order.tokens("other") >= due / 9 - 30
+
+
+@pytest.mark.parametrize(("due", "other"), [(1, 90), (90, 1)], ids=["short rows are due", "long rows are due"])
+def test_a_cap_holds_in_each_step_of_a_turn(fake_client: redis.Redis, due: int, other: int) -> None:
+    """The tenant's share allows many short rows at once, after a long row of the other batch."""
+    queue = RedisQueue(fake_client, policy=LanePolicy(tenants={"t": TenantSettings(rows_in_flight=3)}))
+    order = Order(queue)
+    order.feed("due", [due] * 30, due_ms=1_000_000)
+    order.feed("other", [other] * 30)
+    for n in range(6):
+        jobs = queue.claim(LANE, f"w-1-{n}", 20, LEASE_MS, ME).jobs
+        assert len(jobs) == 3
+        queue.settle(LANE, [Settlement(job.lease) for job in jobs])
 
 
 def test_all_of_what_is_due_is_served_if_nothing_else_waits(order: Order) -> None:
