@@ -29,7 +29,7 @@ from tests.faults.model.order_checks import ClaimCheck, Shares, leased, ready
 LANE: Final = "m"
 LONGEST: Final = 20
 LONG: Final = os.environ.get("FAULTS") == "long"
-EXAMPLES: Final = int(os.environ.get("FAULTS_EXAMPLES", "1000" if LONG else "15"))
+EXAMPLES: Final = int(os.environ.get("FAULTS_EXAMPLES", "1000" if LONG else "8"))
 TENANTS: Final = {"a": TenantSettings(), "b": TenantSettings(weight=2), "c": TenantSettings(rows_in_flight=3)}
 COSTS: Final = st.lists(st.integers(5, LONGEST), min_size=1, max_size=40)
 ME: Final = WorkerRecord("w", 1, "n", LANE, 1)
