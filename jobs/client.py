@@ -171,14 +171,24 @@ class Client:
             return self._statuses.batch(_id(batch))
         return self._statuses.read(self.batches(published=LAST_PUBLISHED, faults=faults), faults)
 
-    def batches(self, *, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
+    def batches(
+        self,
+        *,
+        published: int | None = None,
+        tenant: str | None = None,
+        since: When | None = None,
+        faults: list[StoreDamaged] | None = None,
+    ) -> Sequence[str]:
         """Return the ids of the open batches, oldest first, then of the published batches, newest first.
 
-        At most `published` of the published batches are returned; all if it is None. `faults` works as in `status`.
+        At most `published` of the published batches are returned; all if it is None. `tenant` and `since` limit them to the
+        batches of one tenant, and to those that were made or published since then. `faults` works as in `status`.
         """
-        from jobs.operations.status_reader import listed
+        from jobs.operations.listing import Choice, listing
+        from jobs.typed_times import moment_of
 
-        return listed(self.store, published, faults)
+        began = None if since is None else moment_of(since, self.clock())
+        return listing(self.store, Choice(tenant, began, published), faults).ids
 
     def wait(self, batch: str | Named, timeout_s: float | None = None, *, interval_s: float = 1.0) -> BatchStatus:
         """Wait until a batch is published, and return its published status. The batch is looked at every `interval_s` seconds.

@@ -154,12 +154,14 @@ class Done(_Record):
     """`done-<round>.json`: the round is published, and its outcomes are final.
 
     `folder` is the published folder, relative to that of the batch, and `files` are its files by name. `counts` are rows by
-    status. `segments_sha256` is the hash of the names of all segments that the publisher read.
+    status, and `codes` the failed rows by the code of their failure. `segments_sha256` is the hash of the names of all segments
+    that the publisher read.
     """
 
     round: RoundNumber
     folder: str = Field(pattern=r"^published/[1-9][0-9]*-[0-9A-Za-z]+$")
     counts: Mapping[Status, Rows]
+    codes: Mapping[str, Rows] = {}
     files: Mapping[FileName, PublishedFile]
     segments_sha256: Sha256
     at: Moment

@@ -146,7 +146,7 @@ def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: 
     else:
         for line in heading(found):
             session.write(line)
-        session.out.print(table(found, currency))
+        session.write_table(table(found, currency))
         for line in legend(found):
             session.write(line)
     raise typer.Exit(1 if found.refused else 0)
