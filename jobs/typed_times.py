@@ -57,7 +57,7 @@ def parse_past(text: str, now: datetime) -> datetime:
     if (limit := _LIMIT.fullmatch(text)) is not None and limit[2]:
         return now - timedelta(**{_UNITS[limit[2]]: float(limit[1])})
     if clock := _CLOCK.fullmatch(text):
-        return _last(int(clock[1]), int(clock[2]), now, text)
+        return _last(clock, now, text)
     if _SPAN.fullmatch(text):
         raise RequestError(f"{text!r} lies ahead: write {text[1:]} for that long ago")
     return parse(text, now)
@@ -87,7 +87,8 @@ def _next(hour: int, minute: int, now: datetime, text: str) -> datetime:
     return min(moment for moment in _shown_about(hour, minute, now, text) if moment > now)
 
 
-def _last(hour: int, minute: int, now: datetime, text: str) -> datetime:
+def _last(clock: re.Match[str], now: datetime, text: str) -> datetime:
+    hour, minute = map(int, clock.groups())
     return max(moment for moment in _shown_about(hour, minute, now, text) if moment <= now)
 
 

@@ -118,6 +118,8 @@ def _report(session: Session, accepted: AcceptedBatch) -> None:
         session.say(f"  {fault}")
     if accepted.refused > SHOWN_FAULTS:
         session.say(f"  and {accepted.refused - SHOWN_FAULTS:,} more: nightpress failed list {accepted.id}")
+    if accepted.refused:
+        session.say(f"  to correct them: nightpress failed export {accepted.id} -o FILE")
 
 
 def _say_if_queue_is_away(session: Session) -> None:

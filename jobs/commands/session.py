@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 BATCH = "The batch's id, or its beginning."
 """The help of every argument that names a batch."""
 
+ROW = "The row's number, from 0, or its custom_id; id:7 is the custom_id 7."
+"""The help of every argument and option that names a row."""
+
 LONGEST_NAME = 100
 """No batch id has more characters. A longer name is not looked up, because a file system may not take it."""
 
@@ -169,6 +172,13 @@ class Session:
             raise RequestError(f"{len(found)} batches begin with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
         name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
         raise NoBatch(f"no batch {name!r} in {self.store.redacted_url}: `nightpress status --all` lists them")
+
+    def row(self, batch_id: str, name: str) -> int:
+        """Return the number of the row that a person has named. If another may have been meant, say so. Raises RequestError."""
+        found = self.client.find_row(batch_id, name)
+        if found.remark:
+            self.say(f"nightpress: {found.remark}")
+        return found.row
 
 
 def _fitted(text: str, width: int | None) -> Sequence[str]:

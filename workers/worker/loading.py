@@ -17,7 +17,8 @@ SHOW_S: Final = 5.0
 class LoadingSign:
     """Beats without leases from a thread while the block lasts. Use it as a context manager.
 
-    While Redis is away, the worker is not shown, and loading goes on. If loading fails, the worker is shown no longer.
+    While Redis is away, the worker is not shown, and loading goes on. If loading fails, the worker is shown no longer. `look` is
+    called before each beat, and may raise QueueUnavailable: a beat uses the id of the store as it was last read.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class LoadingSign:
         worker: str,
         node: str,
         lease_ms: int,
+        look: Callable[[], object] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._schedule = schedule
@@ -34,6 +36,7 @@ class LoadingSign:
         self._worker = worker
         self._node = node
         self._lease_ms = lease_ms
+        self._look = look
         self._monotonic = monotonic
         self._began = monotonic()
         self._stop = threading.Event()
@@ -54,6 +57,7 @@ class LoadingSign:
         """Give one sign. Raises QueueUnavailable."""
         loading_s = int(self._monotonic() - self._began)
         record = WorkerRecord(self._worker, os.getpid(), self._node, self._lane, 0, loading_s=loading_s)
+        self._look()
         self._schedule.beat(self._lane, [], self._lease_ms, record)
 
     def _run(self) -> None:

@@ -126,7 +126,7 @@ class Worker:
         store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         queue = RedisQueue.from_settings(settings, store, plan.redis_url)
         lane, lease_ms = settings.lane_of(plan.alias), int(settings.lease_s * 1000)
-        with closing(queue), LoadingSign(queue, lane, plan.worker, plan.node, lease_ms):
+        with closing(queue), LoadingSign(queue, lane, plan.worker, plan.node, lease_ms, queue.lanes):
             yield
 
     def _context(self, engine: Engine) -> WorkerContext:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from jobs.commands.views.fitting import kept_together
 from jobs.operations.status import BatchStatus
 from jobs.prices import formatted
 
@@ -19,10 +20,10 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
         yield f"  {paused(one)}"
     refused = f", {one.refused:,} more refused" if one.refused else ""
     yield f"  [{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%}  {one.worked:,} of {rows_in_words(one.work)}{refused}"
-    yield "  " + "  ".join(f"{name} {count:,}" for name, count in _counts(one))
+    yield "  " + "  ".join(kept_together(f"{name} {count:,}") for name, count in _counts(one))
     if one.codes:
-        yield f"  failed: {codes_in_words(one.codes)}; see: nightpress failed list {one.id}"
-    pace = list(rates(one))
+        yield f"  failed: {codes_in_words(one.codes)}; {_see(f'failed list {one.id}')}"
+    pace = [kept_together(rate) for rate in rates(one)]
     if one.expected_end is not None:
         pace.append(f"expected end {moment(one.expected_end)} (in {time_left(one, clock)})")
     if pace:
@@ -43,7 +44,11 @@ def _after_publishing(one: BatchStatus) -> Iterator[str]:
         yield f"  late: {one.late.completion_tokens:,} completion tokens, {cost} of devices, ended after that"
     if one.delivered is False:
         yield f"  {undelivered(one)}"
-    yield f"  see: nightpress results {one.id}"
+    yield f"  {_see(f'results {one.id}')}"
+
+
+def _see(command: str) -> str:
+    return kept_together(f"see: nightpress {command}")
 
 
 def progress_line(one: BatchStatus, clock: datetime) -> str:
@@ -56,7 +61,7 @@ def progress_line(one: BatchStatus, clock: datetime) -> str:
 
 def paused(one: BatchStatus) -> str:
     """Return why a batch has paused itself, and how it goes on."""
-    return f"paused: {one.paused_reason}; to go on: nightpress resume {one.id}"
+    return f"paused: {one.paused_reason}; to go on: {kept_together(f'nightpress resume {one.id}')}"
 
 
 def undelivered(one: BatchStatus) -> str:
@@ -78,7 +83,7 @@ def time_left(one: BatchStatus, clock: datetime) -> str:
 
 def codes_in_words(codes: Mapping[str, int]) -> str:
     """Return how many rows failed with each code: `2 length, 1 not_json`."""
-    return ", ".join(f"{count:,} {code or 'without a code'}" for code, count in codes.items())
+    return ", ".join(kept_together(f"{count:,} {code or 'without a code'}") for code, count in codes.items())
 
 
 def rows_in_words(count: int) -> str:

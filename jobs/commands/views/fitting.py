@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-_PIECES: Final = re.compile(r"\s+|[!-~]+|\S")
+_KEPT: Final = "\N{NO-BREAK SPACE}"
+_PIECES: Final = re.compile(rf"[^\S{_KEPT}]+|[!-~]+|[\S{_KEPT}]")
 _JOINER: Final = "\u200d"
 """The zero width joiner, which makes one sign of two, as in the picture of a family."""
 
@@ -26,17 +27,22 @@ def width_of(text: str) -> int:
     return cell_len(text)
 
 
+def kept_together(text: str) -> str:
+    """Return a text that `fitted` breaks nowhere, such as a number with its unit, or a command that is to be copied."""
+    return text.replace(" ", _KEPT)
+
+
 def fitted(line: str, width: int, indent: str = "") -> list[str]:
     """Break a line into parts no wider than `width`, except for a word that is wider by itself.
 
     The first part has `indent` and the indent of the line itself. The others are indented by two more.
     """
     line = line.expandtabs()
-    text = line.strip()
+    text = line.strip(" \n")
     indent += line[: len(line) - len(line.lstrip())]
     first, rest = max(width - width_of(indent), 1), max(width - width_of(indent) - 2, 1)
     if width_of(text) <= first:
-        return [f"{indent}{text}"] if text else [""]
+        return [f"{indent}{text}".replace(_KEPT, " ")] if text else [""]
     parts, so_far, taken = list[str](), "", 0
     for blank, unit in _units(text):
         size, gap = width_of(unit), width_of(blank)
@@ -46,7 +52,7 @@ def fitted(line: str, width: int, indent: str = "") -> list[str]:
         else:
             so_far, taken = f"{so_far}{blank}{unit}", taken + gap + size
     parts.append(so_far)
-    return [f"{indent}{'  ' * (number > 0)}{part}" for number, part in enumerate(parts)]
+    return [f"{indent}{'  ' * (number > 0)}{part}".replace(_KEPT, " ") for number, part in enumerate(parts)]
 
 
 def _units(text: str) -> Iterator[tuple[str, str]]:
@@ -57,11 +63,12 @@ def _units(text: str) -> Iterator[tuple[str, str]]:
         sign = match[0]
         size = 1 if sign.isascii() else width_of(sign)
         is_joined = sign in _NOT_FIRST or size == 0 or (bool(unit) and unit[-1] == _JOINER)
-        if sign.isspace() or ((size > 1 or was_wide) and not is_joined):
+        is_blank = sign != _KEPT and sign.isspace()
+        if is_blank or ((size > 1 or was_wide) and not is_joined):
             if unit:
                 yield blank, "".join(unit)
                 blank, unit = "", []
-            if sign.isspace():
+            if is_blank:
                 blank, was_wide = sign, False
                 continue
         unit.append(sign)

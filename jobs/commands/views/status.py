@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from jobs.commands.views.batch import batch_lines, codes_in_words, moment, paused, time_left, undelivered
-from jobs.commands.views.fitting import fitted, width_of
+from jobs.commands.views.fitting import fitted, kept_together, width_of
 from jobs.commands.views.table import Table
 from jobs.lanes.protocol import WorkerRecord
 from jobs.operations.status import BatchStatus, Status
@@ -99,7 +99,7 @@ def _notes(now: Status) -> Iterator[str]:
 
 def _paused_lanes(now: Status) -> Iterator[str]:
     for lane, reason in now.paused.items():
-        yield f"{lane} is paused{f': {reason}' if reason else ''}; to go on: nightpress resume {lane}"
+        yield f"{lane} is paused{f': {reason}' if reason else ''}; to go on: {kept_together(f'nightpress resume {lane}')}"
 
 
 def _failures(batches: Sequence[BatchStatus]) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _failures(batches: Sequence[BatchStatus]) -> Iterator[str]:
     if codes:
         first, more = dict(codes.most_common(SHOWN_CODES)), len(codes) - SHOWN_CODES
         rest = f" and {more:,} more codes" if more > 0 else ""
-        yield f"failed: {codes_in_words(first)}{rest}; see: nightpress failed list BATCH"
+        yield f"failed: {codes_in_words(first)}{rest}; {kept_together('see: nightpress failed list BATCH')}"
 
 
 def _worker_lines(workers: Sequence[WorkerRecord]) -> Iterator[str]:

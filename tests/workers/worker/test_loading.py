@@ -30,7 +30,7 @@ class Signs(RedisQueue):
 
 def test_a_worker_that_loads_its_model_is_shown_with_the_time() -> None:
     queue, seconds = Signs(), iter([100.0, 112.5, 175.9])
-    with LoadingSign(queue, "stub", "w-1", "node-1", 60_000, lambda: next(seconds)) as sign:
+    with LoadingSign(queue, "stub", "w-1", "node-1", 60_000, monotonic=lambda: next(seconds)) as sign:
         assert queue.came.wait(10)
         sign.show()
         (worker,) = queue.snapshot("stub").workers

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from jobs.commands.views.fitting import fitted, joined
+from jobs.commands.views.fitting import fitted, joined, kept_together
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 
@@ -23,6 +23,7 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
         pytest.param("abc日本 night-5f2c81", 8, ["abc日本", "  night-5f2c81"], id="an id after Chinese stays whole"),
         pytest.param(FAMILY * 2, 3, [FAMILY, f"  {FAMILY}"], id="a joined picture stays whole"),
         pytest.param("e\u0301" * 6, 4, ["e\u0301" * 6], id="accents of their own break no word"),
+        pytest.param(f"failed 1, {kept_together('2 not_json')}", 12, ["failed 1,", "  2 not_json"], id="kept together"),
         pytest.param("a\tb", 80, ["a       b"], id="a tab"),
     ],
 )
