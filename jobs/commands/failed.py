@@ -18,9 +18,7 @@ NAMES = {"jsonl": "JSON Lines", "csv": "CSV", "openai": "OpenAI batch lines", "p
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    failed = typer.Typer(
-        help="List the rows that did not complete, run them again, or correct them.", no_args_is_help=True
-    )
+    failed = typer.Typer(help="List rows that did not complete; run or correct them.", no_args_is_help=True)
     failed.command("list", epilog="Example: nightpress failed list night-5f2c81")(list_failed)
     failed.command("retry", epilog="Example: nightpress failed retry night-5f2c81 --row 7 --row 12")(retry)
     failed.command("export", epilog="Example: nightpress failed export night-5f2c81 -o fix.csv")(export)
@@ -106,8 +104,8 @@ def export(
     session: Session = ctx.obj
     found = session.client.corrections(session.batch(batch).batch_id)
     if output is None:
-        if found.form == "parquet":
-            raise RequestError("Parquet is not text: name its file with -o")
+        if found.form == "parquet" or sys.stdout.isatty():  # rows as they came could steer the terminal
+            raise RequestError(f"name a file for the {NAMES[found.form]} with -o")
         sys.stdout.flush()
         found.write(sys.stdout.buffer)
         sys.stdout.buffer.flush()

@@ -1,10 +1,12 @@
 """Shows jobs/commands/failed.py."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 
 from tests.support.command_line import Ran
 
@@ -65,3 +67,12 @@ def test_refused_rows_are_exported(nightpress: Callable[..., Ran], night: Shelf,
     assert nightpress("failed", "export", "night-1", "-o", "no/such/fix.jsonl").status == 2
     night.accept("night-2", 1)
     assert "nothing to correct" in nightpress("failed", "export", "night-2").err
+
+
+def test_rows_as_they_came_are_not_written_on_a_terminal(
+    nightpress: Callable[..., Ran], night: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    ran = nightpress("failed", "export", "night-1")
+    assert (ran.status, ran.out) == (2, "")
+    assert "name a file for the JSON Lines with -o" in ran.err

@@ -133,11 +133,12 @@ def test_refused_rows_and_the_loading_of_a_model_are_no_progress(
     index.refresh()
     reporter = Reporter(store, batch, settings)
     with reporter:
+        reporter.show(RunProgress("loading stub for 2 s", index, 2.0))
         reporter.show(RunProgress("loading stub for 12 s", index, 12.0))
     reporter.interrupted("run rows.jsonl")
     printed = capsys.readouterr().err.splitlines()
     assert printed[0] == f"batch {batch.batch_id}: 14 rows, 4 refused"
-    assert printed[1] == "loading stub for 12 s: 0 of 10 rows"
+    assert printed[1] == "loading stub for 2 s: 0 of 10 rows"
     assert printed[2].startswith("Interrupted. 0 of 10 rows are done and kept.")
     outcome = Outcome(
         0, 1, 1, "c", "completed", True, "chat", output={"text": "x"}, usage=Usage(1, 0, 20), model="stub"
