@@ -139,6 +139,8 @@ class Reporter:
             say(f"  Errors   {folder / 'errors.jsonl'}", soft_wrap=True)
         say("\n  Next: ", end="")
         say(f"{self._command} show {self._batch.batch_id} 0", soft_wrap=True)
+        if self._batch.refused:
+            say(f"        {self._command} failed export {self._batch.batch_id} -o FILE", soft_wrap=True)
         say(f"        {self._command} usage --by kind", soft_wrap=True)
         if elapsed_s is None:
             say("        the same command with --again makes a new batch")

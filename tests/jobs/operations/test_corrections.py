@@ -98,6 +98,7 @@ def test_a_file_that_nobody_has_corrected_is_refused_for_the_same_reasons(client
     if not name.startswith("csv"):
         _, second = exported(client, (LINE if name == "openai" else GOOD) + first, **again)
         assert second.count(b"nightpress_error") == second.count(b"\n") == count, "an earlier reason is replaced"
+        assert (b'"prompt":"a","prompt":"b"' in second) == (name == "json lines"), "and the rest of its text stays"
     else:
         head, _, rest = first.partition(b"\n")
         _, second = exported(client, head + b"\n" + b"\n".join([good_cells(head), rest]), **again)
