@@ -138,8 +138,10 @@ class WorkerRecord:
     """A worker sends this record of itself with each claim and beat. Snapshots show the last record for a while.
 
     `running` is the number of jobs in hand: only a worker with no job in hand may be given suspects. `slots` is the number of
-    jobs that the engine works on at once; it is 0 if the number is not known. `begun` is the number of jobs in hand whose rows
-    the engine has begun, and `began_at` is the mean of the times when it began them, in seconds since 1970.
+    jobs that the engine works on at once; it is 0 if the number is not known. `loading_s` is for how many seconds the worker has
+    been loading its model; it is None once the model is loaded. `begun` is the number of jobs in hand whose rows the engine has
+    begun, and `began_at` is the mean of the times when it began them, in seconds since 1970. A snapshot adds `silent_s`: for how
+    many seconds the worker has not been heard of.
     """
 
     worker: str
@@ -148,6 +150,8 @@ class WorkerRecord:
     lane: str
     running: int
     slots: int = 0
+    loading_s: int | None = None
+    silent_s: int = 0
     begun: int = 0
     began_at: float = 0.0
 

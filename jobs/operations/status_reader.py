@@ -14,11 +14,11 @@ from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
 from jobs.batches.records import no_batch
-from jobs.batches.rounds import Clock, list_batches, load_batch, now, read_round, require_batch
+from jobs.batches.rounds import Clock, now, read_round, require_batch
 from jobs.batches.segments.files import each_heads, list_files, until_read
 from jobs.errors import NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import Lanes, LaneSnapshot
-from jobs.operations.progress import Progress
+from jobs.operations.rate import Progress
 from jobs.operations.status import BatchStatus, State, Status
 from jobs.prices import Prices
 from jobs.publishing.delivery import is_delivered
@@ -158,6 +158,7 @@ class StatusReader:
             usage=Usage.from_dict(usage),
             wasted=Usage.from_dict(usage["wasted"]),
             currency=usage["currency"],
+            codes=done.codes,
             published_at=done.at,
             delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
         )
@@ -188,32 +189,13 @@ def spent(store: Store, batch_id: str, currency: str) -> Usage:
     return until_read(store, added)
 
 
-def listed(store: Store, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
-    """Return the ids of the open batches, oldest first, then of the published batches, newest first.
-
-    At most `published` of the published batches are returned; all if it is None. A damaged batch is left out, and its error is
-    added to `faults`; without `faults`, the error is raised.
-    """
-    unfinished: list[tuple[datetime, str]] = []
-    finished: list[tuple[datetime, str]] = []
-    for batch_id in list_batches(store):
-        with collect_damage(faults), suppress(NoBatch):
-            if (batch := load_batch(store, batch_id)) is None:
-                continue
-            if (done := read_round(store, batch).published) is None:
-                unfinished.append((batch.created_at, batch_id))
-            else:
-                finished.append((done.at, batch_id))
-    newest = sorted(finished, reverse=True)[:published]
-    return [batch_id for _, batch_id in (*sorted(unfinished), *newest)]
-
-
 def _named(batch: Batch) -> dict[str, Any]:
     return {
         "id": batch.batch_id,
         "name": batch.name,
         "tenant": batch.tenant,
         "rows": batch.rows,
+        "refused": batch.refused,
         "created_at": batch.created_at,
         "deadline": batch.deadline,
     }
@@ -246,6 +228,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         leased=leased,
         # A row whose outcome is written but not settled yet is counted twice for a moment: as finished and as leased.
         waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
+        codes=index.codes,
         usage=index.usage,
         wasted=index.wasted,
         currency=index.currency or currency,
@@ -260,9 +243,10 @@ def _state(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, leased
         return "publishing"
     if index.current.paused is not None:
         return "paused"
-    if lanes is None:
-        return "open"
-    if leased:
-        return "running"
+    if lanes is None or leased:
+        return "open" if lanes is None else "running"
     ours = [lanes[lane] for lane in index.batch.lanes if lane in lanes]
-    return "paused" if ours and all(lane.paused for lane in ours) else "queued"
+    if ours and all(lane.paused for lane in ours):
+        return "paused"
+    workers = [worker for lane in ours for worker in lane.workers]
+    return "loading" if workers and all(worker.loading_s is not None for worker in workers) else "queued"

@@ -114,7 +114,9 @@ class WorkerContext:
         begun, age_s = self.leases.begun()
         began_at = round(self.clock().timestamp() - age_s, 3) if begun else 0.0
         leases = self.leases.holding
-        return WorkerRecord(self.worker, os.getpid(), self.node, self.lane, leases, self.slots, begun, began_at)
+        return WorkerRecord(
+            self.worker, os.getpid(), self.node, self.lane, leases, self.slots, begun=begun, began_at=began_at
+        )
 
     def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back to the queue, which counts no attempt. If Redis is away, this is logged, and the leases run out."""

@@ -17,8 +17,9 @@ from jobs.batches.rounds import close, reopen
 from jobs.errors import NoBatch, RequestError, StoreDamaged
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.operations.progress import first_started
-from jobs.operations.status_reader import FORGET_AFTER, StatusReader, listed
+from jobs.operations.listing import Choice, listing
+from jobs.operations.rate import first_started
+from jobs.operations.status_reader import FORGET_AFTER, StatusReader
 from jobs.store.store import Store
 from jobs.usage import Usage
 from tests.support.night import chats
@@ -268,7 +269,7 @@ def test_open_batches_are_listed_first_and_then_the_newest_that_were_published(s
     shelf.pass_s(60)
     shelf.accept("0-the-youngest", 1)
     shelf.store.create("batches/no-batch-yet/input/stub.jsonl", b"")
-    assert listed(shelf.store, published=2) == ["c", "0-the-youngest", "d", "a"]
+    assert listing(shelf.store, Choice(published=2)).ids == ["c", "0-the-youngest", "d", "a"]
 
 
 def test_a_batch_that_is_not_there_is_a_wrong_request(shelf: Shelf) -> None:
