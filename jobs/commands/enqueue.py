@@ -9,6 +9,7 @@ import typer
 
 from jobs.commands.options import input_file as opt
 from jobs.commands.session import Session
+from jobs.errors import OutputUnavailable
 from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ def enqueue(
         return
     accepted = session.client.enqueue(file, run_key=_run_key(run_key, again=again), **options)
     _report(session, accepted)
-    session.write(accepted.id, at_once=True)
+    try:
+        session.write(accepted.id, at_once=True)
+    except OutputUnavailable as error:
+        raise OutputUnavailable(f"{error}. The batch {accepted.id} is accepted all the same") from None
     _say_if_queue_is_away(session)
 
 
