@@ -113,13 +113,18 @@ def _run_key(named: str | None, *, again: bool) -> str | None:
 def _report(session: Session, accepted: AcceptedBatch) -> None:
     """Say how many rows were accepted, and what is wrong with the first refused rows."""
     from jobs.batches.rounds import is_open
+    from jobs.commands.views.prices import free_models
+    from jobs.commands.views.remarks import remark_lines
 
     if not accepted.is_new:
         state = "is open" if is_open(session.store, accepted.id) else "is published"
         session.say(f"{accepted.id} exists already, from the same rows and run key, and {state}: --again makes another")
     session.say(f"{accepted.rows:,} row{'s' * (accepted.rows != 1)}, {accepted.refused:,} refused")
-    for fault in accepted.faults[:SHOWN_FAULTS]:
-        session.say(f"  {fault}")
+    prices = session.settings.prices
+    if prices.are_own and (free := free_models(prices, list(accepted.models))) is not None:
+        session.say(f"  {free}")
+    for line in (*map(str, accepted.faults[:SHOWN_FAULTS]), *remark_lines(accepted.remarks)):
+        session.say(f"  {line}")
     if accepted.refused > SHOWN_FAULTS:
         session.say(f"  and {accepted.refused - SHOWN_FAULTS:,} more: nightpress failed list {accepted.id}")
 
@@ -142,6 +147,7 @@ def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: 
     from dataclasses import asdict
 
     from jobs.commands.views.estimate import heading, legend, table
+    from jobs.commands.views.prices import free_models
 
     found = session.client.estimate(file, **options)
     currency = session.settings.prices.currency
@@ -150,7 +156,10 @@ def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: 
     else:
         for line in heading(found):
             session.write(line)
-        session.out.print(table(found, currency))
+        if found.lines:
+            session.out.print(table(found, currency))
         for line in legend(found):
             session.write(line)
+        if (free := free_models(session.settings.prices, sorted({line.model for line in found.lines}))) is not None:
+            session.write(free)
     raise typer.Exit(1 if found.refused else 0)
