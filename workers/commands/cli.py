@@ -70,6 +70,7 @@ def run(
     """
     _needs_packages()
     from jobs.batches.rounds import read_round
+    from jobs.commands.views.remarks import remark_lines
     from jobs.formats.source import source_name
     from jobs.intake.accept import accept_file
     from jobs.operations.enqueue_options import intake_options
@@ -98,6 +99,8 @@ def run(
     options = intake_options({**given, "limit": limit, "strict": strict}, clock=session.clock)
     accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
+    for line in remark_lines(accepted.remarks):
+        session.say(line)
     reporter = Reporter(store, batch, settings, _invoked())
     done, elapsed_s = read_round(store, batch).published, None
     if done is None:
