@@ -127,6 +127,8 @@ def _report(session: Session, accepted: AcceptedBatch) -> None:
         session.say(f"  {line}")
     if accepted.refused > SHOWN_FAULTS:
         session.say(f"  and {accepted.refused - SHOWN_FAULTS:,} more: nightpress failed list {accepted.id}")
+    if accepted.refused:
+        session.say(f"  to correct them: nightpress failed export {accepted.id} -o FILE")
 
 
 def _say_if_queue_is_away(session: Session) -> None:
@@ -157,7 +159,7 @@ def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: 
         for line in heading(found):
             session.write(line)
         if found.lines:
-            session.out.print(table(found, currency))
+            session.write_table(table(found, currency))
         for line in legend(found):
             session.write(line)
         if (free := free_models(session.settings.prices, sorted({line.model for line in found.lines}))) is not None:

@@ -82,3 +82,12 @@ def test_numbers_in_the_texts_of_other_rows_mislead_nobody(nightpress: Callable[
         assert shown["request"]["request"] == {"prompt": f"Row {n}"}
         assert shown["outcome"]["row"] == n
         assert shown["outcome"].get("output") == ({"text": texts[n]} if n % 5 else None)
+
+
+def test_a_row_is_shown_by_its_custom_id(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=3, refused=[1])
+    assert "night-1 row 2 (c2)" in nightpress("show", "night-1", "c2").out
+    assert nightpress("show", "night-1", "id:c2", "--json").json()["row"] == 2
+    ran = nightpress("show", "night-1", "c9")
+    assert (ran.status, ran.out) == (2, "")
+    assert "no row of night-1 has the custom_id 'c9'" in ran.err
