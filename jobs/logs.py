@@ -15,6 +15,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 EVENTS: Final[dict[str, str]] = {
@@ -153,7 +154,9 @@ class _Lines:
         if self.write is not None:
             self.write(line)
         else:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201 - sys.stderr as it is when an event is logged
+            # a full disk takes no log, and ends no work
+            with suppress(OSError):
+                print(line, file=sys.stderr, flush=True)  # noqa: T201 - sys.stderr as it is when an event is logged
 
     debug = info = warning = error = msg
 

@@ -33,6 +33,8 @@ SHOWN_FAULTS: Final = 10_000
 NAMES_IN_MEMORY: Final = 100_000
 """At most this many custom_ids are kept in memory. Further custom_ids are kept in a table on disk."""
 
+REMARKS: Final = 20
+"""At most this many different remarks of kinds are counted."""
 
 TOO_LARGE_CHARACTERS: Final = 100_000
 """Of a row that is too large, this many characters stand in the file to correct."""
@@ -68,6 +70,7 @@ class Staging:
         self.kinds: dict[str, int] = {}
         self.codes: dict[str, int] = {}
         self.extra: dict[str, None] = {}
+        self.remarks: dict[str, int] = {}
         self._groups = FaultGroups()
         self._advice = ""
         self._folder = folder
@@ -94,6 +97,8 @@ class Staging:
                 result = self._unless_named_before(result, record)
             if isinstance(result, RowRequest):
                 self._keep(result)
+                if reader.remark is not None and (reader.remark in self.remarks or len(self.remarks) < REMARKS):
+                    self.remarks[reader.remark] = self.remarks.get(reader.remark, 0) + 1
                 if record.extra and len(self.extra) < EXTRA_COLUMNS:
                     self.extra.update(dict.fromkeys(record.extra))
             else:

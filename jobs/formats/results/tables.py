@@ -8,12 +8,11 @@ jobs/formats/formulas.py).
 """
 
 import codecs
-import csv
-import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 
@@ -46,24 +45,28 @@ PARQUET_ROWS: Final = 1_024
 CSV_BYTES: Final = 1 << 16
 """A CSV is yielded in pieces of about this many characters."""
 
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+"""The types of JSON's values that are no lists and no objects."""
+
+_QUOTED: Final = re.compile(r'[",\r\n]')
+"""A cell with one of these characters is quoted (RFC 4180)."""
+
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, and the path of its value in a row."""
+    """A column: its name, and the path of its value in a row, of one part or two."""
 
     name: str
     path: tuple[str, ...]
 
     def value(self, row: Row) -> str | int | float | bool | None:
         """Return the value of a row in this column; JSON for lists and objects, None if the row has no such value."""
-        value: Any = row
-        for part in self.path:
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is None or isinstance(value, str | int | float):
-            return value
-        return orjson.dumps(value).decode()
+        value: Any = row.get(self.path[0])
+        if len(self.path) > 1:
+            value = value.get(self.path[1]) if type(value) is dict else None
+        return value if type(value) in _PLAIN else orjson.dumps(value).decode()
 
 
 def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str] = ()) -> Sequence[Column]:
@@ -93,23 +96,23 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str
 
 def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
     """Yield the bytes of a CSV, in pieces."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([_cell(column.name) for column in shown])
     yield codecs.BOM_UTF8
+    lines, size = [",".join(_cell(column.name) for column in shown)], 0
     for row in rows:
-        writer.writerow([_cell(column.value(row)) for column in shown])
-        if text.tell() >= CSV_BYTES:
-            yield _taken(text)
-    yield _taken(text)
+        lines.append(",".join(["" if (value := column.value(row)) is None else _cell(value) for column in shown]))
+        size += len(lines[-1])
+        if size >= CSV_BYTES:
+            yield _encoded(lines)
+            lines, size = [], 0
+    yield _encoded(lines)
 
 
-def write_parquet(rows: Iterable[Row], shown: Sequence[Column], path: Path) -> None:
-    """Write a Parquet file. Raises RequestError if the extra for Parquet is not installed."""
+def write_parquet(rows: Iterable[Row], shown: Sequence[Column], target: Path | BinaryIO) -> None:
+    """Write a Parquet file, to a path or an open file. Raises RequestError if the extra for Parquet is not installed."""
     pyarrow, parquet = modules()
     types = {True: pyarrow.int64(), False: pyarrow.string()}
     schema = pyarrow.schema([(column.name, types[column.name in _WHOLE]) for column in shown])
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(target if isinstance(target, Path) else _Appended(target), schema) as writer:
         waiting: list[dict[str, Any]] = []
         for row in rows:
             waiting.append({column.name: _typed(column, column.value(row)) for column in shown})
@@ -127,16 +130,39 @@ def _typed(column: Column, value: str | float | bool | None) -> str | int | None
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _cell(value: str | float | bool | None) -> str | float:
-    if isinstance(value, str):
-        return guarded(value)
-    if isinstance(value, bool):
+def _cell(value: str | float | bool) -> str:
+    """Return the text of a cell. The csv module would look at each character of a long text by itself."""
+    if type(value) is str:
+        text = guarded(value)
+        return '"{}"'.format(text.replace('"', '""')) if _QUOTED.search(text) else text
+    if type(value) is bool:
         return "true" if value else "false"
-    return "" if value is None else value
+    return repr(value)
 
 
-def _taken(text: io.StringIO) -> bytes:
-    data = text.getvalue().encode(errors="replace")
-    text.seek(0)
-    text.truncate()
-    return data
+def _encoded(lines: Sequence[str]) -> bytes:
+    return "".join([f"{line}\r\n" for line in lines]).encode(errors="replace")
+
+
+class _Appended:
+    """A file that is only written to its end, such as that of an object store, as pyarrow needs it."""
+
+    closed = False
+
+    def __init__(self, inner: BinaryIO) -> None:
+        self._inner = inner
+        self._size = 0
+
+    def write(self, data: Any) -> int:
+        self._inner.write(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        self._inner.flush()
+
+    def close(self) -> None:
+        """Leave the file open for its owner."""
