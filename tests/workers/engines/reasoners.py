@@ -131,7 +131,14 @@ class Writer:
         written: list[int] = []
         while ending is None:
             written.append(script.pop(0) if script else self.tokenizer.eos_token_id)
-            ending = ending_of(written, params, eos=eos, decode=self.encoder.decode, thoughts=thoughts)
+            ending = ending_of(
+                written,
+                params,
+                eos=eos,
+                decode=self.encoder.decode,
+                thoughts=thoughts,
+                mixed_stops=encoded.mixed_stops,
+            )
         return Completion(
             "r",
             ending.text,

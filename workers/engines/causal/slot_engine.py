@@ -191,6 +191,7 @@ class SlotEngine:
                 forced=encoded.forced,
                 prompt_sha256=encoded.prompt_sha256,
                 thoughts=encoded.thinking.follow() if encoded.thinking is not None else None,
+                mixed_stops=encoded.mixed_stops,
             )
             self._sampling_states[sequence] = SamplingState.of(
                 encoded.request.prompt.params, sequence.prompt, forced=encoded.forced
@@ -281,7 +282,12 @@ class SlotEngine:
     def _ending(self, sequence: TokenSequence) -> Ending | None:
         params, model = sequence.request.prompt.params, self._model
         return ending_of(
-            sequence.output, params, eos=model.eos, decode=model.encoder.decode, thoughts=sequence.thoughts
+            sequence.output,
+            params,
+            eos=model.eos,
+            decode=model.encoder.decode,
+            thoughts=sequence.thoughts,
+            mixed_stops=sequence.mixed_stops,
         )
 
     def _finish_step(

@@ -32,6 +32,7 @@ class Stopping:
     ) -> None:
         self._requests = [one.request for one in batch]
         self._thoughts = [one.thinking.follow() if one.thinking is not None else None for one in batch]
+        self._mixed_stops = [one.mixed_stops for one in batch]
         self._width = width
         self._eos = eos
         self._decode = decode
@@ -55,4 +56,5 @@ class Stopping:
             decode=self._decode,
             cancelled=request.request_id in self._cancelled,
             thoughts=self._thoughts[row],
+            mixed_stops=self._mixed_stops[row],
         )
