@@ -186,6 +186,7 @@ def _announces(line: str) -> bool:
 
 def _begun(answer: Completion, brief: Brief, *families: str) -> Draft:
     draft = Draft(answer.text)
+    draft.drop_json(brief, *families, beside_words=True)
     draft.drop_fence()
     draft.drop_announcement(brief, *families)
     draft.drop_fence()

@@ -1,7 +1,8 @@
 """JSON that a model writes as its answer, often in a code fence, and often with a sentence before or after it."""
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import orjson
 
@@ -9,6 +10,16 @@ from jobs.writing.prose import FENCE
 
 _LANGUAGES: Final = frozenset({"", "json", "jsonc", "json5", "application/json"})
 """The languages that may stand behind the opening fence of a block that holds JSON; mostly none stands there."""
+
+
+MAX_NESTING: Final = 3
+"""A text is looked for in at most this many objects and lists, one inside the other."""
+
+_NEARLY: Final = re.compile(
+    r"\{\s{0,20}[\"']?(?P<key>\w[\w -]{0,60})[\"']?\s{0,20}:\s{0,20}"
+    r"(?P<quote>[\"'])(?P<value>(?:\\.|(?!(?P=quote))[^\\\n])++)(?P=quote)\s{0,20},?\s{0,20}\}?"
+)
+"""Matches an object with one text that is nearly JSON, such as `{'title': 'Tomatoes',}`."""
 
 
 def json_of(text: str) -> str:
@@ -25,6 +36,48 @@ def json_of(text: str) -> str:
     if len(found) != 1:
         raise ValueError("it has several blocks of JSON" if found else fault)
     return found[0]
+
+
+def text_in_json(text: str, *families: str, beside_words: bool = False) -> str | None:
+    """Return the text that an answer gives as JSON, such as `{"title": "Tomatoes"}`; None if it gives none.
+
+    An object gives the value of its only key, or of the only key that is a word of the first of these families that it has (see
+    jobs/writing/labels.py). A list gives its texts, one on each line. JSON that is nearly valid is read too: with single
+    quotes, or with a comma at its end.
+
+    The whole answer must be JSON or one block of code. If `beside_words`, words may stand beside the block or the object.
+    """
+    fences = sum(FENCE.match(line) is not None for line in _lines(text.strip()))
+    fenced = FENCE.match(text.strip()) is not None and text.rstrip().endswith(("```", "~~~")) and fences <= 2
+    try:
+        found = orjson.loads(json_of(text) if fenced or beside_words else text)
+    except ValueError:
+        if (nearly := _NEARLY.fullmatch(text.strip())) is None:
+            inner = text[text.find("{") : text.rfind("}") + 1]
+            return text_in_json(inner, *families) if beside_words and inner and inner != text else None
+        found = {nearly["key"]: nearly["value"].replace(f"\\{nearly['quote']}", nearly["quote"])}
+    return _text_of(found, families, MAX_NESTING) if isinstance(found, dict | list) else None
+
+
+def _text_of(value: Any, families: Sequence[str], depth: int) -> str | None:
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, dict) and depth:
+        key = next(iter(value)) if len(value) == 1 else _named(list(value), families)
+        return None if key is None else _text_of(value[key], families, depth - 1)
+    if isinstance(value, list) and depth:
+        texts = [_text_of(one, families, depth - 1) for one in value]
+        return "\n".join(filter(None, texts)) or None if all(texts) else None
+    return None
+
+
+def _named(keys: Sequence[str], families: Sequence[str]) -> str | None:
+    """Return the only key that is a word of the first family that has any of the keys."""
+    for family in families:
+        words = re.compile(f"(?:{family})s?", re.IGNORECASE)
+        if found := [key for key in keys if words.fullmatch(re.sub(r"[_\W]+", " ", key).strip())]:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def _blocks(text: str) -> list[str]:
