@@ -42,7 +42,7 @@ def preview(
     from jobs.formats.source import InputLimits, decompressed, open_source
     from jobs.intake.accept import row_reader
     from jobs.intake.column_options import checked_fields
-    from jobs.intake.row_reader import RowFault
+    from jobs.intake.row_faults import RowFault
     from jobs.operations.enqueue_options import intake_options
     from jobs.operations.preview import previews
 

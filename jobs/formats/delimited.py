@@ -15,7 +15,8 @@ from typing import BinaryIO, Final
 
 from jobs.errors import RequestError
 from jobs.formats.cells import Cells, Quote, quote_at_end, split_line
-from jobs.formats.columns import NO_CHOICE, Columns, Fields
+from jobs.formats.columns.choice import NO_CHOICE, Columns
+from jobs.formats.columns.placing import Fields
 from jobs.formats.headers import Line, find_header
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
 from jobs.formats.record import Record

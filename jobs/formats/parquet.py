@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from jobs.errors import RequestError
-from jobs.formats.columns import NO_CHOICE, Columns, check_columns
+from jobs.formats.columns.choice import NO_CHOICE, Columns
+from jobs.formats.columns.names import check_columns
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, unkept
 from jobs.formats.record import Record
 from jobs.formats.source import RATIO_COUNTS_FROM, InputLimits, limits_of

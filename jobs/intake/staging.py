@@ -17,11 +17,12 @@ import orjson
 from jobs.batches.batch import LaneInput
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.line import EVERY_ROUND, Outcome
-from jobs.formats.columns import listed
+from jobs.formats.columns.names import listed
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
 from jobs.intake.refusals import AllRefused, FaultGroups
-from jobs.intake.row_reader import RowFault, RowReader
+from jobs.intake.row_faults import RowFault
+from jobs.intake.row_reader import RowReader
 from jobs.settings import Settings
 from jobs.store.checksum import with_checksum
 

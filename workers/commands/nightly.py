@@ -17,7 +17,7 @@ from jobs.batches.batch import Batch
 from jobs.batches.published import copy_published
 from jobs.batches.rounds import now, read_round
 from jobs.errors import NightpressError, RequestError, UnavailableError
-from jobs.formats.columns import NO_CHOICE, Columns
+from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.source import open_source, source_name
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
