@@ -209,26 +209,30 @@ class Thoughts:
             if at is None or (at >= HEAD_TOKENS and not marks.are_special):
                 continue
             words, after = marks.decode(tokens[:at]), marks.decode(tokens[at + len(ids) :])
-            if marks.are_special or begins_thoughts(words, after):
+            if marks.are_special or begins_thoughts(words, "", after):
                 return _Opening(spelled=False, tokens=at + len(ids), words=words.strip())
         head = "" if marks.openings else marks.decode(tokens[: HEAD_TOKENS + 1])
         for mark in marks.form.openings if head else ():
             words, found, after = head.partition(mark)
-            if found and begins_thoughts(words, after):
+            if found and begins_thoughts(words, mark, after):
                 return _Opening(spelled=True, cut=len(words) + len(mark), words=words.strip())
         return None
 
     def _only_speaks_of_opening(self, tokens: list[int], answer: Answer | None) -> bool:
         """Whether a completion that is whole only speaks of the opening that it has.
 
-        It does so if no answer follows, and the prompt speaks of a mark too, or words come before the opening.
+        It does so if no answer follows, and the prompt speaks of a mark too, or words come before the opening. If words come
+        before it, it also does so if the text up to the closing ends with a colon, which announces the closing.
         """
         opening = self._opening
         if opening is None or not opening.written or not (self.thinking.quoted or opening.words):
             return False
         if answer is None:
             return True
-        return bool(opening.words) and not self.marks.are_special and not self.decoded(answer)(tokens).strip()
+        if not opening.words or self.marks.are_special:
+            return False
+        announced = self._reasoning(tokens, answer.first, answer).endswith(":")
+        return announced or not self.decoded(answer)(tokens).strip()
 
     def _is_cut_opening(self, tokens: list[int]) -> bool:
         """Whether the whole completion is the beginning of an opening. Openings that begin with a word do not count."""

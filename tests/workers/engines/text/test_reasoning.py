@@ -230,6 +230,12 @@ def test_other_ways_to_begin_and_end_thoughts(name: str, written: str, reasoning
         ("qwen3", "是茶。</think>是", "是茶。", "是"),
         ("phi4", 'It is "tea".</think>1. Yes', 'It is "tea".', "1. Yes"),
         ("openthinker", "It is tea.<|end_of_thought|>Yes", "It is tea.", "Yes"),
+        ("granite", "Sure. Here is my thought process: Hm. Here is my response: Yes", "Sure.\n\nHm.", "Yes"),
+        ("qwen3", 'It is tea.</think>{"a": 1}', "It is tea.", '{"a": 1}'),
+        ("qwen3", "It is tea.</think>- one\n- two", "It is tea.", "- one\n- two"),
+        ("qwen3", "It is tea.</think>answer", "It is tea.", "answer"),
+        ("qwen3", "It is tea :)</think>Yes", "It is tea :)", "Yes"),
+        ("qwen3", "First a; then b</think>\nYes", "First a; then b", "Yes"),
     ],
 )
 def test_words_before_thoughts_count_as_thoughts(name: str, written: str, reasoning: str, text: str) -> None:
@@ -259,6 +265,12 @@ def test_words_before_thoughts_count_as_thoughts(name: str, written: str, reason
         "One.</think>Two.</think>Three.",
         "```\nHm.\n</think>\n\nYes\n```",
         "- </think>\n\nis the end",
+        "You would write:\n\n<think>\n\nand close it with:\n\n</think>\n\nThat is all.",
+        "The mark is </think>\nIt comes last.",
+        "The mark (</think>) closes.",
+        "| tag | use |\n|---|---|\n| </think> | closes |\n\nDone.",
+        "It ends with „</think>“.\n\nSo.",
+        "**Answer:**\n\n</think>",
         "word " * 80 + "\n<think>\nHm.\n</think>\n\nYes",
     ],
 )
