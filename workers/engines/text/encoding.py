@@ -10,8 +10,8 @@ from jobs.generation import Fault, GenerationRequest, Prompt, SamplingParams, To
 from workers.engines.text.chat_template import ChatTemplate, Refused, RenderedPrompt
 from workers.engines.text.control import ControlTexts, Forged
 from workers.engines.text.mixed_stops import MixedStop, mixed_stop
-from workers.engines.text.reasoning import Thinking
 from workers.engines.text.reasoning_forms import Marks, form_of
+from workers.engines.text.thinking import Thinking
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Final
 
 from jobs.generation import FinishReason, SamplingParams, TokenLogprob
 from workers.engines.text.mixed_stops import MixedStop
-from workers.engines.text.reasoning import Answer, Thoughts
+from workers.engines.text.reasoning import Thoughts
 from workers.engines.text.reasoning_forms import Decode
+from workers.engines.text.thinking import Answer
 
 TAIL_TOKENS: Final = 8
 """A stop text is first looked for in the last tokens alone, because it is slow to decode a long text after every token. The

@@ -13,13 +13,13 @@ token counts only if it stands alone. A closing must stand at the beginning or t
 begins with an opening, the opening must be followed by the end of its line.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from workers.engines.text.places import place_of, places_of, positions_of
 from workers.engines.text.reasoning_forms import Decode, Marks
 from workers.engines.text.stray_marks import begins_thoughts, ends_thoughts, stands_alone
+from workers.engines.text.thinking import Answer, Opening, Split, Thinking
 
 HEAD_TOKENS: Final = 64
 """A spelled opening, and an opening after words, is looked for in at most this many tokens at the beginning of a completion."""
@@ -28,78 +28,12 @@ TAIL_TOKENS: Final = 96
 """A spelled closing is first looked for in only this many of the last tokens, because decoding a long text is slow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Where an answer begins: after `first` tokens. Its text is that of the tokens from `base`, without `cut` characters."""
-
-    first: int = 0
-    base: int = 0
-    cut: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The two parts of a completion: the thoughts and the answer. `reasoning_tokens` counts the tokens before the answer."""
-
-    reasoning: str
-    text: str
-    reasoning_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Opening:
-    """The beginning of thoughts: after `tokens` tokens, or if the opening is spelled, after `cut` characters.
-
-    `written` is whether the opening stands in the completion; otherwise it stands in the prompt, or was left out. `words` are the
-    words before a late opening.
-    """
-
-    spelled: bool
-    tokens: int = 0
-    cut: int = 0
-    written: bool = True
-    words: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Thinking:
-    """What a prompt says about the thoughts of its completion.
-
-    Args:
-        marks: The marks of the model.
-        inside: Whether the prompt ends within thoughts; None if the template wrote no mark at its end.
-        quoted: Whether the prompt's contents hold a mark.
-        begins_line: Whether a line of the contents begins with an opening.
-        answer_tokens: The largest number of tokens of the answer alone; None if only `max_tokens` counts.
-    """
-
-    marks: Marks
-    inside: bool | None
-    quoted: bool = False
-    begins_line: bool = False
-    answer_tokens: int | None = None
-
-    @classmethod
-    def of(cls, marks: Marks, tail: str, contents: Sequence[str], answer_tokens: int | None) -> "Thinking":
-        """Return the Thinking of a prompt with these contents. The prompt ends in `tail`, a text that the template wrote."""
-        form = marks.form
-        quoted = any(mark in content for content in contents for mark in (*form.openings, *form.closings))
-        lines = [line.strip() for content in contents for line in content.splitlines()] if quoted else []
-        return cls(
-            marks, marks.state(tail), quoted, any(line.startswith(form.openings) for line in lines), answer_tokens
-        )
-
-    def follow(self) -> "Thoughts":
-        """Return new Thoughts, to follow one completion of this prompt."""
-        return Thoughts(self)
-
-
 @dataclass(slots=True)
 class Thoughts:
     """Follows one completion from token to token, and finds where its answer begins."""
 
     thinking: Thinking
-    _opening: _Opening | None = None
+    _opening: Opening | None = None
     _answer: Answer | None = field(default=None)
     _looks_for_late: bool = True
 
@@ -173,33 +107,33 @@ class Thoughts:
             return self._spelled_closing(tokens, self._opening.cut, ended)
         return self._closing(tokens, self._opening.tokens, ended)
 
-    def _begun(self, tokens: list[int], ended: bool) -> "_Opening | Literal[False] | None":
+    def _begun(self, tokens: list[int], ended: bool) -> "Opening | Literal[False] | None":
         """Return the opening that begins the completion; False if the answer begins at once, None if that is not certain yet."""
         marks, thinking = self.marks, self.thinking
         if thinking.inside:
-            return _Opening(spelled=not marks.closings, written=False)
+            return Opening(spelled=not marks.closings, written=False)
         if thinking.quoted and thinking.inside is False and not marks.are_special:
             return False
         start = self._first_word(tokens, 0)
         rest = tuple(tokens[start:])
         for ids in marks.openings:
             if rest[: len(ids)] == ids:
-                opening = _Opening(spelled=False, tokens=start + len(ids))
+                opening = Opening(spelled=False, tokens=start + len(ids))
                 return self._confirmed(opening, marks.decode(tokens[opening.tokens :]), ended)
         if any(rest[: len(ids)] == ids for ids in marks.closings):
-            return _Opening(spelled=False, tokens=start, written=False)
+            return Opening(spelled=False, tokens=start, written=False)
         head = marks.decode(tokens[:HEAD_TOKENS])
         text = head.lstrip().rstrip("\ufffd")  # the tokens of the last character may not all be there
         for mark in marks.form.openings:
             if text.startswith(mark):
                 cut = len(head) - len(head.lstrip()) + len(mark)
-                return self._confirmed(_Opening(spelled=True, cut=cut), head[cut:], ended)
+                return self._confirmed(Opening(spelled=True, cut=cut), head[cut:], ended)
         may_follow = any(ids[: len(rest)] == rest for ids in (*marks.openings, *marks.closings)) or any(
             mark.startswith(text) for mark in marks.form.openings
         )
         return None if may_follow and not ended else False
 
-    def _late_opening(self, tokens: list[int], ended: bool) -> _Opening | None:
+    def _late_opening(self, tokens: list[int], ended: bool) -> Opening | None:
         """Return an opening that comes after some words; None if there is none."""
         marks, thinking = self.marks, self.thinking
         if thinking.inside is False or (thinking.quoted and not marks.are_special):
@@ -210,12 +144,12 @@ class Thoughts:
                 continue
             words, after = marks.decode(tokens[:at]), marks.decode(tokens[at + len(ids) :])
             if marks.are_special or begins_thoughts(words, "", after):
-                return _Opening(spelled=False, tokens=at + len(ids), words=words.strip())
+                return Opening(spelled=False, tokens=at + len(ids), words=words.strip())
         head = "" if marks.openings else marks.decode(tokens[: HEAD_TOKENS + 1])
         for mark in marks.form.openings if head else ():
             words, found, after = head.partition(mark)
             if found and begins_thoughts(words, mark, after):
-                return _Opening(spelled=True, cut=len(words) + len(mark), words=words.strip())
+                return Opening(spelled=True, cut=len(words) + len(mark), words=words.strip())
         return None
 
     def _only_speaks_of_opening(self, tokens: list[int], answer: Answer | None) -> bool:
@@ -241,7 +175,7 @@ class Thoughts:
         spelled = any(text and mark.startswith(text) and not text[0].isalpha() for mark in marks.form.openings)
         return spelled or any(ids[: len(tokens)] == tuple(tokens) for ids in marks.openings)
 
-    def _confirmed(self, opening: _Opening, after: str, ended: bool) -> "_Opening | Literal[False] | None":
+    def _confirmed(self, opening: Opening, after: str, ended: bool) -> "Opening | Literal[False] | None":
         """Return the opening if the text `after` it shows that it begins thoughts; False if it is part of an answer; None if
         not certain.
         """
@@ -335,7 +269,7 @@ class Thoughts:
         return Answer(low, 0, cut)
 
     def _reasoning(self, tokens: list[int], first: int, answer: Answer | None) -> str:
-        marks, opening = self.marks, self._opening or _Opening(spelled=False)
+        marks, opening = self.marks, self._opening or Opening(spelled=False)
         if opening.spelled or (answer is not None and answer.cut):
             text = marks.decode(tokens) if answer is None else marks.decode(tokens)[: answer.cut]
             for mark in marks.form.closings if answer is not None else ():
