@@ -26,12 +26,16 @@ from urllib.parse import quote, unquote, urlsplit
 
 import orjson
 
-from jobs.errors import QueueUnavailable, UnavailableError
+from jobs.errors import QueueUnavailable, StoreTooNew, UnavailableError
 from jobs.lanes.redis_connection import RedisConnection
 from jobs.settings import Settings
+from jobs.store.damage import check_format
 
 START_S: Final = 20.0
 """Seconds that a new server has to answer its first ping. If it does not, the command fails with UnavailableError."""
+
+FORMAT: Final = 1
+"""The version of the form of `server.json`."""
 
 SOCKET: Final = re.compile(r"redis-[0-9a-f]{8}\.sock")
 """The name of a server's socket. Each server has another, so one that ends late deletes its own socket alone."""
@@ -175,12 +179,19 @@ def _end(folder: Path) -> None:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """Return what `server.json` says of the running server; nothing if there is none, or if it cannot be read."""
+    """Return what `server.json` says of the running server; nothing if there is none, or if it cannot be read.
+
+    Raises UnavailableError if a newer release wrote the record: it may mean something that this release does not know.
+    """
+    file = folder / "server.json"
     try:
-        record = orjson.loads((folder / "server.json").read_bytes())
+        record = orjson.loads(file.read_bytes())
+        check_format(record, FORMAT, f"the record of the embedded server, {file},")
     except (FileNotFoundError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    except StoreTooNew as error:
+        raise UnavailableError(f"{error} Or end the newer one, and delete this file.") from None
+    return dict(record)
 
 
 def _socket(folder: Path, record: dict[str, Any]) -> Path | None:
@@ -261,7 +272,7 @@ def _start(folder: Path, at: Path) -> str:
         if ended.returncode != 0 or time.monotonic() > until:
             raise UnavailableError(f"the embedded server did not start: see {folder / 'server.log'}")
         time.sleep(0.02)
-    record = {"format": 1, "url": url, "pid": pid, "host": socket.gethostname()}
+    record = {"format": FORMAT, "url": url, "pid": pid, "host": socket.gethostname()}
     (folder / "server.json").write_bytes(orjson.dumps(record))
     return url
 
