@@ -19,7 +19,7 @@ from jobs.writing.cleaning import MARKER, CleanedOutput, Draft
 from jobs.writing.evidence import Brief, is_heading
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
 from jobs.writing.headings import read_description, read_outline, read_title, without_beginning
-from jobs.writing.labels import CHAPTER, HEADING, SECTION, TEXT, TITLE
+from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
 from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, clipped, slug_of, whole_sentences
 from jobs.writing.templates import Templates
@@ -221,7 +221,7 @@ def _section(answer: Completion, heading: str, brief: Brief, prompt: Prompt) -> 
     draft = Draft(answer.text)
     draft.drop_announcement(brief, SECTION, HEADING, inline=False, unnamed=False)
     draft.drop_fence(of_text=True)
-    draft.drop_json(brief, SECTION, TEXT)
+    draft.drop_json(brief, SECTION)
     lines, left_out = without_beginning(draft.text.splitlines(), heading, brief, prompt)
     for line in left_out:
         draft.note(line)

@@ -18,7 +18,7 @@ from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief
 from jobs.writing.fields import Line, OtherNames, Text
 from jobs.writing.hashtags import HASHTAG, without_hashtags
-from jobs.writing.labels import POST, TEXT, TITLE
+from jobs.writing.labels import POST, TITLE
 from jobs.writing.links.markdown_links import MARKDOWN_LINK
 from jobs.writing.links.path_ends import end_of_path
 from jobs.writing.links.web_links import LINK
@@ -260,11 +260,11 @@ def _without_made_up_links(text: str, given: str, own: str | None, draft: Draft)
 def _begun(brief: Brief, prompt: Prompt, answer: Completion) -> Draft:
     """Return the completion as a draft, without the labels, fences and quotes that the model put around the post."""
     draft = Draft(answer.text)
-    draft.drop_json(brief, POST, TEXT)
+    draft.drop_json(brief, POST)
     draft.drop_fence()
     draft.drop_announcement(brief, POST, unnamed=False)
     draft.drop_fence()
-    draft.drop_json(brief, POST, TEXT)
+    draft.drop_json(brief, POST)
     first, _, rest = draft.text.partition("\n")
     if rest.strip() and brief.repeats(first, prompt):
         draft.cut_to(rest.strip())

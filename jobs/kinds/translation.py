@@ -17,7 +17,7 @@ from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief, Original, key_of, sentence_count
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
-from jobs.writing.labels import LANGUAGE, TEXT, TRANSLATION, label
+from jobs.writing.labels import TRANSLATION, label
 from jobs.writing.prose import FENCE, sentences, whole_length
 from jobs.writing.templates import Templates
 
@@ -181,7 +181,7 @@ def _target(n: int, line: Segment, prompt: Prompt, answer: Completion) -> tuple[
     draft.drop_announcement(original, TRANSLATION)
     if not FENCE.match(source):
         draft.drop_fence()
-        draft.drop_json(original, TRANSLATION, TEXT, LANGUAGE)
+        draft.drop_json(original, TRANSLATION)
     _drop_repeated_source(draft, source)
     _drop_remarks(draft, original, Brief(source), prompt)
     draft.drop_around(original, TRANSLATION)

@@ -171,6 +171,13 @@ def test_a_title_has_no_label_number_or_instruction(topic: str, written: str, ti
         ('{title: "Tomatoes"}', "Tomatoes"),
         ('{"title": "Tomatoes"', "Tomatoes"),
         ('{"title": ""}', "Tea"),
+        ('{"title": 42}', "Tea"),
+        ('{"title" "Tomatoes"}', "Tea"),
+        ('{"title": "Tomatoes"} {"title": "More"}', "Tea"),
+        ("{\u201ctitle\u201d: \u201cTomatoes\u201d}", "Tomatoes"),
+        ('{"text": "Tomatoes", "lang": "en"}', "Tomatoes"),
+        ('{"meta_title": "Tomatoes", "meta_description": "More"}', "Tomatoes"),
+        ('{"title_1": "Tomatoes", "title_2": "More"}', "Tomatoes"),
     ],
 )
 def test_json_around_a_title_is_taken_off(written: str, title: str) -> None:
@@ -184,6 +191,9 @@ def test_json_around_a_title_is_taken_off(written: str, title: str) -> None:
     ("written", "headings"),
     [
         ('["Leaves", "Water"]', ("Leaves", "Water")),
+        ('{"section_1": "Leaves", "section_2": "Water"}', ("Leaves", "Water")),
+        ('{"1": {"title": "Leaves"}, "2": {"title": "Water"}}', ("Leaves", "Water")),
+        ('["Leaves", "Wat', ()),
         ('```json\n{"outline": ["Leaves", "Water"]}\n```', ("Leaves", "Water")),
         ('{"title": "Tea", "headings": ["1. Leaves", "2. Water"]}', ("Leaves", "Water")),
         (
