@@ -140,7 +140,7 @@ class Thoughts:
             return None
         for ids in marks.openings:
             at = place_of(tokens, ids, 0)
-            if at is None or (at >= HEAD_TOKENS and not marks.are_special):
+            if at is None or at >= HEAD_TOKENS:
                 continue
             words, after = marks.decode(tokens[:at]), marks.decode(tokens[at + len(ids) :])
             if marks.are_special or begins_thoughts(words, "", after):
