@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
+from jobs.accounts.expected_thoughts import LatestBatches, thinking_prompts
 from jobs.accounts.summaries import summaries
 from jobs.accounts.summary import Tally
 from jobs.batches.output_rows import short_template
@@ -21,7 +22,6 @@ from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, staged
 from jobs.intake.staging import Staging
 from jobs.kinds.kind import Kind
-from jobs.operations.expected_thoughts import LatestBatches, thinking_prompts
 from jobs.operations.preview import estimated, first_prompts
 from jobs.settings import Settings
 from jobs.store.store import Store

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from jobs.accounts.expected_thoughts import BATCHES
 from jobs.batches.request_row import RowRequest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
@@ -16,7 +17,6 @@ from jobs.intake.accept import IntakeOptions
 from jobs.kinds.chat import MAX_TOKENS
 from jobs.kinds.registry import load_kinds
 from jobs.operations.estimate import HISTORY_ROWS, estimate
-from jobs.operations.expected_thoughts import BATCHES
 from jobs.operations.preview import first_prompts
 from jobs.prices import Prices, TokenPrices
 from jobs.settings import Settings
