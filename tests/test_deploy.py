@@ -4,13 +4,16 @@ import os
 import re
 import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
 from jobs.settings import Settings
+from workers.fleet.embedded_redis import binary
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -54,6 +57,47 @@ def test_redis_of_the_compose_file_evicts_nothing_and_keeps_nothing() -> None:
     assert "--appendonly no" in command
     grace = int(compose["services"]["ray-head"]["stop_grace_period"].removesuffix("s"))
     assert grace > Settings.model_fields["drain_s"].default
+
+
+def in_shell(command: str, secret: Path, *, server: str) -> str:
+    """A command of the compose file as its container runs it, but with another folder for the secret and another host."""
+    return command.replace("$$", "$").replace("/secret/", f"{secret}/").replace("redis:6379", server)
+
+
+def test_redis_of_the_compose_file_lets_in_only_those_who_read_its_password(
+    tmp_path: Path, until: Callable[..., Any]
+) -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    path = tmp_path / "redis.sock"
+    for program in ("docker-entrypoint.sh", "chown", "nightpress"):
+        (tmp_path / program).write_text('#!/bin/sh\necho "$NIGHTPRESS_REDIS_URL $@"\n')
+        (tmp_path / program).chmod(0o755)
+    # the program that the image runs as another user; here it starts the server at a socket, beside the server's own port
+    (tmp_path / "docker-entrypoint.sh").write_text(
+        f'#!/bin/sh\nshift\nexec {" ".join(binary())} "$@" --port 0 --unixsocket {path} --dir {tmp_path}\n'
+    )
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    (command,) = services["redis"]["command"]
+    start = [*services["redis"]["entrypoint"], in_shell(command, tmp_path, server="unused")]
+
+    for _ in range(2):  # a second start keeps the password
+        with subprocess.Popen(start, env=environment, stdout=subprocess.DEVNULL) as process:
+            until(path.exists, 20, "the server")
+            password = (tmp_path / "redis").read_text()
+            with pytest.raises(redis.exceptions.AuthenticationError):
+                redis.Redis(unix_socket_path=str(path)).flushall()
+            assert redis.Redis(unix_socket_path=str(path), password=password).ping()
+            assert password not in Path(f"/proc/{process.pid}/cmdline").read_text()
+            process.kill()
+        path.unlink()
+    assert re.fullmatch("[0-9a-f]{64}", password)
+    assert (tmp_path / "redis").stat().st_mode & 0o777 == 0o600
+
+    *shell, script, name = services["submit"]["entrypoint"]
+    words = [*shell, in_shell(script, tmp_path, server="host:1"), name, "enqueue", "a b"]
+    shown = subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=20).stdout
+    assert shown == f"redis://:{password}@host:1/0 enqueue a b\n"
+    assert services["submit"]["entrypoint"][-2].split("exec")[0].strip() in services["ray-head"]["command"][0]
 
 
 def test_every_ray_that_is_started_asks_for_a_token() -> None:

@@ -37,11 +37,9 @@ def enqueue(
     header: opt.Header = None,
     header_row: opt.HeaderRow = None,
     name: Annotated[str | None, typer.Option(help="The beginning of the id.  [default: the file's name]")] = None,
-    tenant: Annotated[str | None, typer.Option(help="The tenant of the rows: who is billed.")] = None,
+    tenant: opt.Tenant = None,
     priority: Annotated[int, typer.Option(min=0, max=9, help="9 goes first.")] = 4,
-    rows_may_set: Annotated[
-        str | None, typer.Option(metavar="FIELDS", help="What rows may set themselves: tenant, priority.")
-    ] = None,
+    rows_may_set: opt.RowsMaySet = None,
     deadline: Annotated[
         str | None, typer.Option(metavar="WHEN", help="When unfinished rows expire: 06:00, +8h, a date.")
     ] = None,
@@ -80,12 +78,12 @@ def enqueue(
             extra=extra,
             header=header,
             header_row=header_row,
+            tenant=tenant,
+            rows_may_set=rows_may_set,
             form=form,
         ),
         "name": name,
-        "tenant": tenant,
         "priority": priority,
-        "rows_may_set": rows_may_set,
         "deadline": deadline,
         "publish_at": publish_at,
         "limit": limit,

@@ -28,6 +28,8 @@ def preview(
     extra: opt.Extra = None,
     header: opt.Header = None,
     header_row: opt.HeaderRow = None,
+    tenant: opt.Tenant = None,
+    rows_may_set: opt.RowsMaySet = None,
     limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 5,
     form: opt.Format = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
@@ -42,7 +44,7 @@ def preview(
     from jobs.formats.source import InputLimits, decompressed, open_source
     from jobs.intake.accept import row_reader
     from jobs.intake.column_options import checked_fields
-    from jobs.intake.row_reader import RowFault
+    from jobs.intake.row_faults import RowFault
     from jobs.operations.enqueue_options import intake_options
     from jobs.operations.preview import previews
 
@@ -57,6 +59,8 @@ def preview(
         extra=extra,
         header=header,
         header_row=header_row,
+        tenant=tenant,
+        rows_may_set=rows_may_set,
         form=form,
     )
     options = intake_options(given, clock=session.clock)

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from jobs.formats.columns import NO_CHOICE, Columns, Fields, Placer, merged
+from jobs.formats.columns.choice import NO_CHOICE, Columns
+from jobs.formats.columns.placing import Fields, Placer, merged
 from jobs.formats.formulas import unguarded
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, read_value
 from jobs.formats.record import Record

@@ -16,7 +16,8 @@ from typing import BinaryIO, Final
 from jobs.batches.refused import REASON, UNREAD
 from jobs.errors import RequestError
 from jobs.formats.cells import Cells, Quote, quote_at_end, split_line
-from jobs.formats.columns import NO_CHOICE, Columns, Fields
+from jobs.formats.columns.choice import NO_CHOICE, Columns
+from jobs.formats.columns.placing import Fields
 from jobs.formats.formulas import unguarded
 from jobs.formats.headers import Line, find_header
 from jobs.formats.input_format import InputFormat

@@ -9,7 +9,9 @@ from typing import BinaryIO
 from jobs.batches.refused import UNREAD
 from jobs.errors import RequestError
 from jobs.formats import delimited, openai_batch
-from jobs.formats.columns import NO_CHOICE, Columns, Fields, placed_records, rows_within
+from jobs.formats.columns.choice import NO_CHOICE, Columns
+from jobs.formats.columns.names import rows_within
+from jobs.formats.columns.placing import Fields, placed_records
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_documents import are_documents, documents
 from jobs.formats.json_lines import BOM, Finding, numbered, read_object

@@ -15,7 +15,9 @@ from typing import Final, NamedTuple
 from jobs.did_you_mean import folded
 from jobs.errors import RequestError
 from jobs.formats.cells import Quote, quote_at_end, split_line
-from jobs.formats.columns import METADATA, Columns, Fields, check_columns, field_of_header, listed
+from jobs.formats.columns.choice import METADATA, Columns
+from jobs.formats.columns.names import check_columns, field_of_header, listed
+from jobs.formats.columns.placing import Fields
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 
 DELIMITERS: Final = ",;\t|"

@@ -15,7 +15,8 @@ import orjson
 
 from jobs.batches.refused import REASON, UNREAD
 from jobs.errors import RequestError
-from jobs.formats.columns import NO_CHOICE, Columns, check_columns
+from jobs.formats.columns.choice import NO_CHOICE, Columns
+from jobs.formats.columns.names import check_columns
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, unkept
 from jobs.formats.record import Layout, Record, uncorrected

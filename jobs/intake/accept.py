@@ -21,7 +21,7 @@ from jobs.batches.batch import Batch
 from jobs.batches.rounds import now
 from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import RequestError, StoreUnavailable
-from jobs.formats.columns import NO_CHOICE, Columns
+from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.detection import json_records
 from jobs.formats.detection import records as records_of
 from jobs.formats.input_format import InputFormat
@@ -31,7 +31,9 @@ from jobs.formats.source import InputLimits, decompressed, open_source, source_n
 from jobs.intake.batch_files import write_batch
 from jobs.intake.column_options import checked_fields, typed
 from jobs.intake.refusals import StrictRefused
-from jobs.intake.row_reader import TENANT, RowDefaults, RowFault, RowReader
+from jobs.intake.row_faults import RowFault
+from jobs.intake.row_fields import TENANT
+from jobs.intake.row_reader import RowDefaults, RowReader
 from jobs.intake.staging import NAMES_IN_MEMORY, Staging
 from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds

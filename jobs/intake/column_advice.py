@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from jobs.did_you_mean import did_you_mean, folded, nearest, same_name
-from jobs.formats.columns import listed, rows_within
+from jobs.formats.columns.names import listed, rows_within
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
 

@@ -11,7 +11,7 @@ import orjson
 
 from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import RequestError
-from jobs.formats.columns import ALL, METADATA, NONE, Columns
+from jobs.formats.columns.choice import ALL, METADATA, NONE, Columns
 
 _FORM: Final = "give it as FIELD=COLUMN, such as topic=Title, or as @FILE"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jobs.errors import RequestError
-from jobs.intake.row_reader import RowFault
+from jobs.intake.row_faults import RowFault
 
 SHOWN_GROUPS: Final = 20
 """At most this many groups of faults are shown."""

@@ -18,12 +18,13 @@ from jobs.batches.batch import InputLayout, LaneInput
 from jobs.batches.refused import UNREAD, RefusedRow
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.line import EVERY_ROUND, Outcome
-from jobs.formats.columns import listed
+from jobs.formats.columns.names import listed
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding, is_object
 from jobs.formats.record import Record
 from jobs.intake.refusals import AllRefused, FaultGroups
-from jobs.intake.row_reader import RowFault, RowReader
+from jobs.intake.row_faults import RowFault
+from jobs.intake.row_reader import RowReader
 from jobs.settings import Settings
 from jobs.store.checksum import with_checksum
 

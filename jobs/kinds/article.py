@@ -221,6 +221,7 @@ def _section(answer: Completion, heading: str, brief: Brief, prompt: Prompt) -> 
     draft = Draft(answer.text)
     draft.drop_announcement(brief, SECTION, HEADING, inline=False, unnamed=False)
     draft.drop_fence(of_text=True)
+    draft.drop_json(brief, SECTION)
     lines, left_out = without_beginning(draft.text.splitlines(), heading, brief, prompt)
     for line in left_out:
         draft.note(line)

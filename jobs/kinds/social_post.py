@@ -20,6 +20,7 @@ from jobs.writing.fields import Line, OtherNames, Text
 from jobs.writing.hashtags import HASHTAG, without_hashtags
 from jobs.writing.labels import POST, TITLE
 from jobs.writing.links.markdown_links import MARKDOWN_LINK
+from jobs.writing.links.path_ends import end_of_path
 from jobs.writing.links.web_links import LINK
 from jobs.writing.platforms import LIMITS, Platform
 from jobs.writing.prose import whole_sentences
@@ -217,11 +218,10 @@ def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tu
     given = f"{request.topic} {request.source_text}"
     brief = Brief("\n".join(value for value in (request.topic, request.source_text) if value))
     draft = _begun(brief, prompt, answer)
-    kept = {link.rstrip("/") for link in LINK.findall(given) if link != request.link}
     text = _BOLD.sub(r"\1", MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
     if request.link and not LINK.fullmatch(request.link):  # LINK ends early in this link, at letters such as Japanese
         text = text.replace(request.link, "")
-    text = LINK.sub(lambda link: link[0] if link[0].rstrip("/") in kept else _noted(draft, link, _GONE), text)
+    text = _without_made_up_links(text, given, request.link, draft)
     text = _EMPTIED.sub("", text).replace(_GONE, "")
     text = text.translate(dict.fromkeys(map(ord, LIMITS[request.platform].unpostable)))
     tags = {tag.casefold() for tag in HASHTAG.findall(given)} - {tag[1:].casefold() for tag in request.tags}
@@ -238,12 +238,33 @@ def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tu
     return draft.text, draft.removed
 
 
+def _without_made_up_links(text: str, given: str, own: str | None, draft: Draft) -> str:
+    """Replace each link that is not in `given`, or is the row's `own`, by `_GONE`. `draft` notes these links."""
+    whole: dict[str, list[str]] = {}
+    for link in LINK.finditer(given):
+        if link[0] != own:
+            end = end_of_path(given, *link.span())
+            whole.setdefault(link[0].rstrip("/"), []).append(given[link.start() : end].rstrip("/"))
+    parts, place = list[str](), 0
+    for link in LINK.finditer(text):
+        start, end = link.start(), end_of_path(text, *link.span())
+        known = whole.get(link[0].rstrip("/"), [])
+        if start < place or (known and (end == link.end() or any(text.startswith(one, start) for one in known))):
+            continue
+        draft.note(text[start:end])
+        parts += [text[place:start], _GONE]
+        place = end
+    return "".join([*parts, text[place:]])
+
+
 def _begun(brief: Brief, prompt: Prompt, answer: Completion) -> Draft:
     """Return the completion as a draft, without the labels, fences and quotes that the model put around the post."""
     draft = Draft(answer.text)
+    draft.drop_json(brief, POST)
     draft.drop_fence()
     draft.drop_announcement(brief, POST, unnamed=False)
     draft.drop_fence()
+    draft.drop_json(brief, POST)
     first, _, rest = draft.text.partition("\n")
     if rest.strip() and brief.repeats(first, prompt):
         draft.cut_to(rest.strip())

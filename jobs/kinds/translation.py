@@ -23,6 +23,7 @@ from jobs.writing.templates import Templates
 
 _INDENT: Final = re.compile(r"\s*")
 _MARKS: Final = re.compile(r"\s*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?|\d{1,9}[.)]\s+|>\s*)*")
+_NUMBERS: Final = re.compile(r"0*(\d{1,9})[.)]\s")
 _ADDED_MARK: Final = re.compile(r"(?:[-*+>•]|#{1,6})\s+")
 
 Term = Annotated[Line, StringConstraints(max_length=200)]
@@ -122,7 +123,8 @@ class TranslationKind:
         if not isinstance(request, TranslationRequest):
             raise TypeError(type(request))
         lines = segmented(request.text, request.format)
-        sources = [line.words for line in lines if line.words]
+        worded = [line for line in lines if line.words]
+        sources = [line.words for line in worded]
         prompts = [self._prompt(request, n, source) for n, source in enumerate(sources, 1)]
         answers = (yield prompts) if prompts else []
         if len(answers) != len(sources):
@@ -130,9 +132,9 @@ class TranslationKind:
                 "segment_mismatch", f"the source has {len(sources)} segments, and {len(answers)} came back"
             )
         segments, removed = list[TranslatedSegment](), dict[str, list[str]]()
-        for n, (source, prompt, answer) in enumerate(zip(sources, prompts, answers, strict=True), 1):
-            target, removed[prompt.label] = _target(n, source, prompt, answer)
-            segments.append(TranslatedSegment(source=source, target=target))
+        for n, (line, prompt, answer) in enumerate(zip(worded, prompts, answers, strict=True), 1):
+            target, removed[prompt.label] = _target(n, line, prompt, answer)
+            segments.append(TranslatedSegment(source=line.words, target=target))
         targets = iter(segments)
         text = "".join(line.before + (next(targets).target if line.words else "") + line.after for line in lines)
         translation = Translation(
@@ -173,22 +175,26 @@ def _most_tokens(source: str) -> int:
     return len(source) + 3 * ideographs
 
 
-def _target(n: int, source: str, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
-    """Return the translation of a segment, on one line, and the parts around the translation that were taken off.
+def _target(n: int, line: Segment, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
+    """Return the translation of a line's words, on one line, and the parts around the translation that were taken off.
 
     If the source has a label or quotes too, these are part of the translation. If the first paragraph may be the whole
     translation, the other paragraphs count as remarks. An answer that ended at max_tokens is cut to as many sentences as the
     source has. Raises CheckFailed if the answer is empty, or if it ended at max_tokens with fewer sentences.
     """
+    source = line.words
     original, draft = Original(source), Draft(answer.text)
     if not FENCE.match(source):
         draft.drop_fence()
     draft.drop_announcement(original, TRANSLATION)
     if not FENCE.match(source):
         draft.drop_fence()
+        draft.drop_json(original, TRANSLATION)
     _drop_repeated_source(draft, source)
     _drop_remarks(draft, original, Brief(source), prompt)
     draft.drop_around(original, TRANSLATION)
+    if _drop_repeated_marks(draft, line.before):
+        draft.drop_around(original, TRANSLATION)
     if _ADDED_MARK.match(draft.text):
         draft.drop_mark(original)
     if not draft.text:
@@ -201,6 +207,23 @@ def _target(n: int, source: str, prompt: Prompt, answer: Completion) -> tuple[st
         draft.note(" ".join(found[count:]) + draft.text[whole_length(draft.text) :])
         draft.text = target
     return draft.text, draft.removed
+
+
+def _drop_repeated_marks(draft: Draft, before: str) -> bool:
+    """Take off marks that the line's own beginning has too: `1. One` behind `1. `. Return whether there were any.
+
+    The model sees only the words of the line, and may write the mark of a list again.
+    """
+    forms = [rf"\(?0*{number}(?:\\?[.):]|[\u3001\uff0e])(?!\d)\s*" for number in _NUMBERS.findall(before)]
+    forms += [r"[-*+\u2022]\s+(?=\[[ xX]\]|\S)"] if set("-*+").intersection(before) else []
+    forms += [rf"\{sign}+\s*" for sign in "#>" if sign in before]
+    forms += [r"\[[ xX]\]\s+"] if "[" in before else []
+    if not forms or (found := re.match(f"(?:{'|'.join(forms)})+", draft.text)) is None:
+        return False
+    if not any(map(str.isalnum, draft.text[found.end() :])):
+        return False
+    draft.cut_to(draft.text[found.end() :])
+    return True
 
 
 def _drop_repeated_source(draft: Draft, source: str) -> None:

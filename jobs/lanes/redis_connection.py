@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -28,7 +28,12 @@ TRIES: Final = 3
 SLOW_S: Final = 1.0
 """After this many seconds without an answer, a waiting user is shown which server has not answered."""
 
-NOT_TRUSTED: Final = "its certificate is not trusted: name the file of its authority in NIGHTPRESS_REDIS_CA"
+FAULTS: Final = {
+    "certificate": "its certificate is not trusted: name the file of its authority in NIGHTPRESS_REDIS_CA",
+    "permission denied": "its socket lets in other users only: run as the user of the server, or correct NIGHTPRESS_REDIS_URL",
+    "path too long": "the path of its socket is too long: put it into a folder with a shorter name",
+}
+"""Maps what the error of a connection says, in lower case, to what is wrong and what to do."""
 
 
 class RedisConnection:
@@ -52,7 +57,8 @@ class RedisConnection:
 
     @classmethod
     def from_url(cls, url: str, timeout_s: float = TIMEOUT_S, ca: Path | None = None) -> Self:
-        """Make a connection to a redis:// URL (rediss:// for TLS) of one server, or of any node of a Redis Cluster.
+        """Make a connection to a redis:// URL (rediss:// for TLS, unix:// for a socket) of one server, or of any node of a Redis
+        Cluster.
 
         Nothing is sent yet. `ca` is a file with the certificates to trust in place of the system's. Raises QueueUnavailable
         for a wrong URL or file.
@@ -61,7 +67,12 @@ class RedisConnection:
         options["health_check_interval"] = 0  # off: a health check would be retried within each try of a command
         try:
             parts = urlsplit(url)
-            name = f"Redis at {parts.hostname or parts.path}:{parts.port or 6379}"
+            at = (
+                unquote(parts.path)
+                if parts.scheme == "unix"
+                else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+            )
+            name = f"Redis at {at}"
             if ca is not None and parts.scheme == "rediss":
                 options["ssl_ca_certs"] = _readable(ca)
             client = redis.Redis.from_url(url, retry=_retry(), **options)
@@ -136,8 +147,9 @@ class RedisConnection:
         if isinstance(error, redis.exceptions.AuthenticationError):
             return f"{self._name} refuses the password or user in NIGHTPRESS_REDIS_URL"
         if isinstance(error, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):
-            if "certificate" in str(error).lower():
-                return f"{self._name}: {NOT_TRUSTED}"
+            for fault, reason in FAULTS.items():
+                if fault in str(error).lower():
+                    return f"{self._name}: {reason}"
             return f"{self._name} does not answer: start it, or correct NIGHTPRESS_REDIS_URL"
         denied = isinstance(error, redis.exceptions.NoPermissionError) or "can't run this command" in str(error)
         remedy = ": its user lacks a right; docs/deployment.md lists all that it needs" if denied else ""

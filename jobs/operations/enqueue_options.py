@@ -92,7 +92,7 @@ def intake_options(
             "no second round could follow"
         )
     if (rights := given.get("rows_may_set")) is not None:
-        given["rows_may_set"] = _rights(rights)
+        given["rows_may_set"] = rights_of(rights)
     fields = given.pop("fields", ())
     given["set"] = tuple(map(_typed_field, fields.items())) if isinstance(fields, Mapping) else tuple(fields)
     mapped, extra, header = (given.pop(name, ()) for name in ("map", "extra", "header"))
@@ -105,7 +105,7 @@ def intake_options(
     return IntakeOptions(**given)
 
 
-def _rights(given: Collection[str] | str) -> RowsMaySet:
+def rights_of(given: Collection[str] | str) -> RowsMaySet:
     """Return what rows may set. Raises RequestError for anything but a tenant and a priority."""
     names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
     if wrong := [name for name in names if name not in ("tenant", "priority")]:

@@ -13,7 +13,7 @@ import orjson
 from jobs.errors import RequestError
 from jobs.formats.source import open_source, source_name
 from jobs.intake.accept import IntakeOptions, accept
-from jobs.intake.row_reader import RowFault
+from jobs.intake.row_faults import RowFault
 from jobs.kinds.kind import Kind
 from jobs.settings import Settings
 from jobs.store.store import Store

@@ -2,8 +2,9 @@
 
 Rows are read as intake reads them. For each kind and model the estimate rests on the first of these bases that exists: the mean
 of published rows of the same kind, model and template; the mean of published rows with any template; an assumption. The
-assumption is that completions are as long as the kind expects, and that prompts are as long as the prompts of sampled rows. The
-tokens of sampled prompts are estimated from their bytes. An estimate that rests on this assumption has no device time.
+assumption is that completions are as long as the kind expects, with as many thoughts as the model's latest rows of other kinds
+had, and that prompts are as long as the prompts of sampled rows. The tokens of sampled prompts are estimated from their bytes. An
+estimate that rests on this assumption has no device time.
 """
 
 from collections import Counter
@@ -13,13 +14,14 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
+from jobs.accounts.expected_thoughts import LatestBatches, thinking_prompts
 from jobs.accounts.summaries import summaries
 from jobs.accounts.summary import Tally
 from jobs.batches.output_rows import short_template
 from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, staged
-from jobs.intake.row_reader import RowFault
+from jobs.intake.row_faults import RowFault
 from jobs.intake.staging import Staging
 from jobs.kinds.kind import Kind
 from jobs.operations.preview import estimated, first_prompts
@@ -45,7 +47,8 @@ Basis = Literal["history", "other templates", "assumed"]
 class Line:
     """The rows of one kind and model, the lane that would run them, and `usage`, the sum of what they would take.
 
-    `history_rows` is the number of published rows on which the estimate rests; 0 if it is assumed.
+    `history_rows` is the number of published rows on which the estimate rests; 0 if it is assumed. `thought_tokens` of the
+    completion tokens are assumed to be thoughts.
     """
 
     kind: str
@@ -55,6 +58,7 @@ class Line:
     usage: Usage
     basis: Basis
     history_rows: int = 0
+    thought_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class _Seen:
     cost: int = 0
     sampled: int = 0
     sampled_tokens: int = 0
+    thinking_prompts: int = 0
     templates: set[str] = field(default_factory=set)
     lane: str = field(default="")
 
@@ -103,8 +108,13 @@ def estimate(
             staging.require_rows()
         broken = _Broken()
         seen = _counted(staging, kinds, broken)
-        history = _history(store) if seen else {}
-        shown = tuple(_line(group, found, history.get(group, {}), settings) for group, found in sorted(seen.items()))
+        latest = LatestBatches()
+        history = _history(store, latest) if seen else {}
+        shown = tuple(
+            _known(group, found, history.get(group, {}), settings)
+            or _assumed(group, found, latest.thoughts_of(store, group[1]), settings)
+            for group, found in sorted(seen.items())
+        )
         codes = Counter(staging.codes) + broken.codes
         refusals = sorted([*staging.faults, *broken.faults], key=lambda fault: fault.row)[:SHOWN_REFUSALS]
         return Estimate(
@@ -150,6 +160,7 @@ def _counted(staging: Staging, kinds: Mapping[str, Kind], broken: _Broken) -> Ma
             if found.sampled < SAMPLE_ROWS:
                 found.sampled += 1
                 found.sampled_tokens += sum(map(estimated, {prompt.read: prompt for prompt in prompts}.values()))
+                found.thinking_prompts += thinking_prompts(request, prompts)
                 found.templates.update(short_template(prompt.template_sha256) for prompt in prompts[:1])
     return seen
 
@@ -159,10 +170,14 @@ def _requests(path: Path) -> Iterator[RowRequest]:
         yield from map(RowRequest.from_bytes, file)
 
 
-def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
-    """Return what published rows of all tenants took, by kind and model, then by template. Damaged batches are left out."""
+def _history(store: Store, latest: LatestBatches) -> Mapping[Group, Mapping[str, Tally]]:
+    """Return what published rows of all tenants took, by kind and model, then by template. Damaged batches are left out.
+
+    `latest` learns the latest batches of each model.
+    """
     sums: dict[Group, dict[str, Tally]] = {}
     for summary in summaries(store, faults=[]):
+        latest.add(summary)
         groups = chain.from_iterable(added.items() for added in summary.added.values())
         for (_, model, kind, template), tally in groups:
             found = sums.setdefault((kind, model), {})
@@ -170,7 +185,8 @@ def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:
     return sums
 
 
-def _line(group: Group, seen: _Seen, history: Mapping[str, Tally], settings: Settings) -> Line:
+def _known(group: Group, seen: _Seen, history: Mapping[str, Tally], settings: Settings) -> Line | None:
+    """Return a line that rests on published rows; None if there are too few."""
     kind, model = group
     basis: Basis
     for basis, tallies in (
@@ -183,5 +199,14 @@ def _line(group: Group, seen: _Seen, history: Mapping[str, Tally], settings: Set
             now = settings.prices.price(Usage.from_dict(scaled), model=model, device="")
             usage = Usage.from_dict({**scaled, "charge": now.charge})  # at today's prices, as the rows would be charged
             return Line(kind, model, seen.lane, seen.rows, usage, basis, known.rows)
-    tokens = Usage(prompt_tokens=seen.sampled_tokens * seen.rows // max(1, seen.sampled), completion_tokens=seen.cost)
-    return Line(kind, model, seen.lane, seen.rows, settings.prices.price(tokens, model=model, device=""), "assumed")
+    return None
+
+
+def _assumed(group: Group, seen: _Seen, thoughts_a_prompt: float, settings: Settings) -> Line:
+    """Return a line that rests on no published rows of its kind."""
+    kind, model = group
+    sampled = max(1, seen.sampled)
+    thoughts = round(thoughts_a_prompt * seen.thinking_prompts * seen.rows / sampled)
+    tokens = Usage(seen.sampled_tokens * seen.rows // sampled, completion_tokens=seen.cost + thoughts)
+    usage = settings.prices.price(tokens, model=model, device="")
+    return Line(kind, model, seen.lane, seen.rows, usage, "assumed", thought_tokens=thoughts)

@@ -17,7 +17,8 @@ from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RequestError, RowError
 from jobs.formats.record import Record
 from jobs.generation import Prompt
-from jobs.intake.row_reader import RowFault, RowReader
+from jobs.intake.row_faults import RowFault
+from jobs.intake.row_reader import RowReader
 from jobs.kinds.kind import Kind
 from jobs.settings import Settings
 

@@ -12,6 +12,7 @@ from typing import Final, Self
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from jobs.writing.evidence import QUOTE_PAIRS, Evidence
+from jobs.writing.json_answers import text_in_json
 from jobs.writing.labels import COUNT, announcement, label
 from jobs.writing.prose import ELLIPSIS, FENCE
 
@@ -84,10 +85,23 @@ class Draft:
         lines = self.text.splitlines()
         if not lines or (opening := FENCE.match(lines[0])) is None or (of_text and not _TEXT_FENCE.fullmatch(lines[0])):
             return
+        inner = self.text.removeprefix(opening[1]).removesuffix(opening[1]).strip()
+        if len(lines) == 1 and inner and self.text.endswith(opening[1]):
+            self.cut_to(inner)
+            return
         closing = [n for n, line in enumerate(lines[1:], 1) if line.strip() == opening[1]]
         if not closing or closing[0] == len(lines) - 1:
             self.note(lines[0])
             self.text = "\n".join(lines[1 : closing[0] if closing else None]).strip()
+
+    def drop_json(self, evidence: Evidence, *families: str, beside_words: bool = False) -> None:
+        """Take off the JSON around a text: `{"title": "Tomatoes"}`. See `text_in_json`."""
+        found = None if evidence.explains_json() else text_in_json(self.text, *families, beside_words=beside_words)
+        if found is not None and found in self.text:
+            self.cut_to(found)
+        elif found is not None:
+            self.note(self.text)
+            self.text = found
 
     def drop_announcement(self, evidence: Evidence, *families: str, inline: bool = True, unnamed: bool = True) -> None:
         """Take off an announcement that names a text by a word of these families, if words follow it.

@@ -83,6 +83,10 @@ class Evidence(Protocol):
         """Whether a bullet, heading mark or number at the beginning of a text is content."""
         ...
 
+    def explains_json(self) -> bool:
+        """Whether a text that is JSON is content."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Original:
@@ -118,6 +122,10 @@ class Original:
     def explains_mark(self, mark: str, rest: str) -> bool:
         """Whether the source begins with a mark too, or the mark is a sign before a number: `- 5 degrees`, `# 5`."""
         return not self.text[:1].isalnum() or rest[:1].isdigit()
+
+    def explains_json(self) -> bool:
+        """Whether the source has a brace, or begins with a bracket."""
+        return "{" in self.text or self.text.lstrip().startswith("[")
 
     def covered_by(self, part: str, following: str) -> bool:
         """Whether a paragraph of the completion may be the whole counterpart, so that what follows is a remark.
@@ -197,6 +205,10 @@ class Brief:
         """Whether the request has the mark before the same word: `2. Weltkrieg`, `#1 mistake`."""
         first = f"{mark.strip()} {(rest.split() or [''])[0]}".casefold()
         return mark.strip().casefold() != "" and first.rstrip(".,:;!?") in " ".join(self.text.casefold().split())
+
+    def explains_json(self) -> bool:
+        """Whether the request has a brace."""
+        return "{" in self.text
 
     def has_line(self, line: str) -> bool:
         """Whether a value of the request is this line."""

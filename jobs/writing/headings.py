@@ -11,6 +11,7 @@ from typing import Final
 from jobs.generation import Completion, Prompt
 from jobs.writing.cleaning import MARKER, Draft
 from jobs.writing.evidence import Brief, ends_in_colon, is_heading, key_of
+from jobs.writing.json_answers import is_json_like
 from jobs.writing.labels import (
     ANNOUNCES,
     CHAPTER,
@@ -186,9 +187,12 @@ def _announces(line: str) -> bool:
 
 def _begun(answer: Completion, brief: Brief, *families: str) -> Draft:
     draft = Draft(answer.text)
+    draft.drop_json(brief, *families, beside_words=True)
     draft.drop_fence()
     draft.drop_announcement(brief, *families)
     draft.drop_fence()
+    if is_json_like(draft.text) and not brief.explains_json():
+        draft.cut_to("")
     return draft
 
 

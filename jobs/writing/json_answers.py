@@ -1,14 +1,32 @@
 """JSON that a model writes as its answer, often in a code fence, and often with a sentence before or after it."""
 
 import re
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import orjson
 
+from jobs.writing.labels import QUALIFIER, TEXT
 from jobs.writing.prose import FENCE
 
 _LANGUAGES: Final = frozenset({"", "json", "jsonc", "json5", "application/json"})
 """The languages that may stand behind the opening fence of a block that holds JSON; mostly none stands there."""
+
+
+MAX_NESTING: Final = 3
+"""A text is looked for in at most this many objects and lists, one inside the other."""
+
+_NEARLY: Final = re.compile(
+    r"\{\s{0,20}[\"']?(?P<key>\w[\w -]{0,60})[\"']?\s{0,20}:\s{0,20}"
+    r"(?P<quote>[\"'])(?P<value>(?:\\.|(?!(?P=quote))[^\\\n])++)(?P=quote)\s{0,20},?\s{0,20}\}?"
+)
+"""Matches an object with one text that is nearly JSON, such as `{'title': 'Tomatoes',}`."""
+
+
+_NUMBERED: Final = re.compile(r"\D{0,20}\d{1,3}")
+"""Matches a numbered key, such as `1` or `section_2`."""
+
+_BEGINS: Final = re.compile(r"\s*(?:\{\s*[\"'\u201c\u201e]|\[\s*[\"{\u201c])")
 
 
 def json_of(text: str) -> str:
@@ -25,6 +43,59 @@ def json_of(text: str) -> str:
     if len(found) != 1:
         raise ValueError("it has several blocks of JSON" if found else fault)
     return found[0]
+
+
+def text_in_json(text: str, *families: str, beside_words: bool = False) -> str | None:
+    """Return the text that an answer gives as JSON, such as `{"title": "Tomatoes"}`; None if it gives none.
+
+    An object gives the value of its only key, or of the first key that is a word of the first of these families that it has (see
+    jobs/writing/labels.py), or a word such as `text`. A list, and an object with numbered keys, gives its texts, one a line.
+    JSON that is nearly valid is read too: with single or curly quotes, or with a comma at its end.
+
+    The whole answer must be JSON or one block of code. If `beside_words`, words may stand beside the block or the object.
+    """
+    text = text.strip()
+    if text.startswith(("{\u201c", "[\u201c")):
+        text = text.translate({ord("\u201c"): '"', ord("\u201d"): '"'})
+    fences = sum(FENCE.match(line) is not None for line in _lines(text))
+    fenced = FENCE.match(text) is not None and text.endswith(("```", "~~~")) and fences <= 2
+    try:
+        found = orjson.loads(json_of(text) if fenced or beside_words else text)
+    except ValueError:
+        if (nearly := _NEARLY.fullmatch(text)) is None:
+            inner = text[text.find("{") : text.rfind("}") + 1]
+            return text_in_json(inner, *families) if beside_words and inner and inner != text else None
+        found = {nearly["key"]: nearly["value"].replace(f"\\{nearly['quote']}", nearly["quote"])}
+    return _text_of(found, (*families, TEXT), MAX_NESTING) if isinstance(found, dict | list) else None
+
+
+def is_json_like(text: str) -> bool:
+    """Whether a text begins as an object or a list of texts or objects does, whether or not it is valid JSON."""
+    return _BEGINS.match(text) is not None
+
+
+def _text_of(value: Any, families: Sequence[str], depth: int) -> str | None:
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, dict) and len(value) > 1 and all(map(_NUMBERED.fullmatch, value)):
+        value = list(value.values())
+    if isinstance(value, dict) and depth:
+        key = next(iter(value)) if len(value) == 1 else _named(list(value), families)
+        return None if key is None else _text_of(value[key], families, depth - 1)
+    if isinstance(value, list) and depth:
+        texts = [_text_of(one, families, depth - 1) for one in value]
+        return "\n".join(filter(None, texts)) or None if all(texts) else None
+    return None
+
+
+def _named(keys: Sequence[str], families: Sequence[str]) -> str | None:
+    """Return the first key that is a word of the first family that has any of the keys."""
+    for family in families:
+        words = re.compile(f"(?:{QUALIFIER} ){{0,2}}(?:{family})s?", re.IGNORECASE)
+        for key in keys:
+            if words.fullmatch(re.sub(r"[_\W]+", " ", key).strip()):
+                return key
+    return None
 
 
 def _blocks(text: str) -> list[str]:

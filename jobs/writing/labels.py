@@ -18,7 +18,7 @@ _NUMBER: Final = rf"(?:#|n[or]\.?|option|number)?\s{{0,5}}(?:\d{{1,3}}|(?:{_COUN
 _LETTER: Final = r"(?-i:[A-F])(?!\w)"
 """A letter that counts the options of a label: `Title A:`."""
 
-_QUALIFIER: Final = (
+QUALIFIER: Final = (
     r"(?:meta|seo|article|artikel|blog|post|page|suggested|possible|proposed|final|working|main|catchy|short)"
 )
 _OF_ARTICLE: Final = (
@@ -45,6 +45,9 @@ SECTION: Final = (
     "parágrafo|artigo|alinea|段落|本文|セクション|正文|단락|본문|раздел|абзац"
 )
 """Names for an article's section in an announcement. None of these names is taken off as a label."""
+
+TEXT: Final = "text|content|body|output|answer|response|result|markdown|inhalt|texte|contenu|texto|contenido|testo"
+"""Names for any text, as keys of JSON."""
 
 CHAPTER: Final = (
     "chapter|part|paragraph|kapitel|teil|absatz|chapitre|partie|capítulo|parte|apartado|capitolo|hoofdstuk|deel|"
@@ -108,7 +111,7 @@ def label(*families: str) -> re.Pattern[str]:
             rf"(?:\s{{1,5}}(?:in|into|to|ins|auf|en|au|al|naar|from|aus)?\s{{0,5}}(?:the\s{{1,5}})?(?:{LANGUAGE}))?"
         )
     return re.compile(
-        rf"[*_#\s\[\u3010]{{0,6}}(?:{_QUALIFIER}[\s-]{{1,3}}){{0,2}}(?P<word>{words})(?:{_OF_ARTICLE})?(?:\s{{0,5}}(?:{_NUMBER}|{_LETTER}))?"
+        rf"[*_#\s\[\u3010]{{0,6}}(?:{QUALIFIER}[\s-]{{1,3}}){{0,2}}(?P<word>{words})(?:{_OF_ARTICLE})?(?:\s{{0,5}}(?:{_NUMBER}|{_LETTER}))?"
         rf"(?:\s{{0,5}}\([^()\n]{{1,40}}\))?[\]\u3011]?[*_]{{0,3}}\s{{0,5}}(?:{SEPARATOR}|(?<=\d)\s{{1,5}}[-\u2013\u2014](?=\s))[*_]{{0,3}}\s{{0,5}}",
         re.IGNORECASE,
     )
@@ -119,7 +122,7 @@ def label_alone(*families: str) -> re.Pattern[str]:
     """Return a pattern that matches a line which is only a label of these families or a number: `Title`, `Part 3:`, `IV.`."""
     words = "|".join((*families, CHAPTER))
     return re.compile(
-        rf"\W{{0,10}}(?:{_QUALIFIER}[\s-]{{1,3}}){{0,2}}(?:(?:{words})s?(?:{_OF_ARTICLE})?(?:\s{{0,5}}{_NUMBER})?|{_COUNTED}|"
+        rf"\W{{0,10}}(?:{QUALIFIER}[\s-]{{1,3}}){{0,2}}(?:(?:{words})s?(?:{_OF_ARTICLE})?(?:\s{{0,5}}{_NUMBER})?|{_COUNTED}|"
         rf"(?:{STEP})\s{{0,5}}{_NUMBER}|\d{{1,5}}\s{{1,5}}(?:{_UNITS})|"
         r"no\.?\s{0,5}\d{1,5}|nr\.?\s{0,5}\d{1,5}|(?-i:[IVXL]{1,6})|[a-z][.)])\W{0,10}",
         re.IGNORECASE,

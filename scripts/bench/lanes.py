@@ -45,7 +45,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from scripts.bench.queue_peers import faults
 from scripts.bench.queue_peers.contenders import NOTES, PACKAGES, STEP_S, Bench, wait_for
-from workers.fleet import embedded_redis
+from scripts.bench.queue_peers.server import server
 
 LANE: Final = "stub"
 RATE: Final = 150
@@ -191,14 +191,16 @@ def main() -> None:
         sys.exit(f"--fault {','.join(sorted(unknown))}: the known faults are {', '.join(faults.FAULTS)}")
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch,
-        embedded_redis.server(Path(scratch) / "server") as url,
+        server(Path(scratch) / "server") as url,
     ):
         bench = Bench(url, Path(scratch), args.cache, args.jobs, args.bytes)
         for name in names[1:]:
             bench.install(name)
         versions = {name: bench.version(name) for name in names}
-        server = bench.client.info("server")["redis_version"]
-        print(f"Redis {server}, Python {platform.python_version()}, {os.cpu_count()} cores, {args.turns} turns", end="")
+        version = bench.client.info("server")["redis_version"]
+        print(
+            f"Redis {version}, Python {platform.python_version()}, {os.cpu_count()} cores, {args.turns} turns", end=""
+        )
         print(f", {args.jobs:,} jobs of {args.bytes:,} bytes", flush=True)
         turns: dict[str, list[dict[str, float]]] = defaultdict(list)
         for _ in range(args.turns):

@@ -107,7 +107,7 @@ def main() -> None:
             took, parts = run_once(folder, {**env, "NIGHTPRESS_CACHE_DIR": str(folder / "cache")})
             print(f"cold cache  run {took:6.2f} s  {parts}")
         weights = resolve(args.model, card, settings.cache_dir)
-        dtype = identity(args.model, card, settings.cache_dir).get("dtype", "float32")
+        dtype = identity(args.model, card).get("dtype", "float32")
         overheads = []
         for turn in range(args.turns):
             bare = bare_once(folder, weights, dtype, env)

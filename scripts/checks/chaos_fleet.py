@@ -191,6 +191,16 @@ class Chaos:
         self._mend.append((time.monotonic() + seconds, act))
 
     @property
+    def progress(self) -> object:
+        """What the fleet has reached: the number of published batches, and for each open one, of the rows with an outcome."""
+        counts = []
+        with suppress(NightpressError):
+            for index in self._batches:
+                index.refresh()
+                counts.append(sum(index.counts.values()))
+        return sum(not is_open(self.store, one) for one in self.ids), counts
+
+    @property
     def settled(self) -> bool:
         """Whether no fault is pending, every batch is published, and the queue holds no job."""
         if self._mend or any(is_open(self.store, batch_id) for batch_id in self.ids):

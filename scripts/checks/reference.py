@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from jobs.commands import cli
 from jobs.errors import CODES
-from jobs.intake.row_reader import Envelope
+from jobs.intake.row_fields import Envelope
 from jobs.kinds.registry import load_kinds
 from jobs.logs import EVENTS
 from jobs.settings import Settings

@@ -39,6 +39,7 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from jobs.usage import NAMES, Usage, total
+from scripts.checks.patience import load
 from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults
 
@@ -70,8 +71,7 @@ NIGHTPRESS: Final = str(Path(sys.executable).with_name("nightpress"))
 
 def slack_s() -> float:
     """The seconds by which a promised time may be exceeded: QUIET_S, or more in proportion to the load, up to BUSY_S."""
-    wanted = os.getloadavg()[0] / (os.cpu_count() or 1)
-    return min(QUIET_S * max(wanted, 1.0), BUSY_S)
+    return min(QUIET_S * load(), BUSY_S)
 
 
 @dataclass

@@ -53,6 +53,8 @@ def run(
     extra: opt.Extra = None,
     header: opt.Header = None,
     header_row: opt.HeaderRow = None,
+    tenant: opt.Tenant = None,
+    rows_may_set: opt.RowsMaySet = None,
     limit: opt.Limit = None,
     form: opt.Format = None,
     workers: Annotated[
@@ -94,6 +96,8 @@ def run(
         extra=extra,
         header=header,
         header_row=header_row,
+        tenant=tenant,
+        rows_may_set=rows_may_set,
         form=form,
     )
     options = intake_options({**given, "limit": limit, "strict": strict}, clock=session.clock)
@@ -173,6 +177,8 @@ def nightly(
     extra: opt.Extra = None,
     header: opt.Header = None,
     header_row: opt.HeaderRow = None,
+    tenant: opt.Tenant = None,
+    rows_may_set: opt.RowsMaySet = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
     ] = None,
@@ -185,6 +191,7 @@ def nightly(
     """
     _needs_packages()
     from jobs.intake.column_options import columns_of
+    from jobs.operations.enqueue_options import rights_of
     from workers.commands.interrupts import on_interrupt
     from workers.commands.nightly import Night, NightOptions
     from workers.commands.work import Work
@@ -194,7 +201,8 @@ def nightly(
     settings = _settings(session)
     standard_error.configure(settings.log_level, settings.log_format)
     columns = columns_of(map_ or (), extra or (), header or (), header_row)
-    options = NightOptions(inbox, out, until, publish_at, kind, model, columns)
+    rights = None if rows_may_set is None else rights_of(rows_may_set)
+    options = NightOptions(inbox, out, until, publish_at, kind, model, columns, tenant, rights)
     night = Night(session.store, session.settings, options, session.say, session.write)
     work = Work(session.settings, workers=workers, until_empty=True)
     interrupted: list[int] = []

@@ -18,12 +18,13 @@ from jobs.batches.published import copy_published
 from jobs.batches.rounds import now, read_round
 from jobs.commands.views.remarks import remark_lines
 from jobs.errors import NightpressError, RequestError, UnavailableError
-from jobs.formats.columns import NO_CHOICE, Columns
+from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.source import open_source, source_name
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
 from jobs.store.store import Store
+from jobs.tenants import RowsMaySet
 from jobs.typed_times import parse
 
 LOCK_NAME: Final = ".nightly.lock"
@@ -37,7 +38,8 @@ _FAULTS: Final = (NightpressError, OSError, MemoryError, RecursionError)
 @dataclass(frozen=True, slots=True)
 class NightOptions:
     """The options of a night. Rows that name no kind or model get `kind` and `model`. `columns` says which column is which
-    field.
+    field. The rows are billed to `tenant`, or to the setting `tenant`. `rows_may_set` says what a row may set itself; if it is
+    None, the setting says it.
     """
 
     inbox: Path
@@ -47,6 +49,8 @@ class NightOptions:
     kind: str | None = None
     model: str | None = None
     columns: Columns = NO_CHOICE
+    tenant: str | None = None
+    rows_may_set: RowsMaySet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,8 @@ class Night:
             deadline=self._until,
             deadline_typed=options.until,
             columns=options.columns,
+            tenant=options.tenant,
+            rows_may_set=options.rows_may_set,
         )
         if options.publish_at is None:
             return given

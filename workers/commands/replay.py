@@ -80,7 +80,7 @@ def replay(
         attempt = Attempt(job, row, kind, datetime.now(UTC), created_at)
         error = _converse(attempt, engine)
         receipt = {
-            **identity(row.model, card, settings.cache_dir),
+            **identity(row.model, card),
             **attempt.receipt,
             "engine": card.engine,
             "device": engine.stats().device,

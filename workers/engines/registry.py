@@ -34,7 +34,7 @@ def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int 
     return ScoringEngine(load_engine(alias, card, lambda: resolve(alias, card, cache_dir), slots=slots))
 
 
-def identity(alias: str, card: ModelCard, cache_dir: Path) -> dict[str, str]:
+def identity(alias: str, card: ModelCard) -> dict[str, str]:
     """Return the fields of a receipt that describe the model: `model_revision`, and `dtype` unless it is the stub.
 
     If the card names how the model marks its thoughts, that name is the field `reasoning_form`.

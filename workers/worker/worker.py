@@ -133,7 +133,7 @@ class Worker:
         plan, settings = self._plan, self._plan.settings
         store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         card, stats = settings.catalog[plan.alias], engine.stats()
-        weights = identity(plan.alias, card, settings.cache_dir)
+        weights = identity(plan.alias, card)
         return WorkerContext.over(
             store,
             RedisQueue.from_settings(settings, store, plan.redis_url),

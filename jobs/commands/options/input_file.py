@@ -1,4 +1,4 @@
-"""The options of the commands that read a file of rows: `enqueue`, `preview` and `run`.
+"""The options of the commands that read files of rows: `enqueue`, `preview`, `run` and `nightly`.
 
 A command lists the options in its signature, and passes them on with `input_options`.
 """
@@ -40,6 +40,10 @@ Header = Annotated[
     str | None, typer.Option(metavar="NAMES", help="The columns of a CSV without a header: topic,keywords.")
 ]
 HeaderRow = Annotated[int | None, typer.Option(min=1, help="The line of a CSV's header.  [default: it is found]")]
+Tenant = Annotated[str | None, typer.Option(help="The tenant of the rows: who is billed.")]
+RowsMaySet = Annotated[
+    str | None, typer.Option(metavar="FIELDS", help="What rows may set themselves: tenant, priority.")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N rows, as a trial.")]
 Format = Annotated[
     InputFormat | None, typer.Option("--format", help="The format of the file.  [default: by its content]")
@@ -57,6 +61,8 @@ def input_options(
     extra: Sequence[str] | None,
     header: str | None,
     header_row: int | None,
+    tenant: str | None,
+    rows_may_set: str | None,
     form: InputFormat | None,
 ) -> "EnqueueOptions":
     """Return the options that say how a file is read."""
@@ -69,5 +75,7 @@ def input_options(
         "extra": extra,
         "header": header,
         "header_row": header_row,
+        "tenant": tenant,
+        "rows_may_set": rows_may_set,
         "format": form,
     }

@@ -41,5 +41,7 @@ def table(found: Estimate, currency: str) -> Table:
 
 
 def legend(found: Estimate) -> Iterator[str]:
-    """Yield the text that explains each basis in the table."""
-    return (BASES[basis] for basis in sorted({line.basis for line in found.lines}))
+    """Yield the text that explains each basis in the table, and how many of the assumed tokens are thoughts."""
+    yield from (BASES[basis] for basis in sorted({line.basis for line in found.lines}))
+    if thoughts := sum(line.thought_tokens for line in found.lines):
+        yield f"{thoughts:,} of the assumed tokens are thoughts, as in the model's latest rows"

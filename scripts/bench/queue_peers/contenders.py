@@ -67,12 +67,22 @@ class Bench:
         return sys.executable if name == "nightpress" else str(self.cache / name / "bin" / "python")
 
     def install(self, name: str) -> None:
-        """Make the peer's environment, if it does not exist yet."""
-        if not Path(self.python(name)).exists():
-            print(f"installing {name}", file=sys.stderr)
-            venv.create(self.cache / name, with_pip=True)
-            pip = [self.python(name), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        """Make the peer's environment, unless it is complete: then it has a file that says what was installed.
+
+        An environment that is half made, has other packages or another Python is made anew. Ends the benchmark if pip fails.
+        """
+        folder = self.cache / name
+        complete, wanted = folder / "complete", "\n".join((sys.version, *PACKAGES[name]))
+        if Path(self.python(name)).exists() and complete.exists() and complete.read_text() == wanted:
+            return
+        print(f"installing {name}", file=sys.stderr)
+        venv.create(folder, with_pip=True, clear=True)
+        pip = [self.python(name), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        try:
             subprocess.run([*pip, *PACKAGES[name]], check=True, timeout=STEP_S)
+        except subprocess.SubprocessError as error:
+            sys.exit(f"cannot install {name}: {error}")
+        complete.write_text(wanted)
 
     def version(self, name: str) -> str:
         """Return the installed version of a system."""

@@ -11,7 +11,7 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.request_row import RowRequest
 from jobs.intake.accept import Accepted, IntakeOptions, accept
 from jobs.intake.refusals import AllRefused
-from jobs.intake.row_reader import RowFault
+from jobs.intake.row_faults import RowFault
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
 from jobs.store.opening import open_store

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.intake.row_reader import RowFault
+from jobs.intake.row_faults import RowFault
 
 FILES = Path(__file__).parent / "batch_files"
 UNSUPPORTED = "unsupported_parameter"

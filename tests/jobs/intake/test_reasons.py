@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, Field, StringConstraints, TypeAdapter, ValidationError
 
 from jobs.intake.reasons import reason_of
-from jobs.intake.row_reader import Envelope
+from jobs.intake.row_fields import Envelope
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
 from jobs.writing.fields import LanguageTag, Line, Text

@@ -1,134 +1,16 @@
-"""Shows jobs/intake/row_reader.py: a row becomes a request, and a bad row becomes a fault."""
+"""Shows jobs/intake/row_reader.py: a row becomes a request."""
 
 import json
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from jobs.batches.request_row import RowRequest
 from jobs.catalog import Abilities, ModelCard, Models
-from jobs.formats.json_lines import read_object
 from jobs.formats.record import Record
-from jobs.intake.row_reader import RowDefaults, RowFault, RowReader
-from jobs.kinds.kind import Conversation
-from jobs.writing.fields import LanguageTag
-
-
-class NoteRequest(BaseModel):
-    """A request with every sort of limit, and with checks of its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    title: str | None = Field(default=None, max_length=10)
-    body: str | None = None
-    tags: tuple[str, ...] = ()
-    outline: tuple[str, ...] = Field(default=(), max_length=2)
-    language: LanguageTag = "en"
-    words: int = Field(default=50, ge=1)
-
-    @property
-    def schema_field(self) -> str | None:
-        return "body" if self.body == "a schema" else None
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        if (self.title is None) == (self.body is None):
-            raise ValueError("exactly one of title and body is needed")
-        if self.title == "broken":
-            raise ZeroDivisionError("in the kind")
-        if self.title == "taken":
-            raise ValueError("this title is taken")
-        if self.title == "untyped":
-            raise PydanticCustomError("wrong_type", "a title of this type is not known")
-        return self
-
-
-class NoteKind:
-    """A kind for reading rows only; its `compose` is never called."""
-
-    name = "note"
-    request_type = NoteRequest
-    output_type = NoteRequest
-
-    def compose(self, request: BaseModel) -> Conversation:
-        raise NotImplementedError
-
-    def expected_tokens(self, request: BaseModel) -> int:
-        assert isinstance(request, NoteRequest)
-        if request.title == "endless":
-            raise RecursionError("in the kind")
-        return request.words * 2
-
-
-def read(line: dict[str, Any], **given: Any) -> RowRequest | RowFault:
-    defaults = RowDefaults(None, "small", "house", 4, given, rows_may_set=frozenset({"tenant", "priority"}))
-    raw = json.dumps(line).encode()
-    record = Record(9, raw, read_object(raw))
-    return RowReader(
-        {"note": NoteKind()}, Models({"small": ModelCard(engine="stub"), "large": ModelCard()}), defaults
-    ).read(record, 7)
-
-
-def note(**fields: Any) -> dict[str, Any]:
-    return {"kind": "note", **fields}
-
-
-def fault(line: dict[str, Any]) -> RowFault:
-    result = read(line)
-    assert isinstance(result, RowFault)
-    return result
-
-
-@pytest.mark.parametrize(
-    ("line", "code", "field"),
-    [
-        pytest.param(note(), "missing_field", None, id="needed and not there"),
-        pytest.param(note(title="a", body="b"), "out_of_range", None, id="one too many"),
-        pytest.param(note(title="taken"), "out_of_range", None, id="a check of the kind"),
-        pytest.param(note(title="untyped"), "wrong_type", None, id="a check that names its code"),
-        pytest.param(note(title="a", tags=["b", 5]), "wrong_type", "tags.1", id="within a list"),
-        pytest.param(note(title="a" * 11), "out_of_range", "title", id="too long"),
-        pytest.param(note(title="a", model=""), "unknown_model", "model", id="empty model"),
-        pytest.param(note(title="a", model=5), "wrong_type", "model", id="model is no text"),
-    ],
-)
-def test_the_code_of_a_fault(line: dict[str, Any], code: str, field: str | None) -> None:
-    found = fault(line)
-    assert (found.row, found.line, found.code, found.field, found.kind) == (7, 9, code, field, "note")
-
-
-def test_the_first_fault_has_the_code_and_the_message_names_the_others() -> None:
-    wrong = note(words="5", colour=1, seed="5", model="huge")
-    order = [("seed", "wrong_type"), ("words", "wrong_type"), ("colour", "unknown_field"), ("model", "unknown_model")]
-    for n, (field, code) in enumerate(order):
-        found = fault(wrong)
-        assert (found.field, found.code) == (field, code)
-        others = ", ".join(sorted(name for name, _ in order[n + 1 :]))
-        assert found.message.endswith(f"(also wrong: {others})") == bool(others)
-        del wrong[field]
-        wrong["title"] = "a"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param({"kind": "k" * 900_000}, id="kind"),
-        pytest.param(note(title="a", model="m" * 900_000), id="model"),
-        pytest.param(note(title="a", custom_id="c" * 900_000), id="custom_id"),
-        pytest.param(note(title="a", **{"f" * 900_000: 1}), id="field"),
-        pytest.param(note(title="a", seed="5", **{f"field_{n}": 1 for n in range(9_000)}), id="many fields"),
-    ],
-)
-def test_a_fault_is_small_however_long_the_line_is(line: dict[str, Any]) -> None:
-    assert len(repr(fault(line))) < 2_000
-
-
-def test_a_fault_has_the_custom_id_of_its_row() -> None:
-    assert fault(note(custom_id="a", colour=1)).custom_id == "a"
-    assert fault({"custom_id": "a"}).custom_id == "a"
-    assert fault(note(custom_id="", title="a")).custom_id is None
+from jobs.intake.row_faults import RowFault
+from jobs.intake.row_reader import RowDefaults, RowReader
+from tests.support.notes import NoteKind, NoteRequest, fault, note, read
 
 
 @pytest.mark.parametrize(
@@ -148,37 +30,6 @@ def test_a_request_has_the_given_fields_and_no_defaults() -> None:
     result = read(note(title="a"), words=5, temperature=0)
     assert isinstance(result, RowRequest)
     assert (result.request, result.temperature, result.top_p) == ({"title": "a", "words": 5}, 0, None)
-
-
-@pytest.mark.parametrize(
-    ("field", "message"),
-    [
-        pytest.param("titel", "did you mean title? Then --map title=titel", id="misspelt"),
-        pytest.param(
-            "custom_ids",
-            "did you mean custom_id? Then --map custom_id=custom_ids",
-            id="a field of every row",
-        ),
-        pytest.param("zzz", "remove or rename it", id="like none"),
-    ],
-)
-def test_the_message_about_an_unknown_field_suggests_a_known_one(field: str, message: str) -> None:
-    found = fault(note(body="B", **{field: "x"}))
-    others = "--extra metadata takes other columns along, --extra none leaves them out"
-    assert (found.code, found.field, found.message) == (
-        "unknown_field",
-        field,
-        f"note has no such field: {message}; {others}",
-    )
-
-
-def test_the_message_about_a_length_speaks_of_characters_or_items() -> None:
-    for fields, message in (
-        ({"outline": ["a", "b", "c"]}, "it must have at most 2 items"),
-        ({"language": "C"}, "it must have at least 2 characters"),
-    ):
-        found = fault(note(title="x", **fields))
-        assert (found.code, found.message) == ("out_of_range", message)
 
 
 @pytest.mark.parametrize(("title", "error"), [("broken", "ZeroDivisionError"), ("endless", "RecursionError")])

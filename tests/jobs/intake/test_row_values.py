@@ -16,7 +16,8 @@ from jobs.formats import delimited, openai_batch
 from jobs.formats.detection import json_records
 from jobs.formats.parquet import records as parquet_records
 from jobs.formats.record import Record
-from jobs.intake.row_reader import RowDefaults, RowFault, RowReader
+from jobs.intake.row_faults import RowFault
+from jobs.intake.row_reader import RowDefaults, RowReader
 from jobs.intake.row_values import reader_of
 from jobs.kinds.registry import load_kinds
 from jobs.writing.fields import OtherNames

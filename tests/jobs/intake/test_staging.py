@@ -9,7 +9,8 @@ import pytest
 
 from jobs.batches.request_row import RowRequest
 from jobs.formats.record import Record
-from jobs.intake.row_reader import RowFault, RowReader
+from jobs.intake.row_faults import RowFault
+from jobs.intake.row_reader import RowReader
 from jobs.intake.staging import SHOWN_FAULTS, Staging
 from jobs.settings import Settings
 

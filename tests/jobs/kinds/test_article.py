@@ -145,6 +145,21 @@ def test_a_section_loses_only_what_is_no_part_of_it(heading: str, written: str, 
     assert output.body_markdown == f"## {heading}\n\n{section}\n"
 
 
+@pytest.mark.parametrize(
+    ("written", "section"),
+    [
+        ('{"content": "Leaves are green.\\n\\nThey grow."}', "Leaves are green.\n\nThey grow."),
+        ('```json\n{"heading": "Tea", "text": "Leaves are green."}\n```', "Leaves are green."),
+        ('It is this:\n\n```json\n{"a": "b"}\n```', 'It is this:\n\n```json\n{"a": "b"}\n```'),
+        ('```json\n{"a": "b"}\n```\n\nSo it is.', '```json\n{"a": "b"}\n```\n\nSo it is.'),
+    ],
+)
+def test_json_around_a_section_is_taken_off_and_an_example_stays(written: str, section: str) -> None:
+    request = {"topic": "Tea", "outline": ["Tea"]}
+    output, _ = converse("article", request, lambda prompt: written if prompt.label.startswith("section") else "Tea")
+    assert output.body_markdown == f"## Tea\n\n{section}\n"
+
+
 def test_the_output_holds_what_was_taken_off_by_prompt() -> None:
     output, _ = converse(
         "article",

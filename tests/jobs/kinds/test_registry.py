@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from jobs.errors import RequestError
-from jobs.intake.row_reader import Envelope
+from jobs.intake.row_fields import Envelope
 from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
 from tests.support.conversations import converse

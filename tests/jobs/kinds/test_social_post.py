@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001 - marks of other scripts
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
-from jobs.generation import Completion
+from jobs.generation import Completion, Prompt
 from jobs.kinds.registry import load_kinds
 from jobs.kinds.social_post import SocialPostRequest
 from jobs.writing.platforms import LIMITS
@@ -52,6 +53,10 @@ def test_call_to_action_link_and_hashtags_follow_the_words_unchanged() -> None:
             "詳細はhttps://made.up/xをご覧ください。パンが焼けました。",
             "詳細はをご覧ください。パンが焼けました。",
             id="a link in Japanese",
+        ),
+        pytest.param("パン。\n\nhttps://made.up/商品/食パン", "パン。", id="a link with a path in Japanese"),
+        pytest.param(
+            "面包：https://made.up/产品?名=面包&x=1。谢谢。", "面包：。谢谢。", id="a link with a query in Chinese"
         ),
         pytest.param("请看https://made.up/x，谢谢。面包好了。", "请看，谢谢。面包好了。", id="a link in Chinese"),
         pytest.param(
@@ -172,6 +177,20 @@ def test_words_around_a_post_are_taken_off(given: str, written: str, text: str) 
     assert output.text == text
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"post": "Fresh bread today."}',
+        '```json\n{"tweet": "Fresh bread today."}\n```',
+        '{"text": "Fresh bread today.", "hashtags": ["#bread"]}',
+        "{'caption': 'Fresh bread today.'}",
+    ],
+)
+def test_json_around_a_post_is_taken_off(written: str) -> None:
+    output, _ = converse("social_post", {"topic": "Bread", "platform": "x"}, lambda _: written)
+    assert output.text == "Fresh bread today."
+
+
 def test_the_output_holds_what_was_taken_off_the_last_try() -> None:
     answers = iter(["#only", 'Sure! Here\'s your post: "Fresh [bread](https://made.up/a) today. #yum" '])
     output, _ = converse("social_post", BREAD, lambda _: next(answers))
@@ -261,6 +280,21 @@ def test_the_row_s_link_is_taken_out_of_the_words_whatever_its_letters() -> None
     link = "https://pan.example/新着"
     output, _ = converse("social_post", {**BREAD, "link": link}, lambda _: f"焼きたて。{link} をご覧ください。")
     assert output.text == f"焼きたて。 をご覧ください。\n\n{link}"
+
+
+def writes(answer: str, _: Prompt) -> str:
+    return answer
+
+
+def test_a_link_with_a_path_in_japanese_is_compared_as_a_whole() -> None:
+    request = {"source_text": "旅: https://wiki.example/都市/東京 を見る", "platform": "linkedin"}
+    for answer, text in (
+        ("旅は https://wiki.example/都市/東京 で。", "旅は https://wiki.example/都市/東京 で。"),
+        ("旅はhttps://wiki.example/都市/東京です。", "旅はhttps://wiki.example/都市/東京です。"),
+        ("旅は https://wiki.example/都市/大阪 で。", "旅は で。"),
+    ):
+        output, _ = converse("social_post", request, partial(writes, answer))
+        assert output.text == text
 
 
 def test_a_link_that_is_shorter_than_that_of_the_source_text_is_made_up() -> None:

@@ -285,6 +285,64 @@ def test_words_that_the_source_does_not_explain_are_taken_off(source: str, answe
     assert output.text == target
 
 
+@pytest.mark.parametrize(
+    ("line", "answer", "target"),
+    [
+        ("1. Eins", "1. One", "1. One"),
+        ("1. Eins", "1) One", "1. One"),
+        ("1) Eins", "(1) One", "1) One"),
+        ("12. Zwölf", "12. Twelve", "12. Twelve"),
+        ("01. Eins", "1. One", "01. One"),
+        ("1. Eins", "1\\. One", "1. One"),
+        ("1. Eins", "**1. One**", "1. One"),
+        ("1. Eins", 'Translation: 1. "One"', "1. One"),
+        ("1. Eins", "- One", "1. One"),
+        ("1. Eins", "1、一", "1. 一"),
+        ("  3. Drei", "3. Three", "  3. Three"),
+        ("> 1. Eins", "> 1. One", "> 1. One"),
+        ("> Zitat", ">Quote", "> Quote"),
+        ("## Titel", "## Title", "## Title"),
+        ("## Titel", "# Title", "## Title"),
+        ("- 5 Grad", "- 5 degrees", "- 5 degrees"),
+        ("- **Fett** und mager", "- **Bold** and plain", "- **Bold** and plain"),
+        ('* "Zitat"', '* "Quote"', '* "Quote"'),
+        ("- [ ] Aufgabe", "- [ ] Task", "- [ ] Task"),
+        ("- [x] Aufgabe", "[x] Task", "- [x] Task"),
+        # Numbers of the words stay.
+        ("1. 1,5 Liter Tee", "1.5 litres of tea", "1. 1.5 litres of tea"),
+        ("1. 1,5 Liter Tee", "1. 1.5 litres of tea", "1. 1.5 litres of tea"),
+        ("1. Zweiter Weltkrieg", "2. světová válka", "1. 2. světová válka"),
+        ("2026. Ein Jahr", "2026: A Year", "2026. A Year"),
+        ("- minus eins", "-1", "- -1"),
+        ("1. Eins", "1.", "1. 1."),
+        ("# C# lernen", "#C learning", "# C learning"),
+    ],
+)
+def test_a_mark_that_the_line_has_already_is_not_repeated(line: str, answer: str, target: str) -> None:
+    """The model sees only the words behind the mark of a list, and may write the mark again."""
+    output, _ = converse("translation", {**EN_DE, "text": line, "format": "markdown"}, lambda _: answer)
+    assert output.text == target
+
+
+@pytest.mark.parametrize(
+    ("source", "answer", "target"),
+    [
+        ("Tee", '{"translation": "Tea"}', "Tea"),
+        ("Tee", '```json\n{"translation": "Tea"}\n```', "Tea"),
+        ("Tee", '{"source": "Tee", "translation": "Tea"}', "Tea"),
+        ("Tee", '{"German": "Tee", "text": "Tea"}', "Tea"),
+        ("Tee", '{"en": "Tea \\"hot\\""}', 'Tea "hot"'),
+        ("Tee", '["Tea"]', "Tea"),
+        ('{"a": "Tee"}', '{"a": "Tea"}', '{"a": "Tea"}'),
+        ("Nimm {name}", '{"a": "Take {name}"}', '{"a": "Take {name}"}'),
+        ("[Tee]", '["Tea"]', '["Tea"]'),
+    ],
+)
+def test_json_around_a_translation_is_taken_off(source: str, answer: str, target: str) -> None:
+    output, _ = converse("translation", {**EN_DE, "text": source}, lambda _: answer)
+    assert output.text == target
+
+
 def test_the_output_holds_what_was_taken_off_by_prompt() -> None:
     answers = {
         "segment 1": "Here is the translation:\n\nThe Autumn",

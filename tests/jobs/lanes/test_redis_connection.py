@@ -9,7 +9,7 @@ import redis
 
 from jobs.errors import QueueUnavailable
 from jobs.lanes.protocol import Settlement
-from jobs.lanes.redis_connection import SLOW_S, TRIES
+from jobs.lanes.redis_connection import SLOW_S, TRIES, RedisConnection
 from jobs.lanes.redis_queue import RedisQueue
 from tests.support.lane import LANE, claim, fed, row
 
@@ -63,6 +63,30 @@ def test_a_ca_that_is_no_file_is_reported_with_its_setting(tmp_path: Path, ca: s
         RedisQueue.from_url("rediss://:secret@host:6379/0", ca=tmp_path / ca)
     assert "secret" not in str(raised.value)
     RedisQueue.from_url("redis://host:6379/0", ca=tmp_path / ca).close()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        pytest.param("/nowhere/a%20b.sock", r"^Redis at /nowhere/a b\.sock does not answer: start it", id="missing"),
+        pytest.param(f"/{'x' * 120}", "its socket is too long", id="more than 107 bytes"),
+    ],
+)
+def test_a_socket_that_cannot_be_reached_is_named_with_the_reason(path: str, message: str) -> None:
+    queue = RedisQueue.from_url(f"unix://{path}")
+    with pytest.raises(QueueUnavailable, match=message):
+        queue.ping()
+
+
+def test_a_socket_of_another_user_is_named_with_the_reason(fake_client: redis.Redis) -> None:
+    def refused(*_: object) -> None:
+        raise redis.exceptions.ConnectionError("Error 13 connecting to unix socket: /a.sock. Permission denied.")
+
+    fake_client.execute_command = refused  # type: ignore[method-assign]
+    connection = RedisConnection(fake_client, "Redis at /a.sock")
+    connection._wire = None
+    with pytest.raises(QueueUnavailable, match=r"^Redis at /a\.sock: its socket lets in other users only"):
+        connection.command("PING")
 
 
 def test_a_server_that_hangs_is_noticed_after_a_few_timeouts() -> None:

@@ -1,12 +1,15 @@
 """Shows jobs/operations/estimate.py, and `enqueue --dry-run`."""
 
 import io
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
+from jobs.accounts.expected_thoughts import BATCHES
 from jobs.batches.request_row import RowRequest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
@@ -93,6 +96,48 @@ def test_a_history_of_the_same_template_is_taken_before_that_of_others(shelf: Sh
         line = post()
         wanted = ("other templates", 900) if batch_id == "old" else ("history", 30)
         assert (line.basis, line.usage.completion_tokens) == wanted
+
+
+def test_thoughts_are_estimated_by_the_latest_rows_of_other_kinds(shelf: Shelf) -> None:
+    """A row's own max_tokens includes them, raw texts have none, and a row may turn them off."""
+    rows = [
+        {"kind": "social_post", "topic": "Tea", "platform": "x"},
+        {"kind": "social_post", "topic": "Tea", "platform": "x", "max_tokens": 9},
+        {"kind": "translation", "text": "Eins\nZwei", "source_language": "de", "target_language": "en"},
+        {"kind": "article", "topic": "Tea", "chat_template_kwargs": {"enable_thinking": False}},
+        {"kind": "completion", "prompt": "Tea"},
+    ]
+    lines = [orjson.dumps(row) for row in rows]
+    settings = Settings(model="stub", prices=PRICES)
+
+    def thoughts() -> dict[str, int]:
+        found = estimate(shelf.store, lines, IntakeOptions(), load_kinds(), settings)
+        assert [one.kind for one in found.lines if one.basis != "assumed"] == []
+        return {one.kind: one.thought_tokens for one in found.lines}
+
+    def publish(batch_id: str, *receipts: dict[str, Any]) -> None:
+        shelf.now += timedelta(hours=1)
+        shelf.accept(batch_id, len(receipts))
+        outcomes = [shelf.completed(row) for row in range(len(receipts))]
+        shelf.write(
+            batch_id,
+            [replace(one, receipt={**one.receipt, **own}) for one, own in zip(outcomes, receipts, strict=True)],
+        )
+        shelf.publish(batch_id)
+
+    nothing = {"article": 0, "completion": 0, "social_post": 0, "translation": 0}
+    assert thoughts() == nothing
+    before = estimate(shelf.store, lines, IntakeOptions(), load_kinds(), settings).usage
+    publish("plain", {}, {})
+    assert thoughts() == nothing
+    publish("thinks", {"reasoning_tokens": 600, "params": {"a": {}, "b": {}}}, {"reasoning_tokens": 600})
+    assert thoughts() == {**nothing, "social_post": 240, "translation": 480}  # 1,200 tokens of five prompts
+    after = estimate(shelf.store, lines, IntakeOptions(), load_kinds(), settings).usage
+    assert after.completion_tokens - before.completion_tokens == 720
+    assert after.charge - before.charge == 720 * 2
+    for n in range(BATCHES):
+        publish(f"later-{n}", {"reasoning_tokens": 10})
+    assert thoughts() == {**nothing, "social_post": 10, "translation": 20}
 
 
 def test_the_prompt_of_several_answers_is_estimated_once(shelf: Shelf) -> None:

@@ -144,6 +144,78 @@ def test_a_title_has_no_label_number_or_instruction(topic: str, written: str, ti
 
 
 @pytest.mark.parametrize(
+    ("written", "title"),
+    [
+        ('{"title": "Tomatoes"}', "Tomatoes"),
+        ('```json\n{"title": "Tomatoes"}\n```', "Tomatoes"),
+        ('```\n{\n  "title": "Tomatoes"\n}\n```', "Tomatoes"),
+        ('```json {"title": "Tomatoes"} ```', "Tomatoes"),
+        ('Here is the title:\n\n```json\n{"title": "Tomatoes"}\n```\n\nI hope that it helps.', "Tomatoes"),
+        ('Sure! {"title": "Tomatoes"}', "Tomatoes"),
+        ('{"title": "Tomatoes"} I hope that it helps.', "Tomatoes"),
+        ("```Tomatoes```", "Tomatoes"),
+        ('Title: {"title": "Tomatoes"}', "Tomatoes"),
+        ('{"headline": "Tomatoes"}', "Tomatoes"),
+        ('{"Titel": "Tomaten"}', "Tomaten"),
+        ('{"article_title": "Tomatoes"}', "Tomatoes"),
+        ('{"result": {"title": "Tomatoes"}}', "Tomatoes"),
+        ('{"title": ["Tomatoes", "More"]}', "Tomatoes"),
+        ('{"titles": [{"title": "Tomatoes"}, {"title": "More"}]}', "Tomatoes"),
+        ('["Tomatoes"]', "Tomatoes"),
+        ('{"title": "Tomatoes", "subtitle": "How they grow"}', "Tomatoes"),
+        ('{"title": "Tomatoes", "heading": "More"}', "Tomatoes"),
+        ('{"title": "Title: \\"Tomatoes\\""}', "Tomatoes"),
+        ('{"title": "Caf\\u00e9"}', "Café"),
+        ("{'title': 'Tomatoes'}", "Tomatoes"),
+        ('{"title": "Tomatoes",}', "Tomatoes"),
+        ('{title: "Tomatoes"}', "Tomatoes"),
+        ('{"title": "Tomatoes"', "Tomatoes"),
+        ('{"title": ""}', "Tea"),
+        ('{"title": 42}', "Tea"),
+        ('{"title" "Tomatoes"}', "Tea"),
+        ('{"title": "Tomatoes"} {"title": "More"}', "Tea"),
+        ("{\u201ctitle\u201d: \u201cTomatoes\u201d}", "Tomatoes"),
+        ('{"text": "Tomatoes", "lang": "en"}', "Tomatoes"),
+        ('{"meta_title": "Tomatoes", "meta_description": "More"}', "Tomatoes"),
+        ('{"title_1": "Tomatoes", "title_2": "More"}', "Tomatoes"),
+    ],
+)
+def test_json_around_a_title_is_taken_off(written: str, title: str) -> None:
+    prompt = Prompt(messages=(Message("user", "Write the title of an article."),))
+    found, removed = read_title(Completion("r", written, "stop"), prompt, Brief("Tea"), "en")
+    assert (found or "Tea") == title
+    assert bool(removed) == (written != "```Tomatoes```")
+
+
+@pytest.mark.parametrize(
+    ("written", "headings"),
+    [
+        ('["Leaves", "Water"]', ("Leaves", "Water")),
+        ('{"section_1": "Leaves", "section_2": "Water"}', ("Leaves", "Water")),
+        ('{"1": {"title": "Leaves"}, "2": {"title": "Water"}}', ("Leaves", "Water")),
+        ('["Leaves", "Wat', ()),
+        ('```json\n{"outline": ["Leaves", "Water"]}\n```', ("Leaves", "Water")),
+        ('{"title": "Tea", "headings": ["1. Leaves", "2. Water"]}', ("Leaves", "Water")),
+        (
+            '{"sections": [{"heading": "Leaves", "about": "x"}, {"heading": "Water", "about": "y"}]}',
+            ("Leaves", "Water"),
+        ),
+    ],
+)
+def test_json_around_an_outline_is_taken_off(written: str, headings: tuple[str, ...]) -> None:
+    prompt = Prompt(messages=(Message("user", "Write an outline."),))
+    found, _ = read_outline(Completion("r", written, "stop"), prompt, Brief("Tea"), 2, 80)
+    assert found == headings
+
+
+def test_json_of_the_request_stays() -> None:
+    prompt = Prompt(messages=(Message("user", "Write the title of an article."),))
+    written = '{"title": "Tomatoes"}'
+    found, _ = read_title(Completion("r", written, "stop"), prompt, Brief('What does {"title": "x"} mean?'), "en")
+    assert found == written
+
+
+@pytest.mark.parametrize(
     ("language", "written", "title"),
     [
         ("de", "4. Juli im Garten", "4. Juli im Garten"),

@@ -8,13 +8,14 @@ import redis
 
 from jobs.batches.batch import Batch, Done
 from jobs.batches.open_batches import OpenBatches
-from jobs.batches.rounds import close, reopen
+from jobs.batches.rounds import close, reopen, require_batch
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import NoBatch, QueueUnavailable
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.operations.row_history import request_of
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.publishing.sweeper import Sweeper
@@ -99,3 +100,36 @@ def test_the_same_run_after_a_retry_is_not_reported_as_published(
     capsys.readouterr()
     assert main(words, session) == 3
     assert "published already" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "nightly"])
+def test_the_tenant_and_what_rows_may_set_are_options(
+    command: str, store: Store, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "inbox" / "rows.jsonl"
+    file.parent.mkdir()
+    rows = [{"prompt": "a"}, {"prompt": "a", "tenant": "other"}, {"prompt": "a", "priority": 9}]
+    file.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    words = [command, str(file if command == "run" else file.parent), "--kind", "chat", "--tenant", "press"]
+    assert main([*words, "--rows-may-set", "tenant"], Session(settings)) == 3  # 3: the workers would need Redis
+    (batch_id,) = store.list("batches")
+    batch = require_batch(store, batch_id)
+    found = [request_of(store, batch, row) for row in range(3)]
+    assert [one and one["tenant"] for one in found] == ["press", "other", None]
+    capsys.readouterr()
+    assert main([*words, "--rows-may-set", "seed"], Session(settings)) == 2
+    assert "rows may set tenant and priority, and not 'seed'" in capsys.readouterr().err
+    assert main([*words[:-1], "a b"], Session(settings)) == 2
+    assert "--tenant 'a b': give it 1 to 64 letters" in capsys.readouterr().err
+
+
+def test_a_preview_knows_what_rows_may_set(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(orjson.dumps({"prompt": "a", "tenant": "other"}))
+    words = ["preview", str(file), "--kind", "chat"]
+    assert main(words, Session(settings)) == 1
+    assert main([*words, "--rows-may-set", "tenant"], Session(settings)) == 0
+    assert main([*words, "--tenant", "other"], Session(settings)) == 0
+    assert "not_allowed" in capsys.readouterr().out

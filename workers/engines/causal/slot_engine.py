@@ -26,6 +26,7 @@ from workers.engines.causal.time_shares import NOTHING_MEASURED, split_time, tim
 from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
 from workers.engines.text.endings import Ending, ending_of, split_ending
+from workers.engines.text.reasoning import Thoughts
 
 GATHER_DIVISOR: Final = 8
 """With CUDA graphs a prefill step costs as much as several decode steps. So waiting prompts are admitted together, when
@@ -190,7 +191,8 @@ class SlotEngine:
                 encoded.tokens,
                 forced=encoded.forced,
                 prompt_sha256=encoded.prompt_sha256,
-                thoughts=encoded.thinking.follow() if encoded.thinking is not None else None,
+                thoughts=Thoughts(encoded.thinking) if encoded.thinking is not None else None,
+                mixed_stops=encoded.mixed_stops,
             )
             self._sampling_states[sequence] = SamplingState.of(
                 encoded.request.prompt.params, sequence.prompt, forced=encoded.forced
@@ -281,7 +283,12 @@ class SlotEngine:
     def _ending(self, sequence: TokenSequence) -> Ending | None:
         params, model = sequence.request.prompt.params, self._model
         return ending_of(
-            sequence.output, params, eos=model.eos, decode=model.encoder.decode, thoughts=sequence.thoughts
+            sequence.output,
+            params,
+            eos=model.eos,
+            decode=model.encoder.decode,
+            thoughts=sequence.thoughts,
+            mixed_stops=sequence.mixed_stops,
         )
 
     def _finish_step(

@@ -1,9 +1,9 @@
 """A chat template renders turns, each a role and a content, in the form that a model was trained to read.
 
 Templates differ in the conversations that they accept. Some templates refuse all system turns, late system turns, empty system
-turns, or two turns of one role in a row. Other templates leave out a turn, and raise no error. So the template is first tried
-on each form of conversation (the roles, and which contents are blank), with placeholders for the contents. Turns are joined
-only if the template does not take them as they are.
+turns, two turns of one role in a row, or an answer before the first user turn. Other templates leave out a turn, and raise no
+error. So the template is first tried on each form of conversation (the roles, and which contents are blank), with placeholders
+for the contents. Turns are joined only if the template does not take them as they are.
 """
 
 import json
@@ -227,6 +227,11 @@ def _folded(turns: Sequence[Turn], *, first_too: bool) -> list[Turn]:
     return [*folded, ("user", _joined(*pending))] if pending else folded
 
 
+def _begun_by_user(turns: Sequence[Turn]) -> list[Turn]:
+    """Put a user turn without text before an answer that begins the conversation."""
+    return [("user", ""), *turns] if turns and turns[0][0] == "assistant" else list(turns)
+
+
 def _joined(*texts: str) -> str:
     """Join texts that are not blank, with an empty line between them."""
     return "\n\n".join(text for text in texts if text.strip())
@@ -240,6 +245,7 @@ JOINS: Final[tuple[Join, ...]] = (
     lambda turns: _merged(_folded(_merged(_without_empty_systems(turns)), first_too=False)),
     lambda turns: _folded(_without_empty_systems(turns), first_too=True),
     lambda turns: _merged(_folded(_without_empty_systems(turns), first_too=True)),
+    lambda turns: _begun_by_user(_merged(_folded(_without_empty_systems(turns), first_too=True))),
 )
 """The ways to join turns, in the order in which they are tried. Ways that change less come first."""
 

@@ -64,12 +64,18 @@ class ControlTexts:
         self._words = frozenset(text for piece in pieces for form in forms for text in form.findall(piece))
         self._all = _any_of({*tokens.values(), *written, *self._words})
         self._by_text = {text: token for token, text in tokens.items()}
+        self._tokens = _any_of(set(self._by_text))
         self._frame: tuple[list[int], list[int]] | None = None
         self._literals: dict[str, list[int]] = {}
 
     def token_of(self, text: str) -> int | None:
         """Return the control token whose text is `text` without the white space at both ends; None if there is none."""
         return self._by_text.get(text.strip())
+
+    def tokens_in(self, text: str) -> list[tuple[int, int, int]]:
+        """Return the start, the end and the control token of each text of a control token in `text`, from left to right."""
+        found = self._tokens.finditer(text) if self._tokens else ()
+        return [(*match.span(), self._by_text[match[0]]) for match in found]
 
     def signature(self, text: str, tokens: Iterable[int]) -> tuple[list[str], list[int]]:
         """Return the control texts in a rendered text, and the control tokens among `tokens`.

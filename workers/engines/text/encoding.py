@@ -9,8 +9,9 @@ from jobs.catalog import ModelCard
 from jobs.generation import Fault, GenerationRequest, Prompt, SamplingParams, TokenLogprob
 from workers.engines.text.chat_template import ChatTemplate, Refused, RenderedPrompt
 from workers.engines.text.control import ControlTexts, Forged
-from workers.engines.text.reasoning import Thinking
+from workers.engines.text.mixed_stops import MixedStop, mixed_stop
 from workers.engines.text.reasoning_forms import Marks, form_of
+from workers.engines.text.thinking import Thinking
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Encoded:
     """A request and the tokens of its prompt.
 
     `forced` holds the tokens of the request's continuation. The engine takes these tokens and samples no other. `prompt_sha256`
-    is the hash of the rendered prompt. `thinking` says how the completion may begin with thoughts; None if it cannot.
+    is the hash of the rendered prompt. `thinking` says how the completion may begin with thoughts; None if it cannot. The stop
+    texts that have special tokens are `mixed_stops` too.
     """
 
     request: GenerationRequest
@@ -35,6 +37,7 @@ class Encoded:
     forced: Sequence[int] = ()
     prompt_sha256: str | None = None
     thinking: Thinking | None = None
+    mixed_stops: tuple[MixedStop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,12 @@ class Encoder:
         try:
             prompt = self._rendered(request)
             sha256 = hashlib.sha256(prompt.text.encode(errors="surrogatepass")).hexdigest()
-            encoded_prompt = Encoded(self._with_stop_tokens(request), prompt.tokens, prompt_sha256=sha256)
+            encoded_prompt = Encoded(
+                self._with_stop_tokens(request),
+                prompt.tokens,
+                prompt_sha256=sha256,
+                mixed_stops=self._mixed_stops(request),
+            )
             if request.prompt.continuations:
                 encoded = self._force_continuation(encoded_prompt)
             else:
@@ -138,6 +146,10 @@ class Encoder:
             return request
         params = replace(params, stop_token_ids=(*params.stop_token_ids, *known))
         return replace(request, prompt=replace(request.prompt, params=params))
+
+    def _mixed_stops(self, request: GenerationRequest) -> tuple[MixedStop, ...]:
+        found = (mixed_stop(text, self.controls, self.vocabulary) for text in request.prompt.params.stop)
+        return tuple(one for one in found if one is not None)
 
     def _with_thinking(self, encoded: Encoded, tail: str) -> Encoded:
         """Return the prompt with `thinking` set. A raw text has none: thoughts in its completion are not kept apart from the

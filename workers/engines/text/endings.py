@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from jobs.generation import FinishReason, SamplingParams, TokenLogprob
-from workers.engines.text.reasoning import Answer, Thoughts
+from workers.engines.text.mixed_stops import MixedStop
+from workers.engines.text.reasoning import Thoughts
 from workers.engines.text.reasoning_forms import Decode
+from workers.engines.text.thinking import Answer
 
 TAIL_TOKENS: Final = 8
 """A stop text is first looked for in the last tokens alone, because it is slow to decode a long text after every token. The
@@ -37,6 +39,7 @@ def ending_of(
     decode: Decode,
     cancelled: bool = False,
     thoughts: Thoughts | None = None,
+    mixed_stops: Sequence[MixedStop] = (),
 ) -> Ending | None:
     """Return how a completion ends with its last token; None if it does not end there. Call this after every token.
 
@@ -49,9 +52,11 @@ def ending_of(
         decode: Turns tokens into text, without special tokens.
         cancelled: Whether the request was cancelled.
         thoughts: Follows the thoughts of this completion; None if its model does not reason.
+        mixed_stops: The stop texts of `params` that have special tokens.
     """
     answer = Answer() if thoughts is None else thoughts.answer(tokens)
-    if answer is not None and (stopped := _stopped(tokens, params, decode, thoughts, answer)):
+    stopping = _Stopping(tokens, params, decode, thoughts, mixed_stops)
+    if answer is not None and (stopped := stopping.ending(answer)):
         return stopped
     by_end_token = len(tokens) >= params.min_tokens and (
         tokens[-1] in eos
@@ -76,7 +81,7 @@ def ending_of(
     if thoughts is None:
         return Ending(reason, decode(tokens), len(tokens))
     late = thoughts.answer(tokens, ended=True) if answer is None else None
-    if late is not None and (stopped := _stopped(tokens, params, decode, thoughts, late)):
+    if late is not None and (stopped := stopping.ending(late)):
         return stopped
     return split_ending(reason, tokens, thoughts, by_end_token=by_end_token)
 
@@ -87,23 +92,44 @@ def split_ending(reason: FinishReason, tokens: list[int], thoughts: Thoughts, *,
     return Ending(reason, split.text, len(tokens), reasoning=split.reasoning, reasoning_tokens=split.reasoning_tokens)
 
 
-def _stopped(
-    tokens: list[int], params: SamplingParams, decode: Decode, thoughts: Thoughts | None, answer: Answer
-) -> Ending | None:
-    """Return the ending at the first stop text of the answer; None if the answer has no stop text."""
-    if not params.stop or len(tokens) < params.min_tokens:
-        return None
-    tail = TAIL_TOKENS + 4 * max(map(len, params.stop))
-    if len(tokens) > tail and stop_at(decode(tokens[-tail:]), params.stop) is None:
-        return None
-    decode_answer = decode if thoughts is None else thoughts.decoded(answer)
-    text = decode_answer(tokens)
-    floor = len(decode_answer(tokens[: max(0, params.min_tokens - 1)]))
-    if (cut := stop_at(text, params.stop, floor)) is None:
-        return None
-    if thoughts is None:
-        return Ending("stop", text[:cut], len(tokens))
-    return replace(split_ending("stop", tokens, thoughts), text=text[:cut])
+@dataclass(frozen=True, slots=True)
+class _Stopping:
+    """A completion that may have reached a stop text with its last token."""
+
+    tokens: list[int]
+    params: SamplingParams
+    decode: Decode
+    thoughts: Thoughts | None
+    mixed_stops: Sequence[MixedStop]
+
+    def ending(self, answer: Answer) -> Ending | None:
+        """Return the ending at the first stop text of the answer; None if the answer has no stop text."""
+        if not self.params.stop or len(self.tokens) < self.params.min_tokens:
+            return None
+        found = [text for text in (self._before_stop(answer), *self._before_mixed_stops(answer)) if text is not None]
+        if not found:
+            return None
+        if self.thoughts is None:
+            return Ending("stop", min(found, key=len), len(self.tokens))
+        return replace(split_ending("stop", self.tokens, self.thoughts), text=min(found, key=len))
+
+    def _before_stop(self, answer: Answer) -> str | None:
+        """Return the text of the answer before its first stop text; None if it has no stop text."""
+        tokens, params = self.tokens, self.params
+        tail = TAIL_TOKENS + 4 * max(map(len, params.stop))
+        if len(tokens) > tail and stop_at(self.decode(tokens[-tail:]), params.stop) is None:
+            return None
+        decode = self._decode_answer(answer)
+        text, floor = decode(tokens), len(decode(tokens[: max(0, params.min_tokens - 1)]))
+        cut = stop_at(text, params.stop, floor)
+        return None if cut is None else text[:cut]
+
+    def _before_mixed_stops(self, answer: Answer) -> list[str | None]:
+        decode, least = self._decode_answer(answer), self.params.min_tokens
+        return [one.cut(self.tokens, decode, first=answer.first, least=least) for one in self.mixed_stops]
+
+    def _decode_answer(self, answer: Answer) -> Decode:
+        return self.decode if self.thoughts is None else self.thoughts.decoded(answer)
 
 
 def _answer_is_full(tokens: list[int], thoughts: Thoughts | None, answer: Answer | None) -> bool:

@@ -5,86 +5,27 @@ first mark at the end of the prompt; then the completion begins within the thoug
 the mark is found by this token. A mark may also be *spelled*, in tokens of ordinary characters, as in a text on XML. A spelled
 mark counts only if the model has no such token, or at the very beginning of a completion.
 
+Words may come before the opening (`Okay. <think>`), or the opening may be missing. Then the form of the text decides whether the
+mark is meant or only spoken of (`stray_marks`), and the words before the opening count as thoughts.
+
 If the prompt's own contents hold a mark (it is *quoted*), the answer may repeat it. So a quoted mark that is not a special
 token counts only if it stands alone. A closing must stand at the beginning or the end of a line. If a line of the contents
 begins with an opening, the opening must be followed by the end of its line.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from workers.engines.text.reasoning_forms import Decode, Ids, Marks
+from workers.engines.text.places import place_of, places_of, positions_of
+from workers.engines.text.reasoning_forms import Decode, Marks
+from workers.engines.text.stray_marks import begins_thoughts, ends_thoughts, stands_alone
+from workers.engines.text.thinking import Answer, Opening, Split, Thinking
 
 HEAD_TOKENS: Final = 64
-"""A spelled opening is looked for in at most this many tokens at the beginning of a completion."""
+"""A spelled opening, and an opening after words, is looked for in at most this many tokens at the beginning of a completion."""
 
 TAIL_TOKENS: Final = 96
 """A spelled closing is first looked for in only this many of the last tokens, because decoding a long text is slow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Where an answer begins: after `first` tokens. Its text is that of the tokens from `base`, without `cut` characters."""
-
-    first: int = 0
-    base: int = 0
-    cut: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The two parts of a completion: the thoughts and the answer. `reasoning_tokens` counts the tokens before the answer."""
-
-    reasoning: str
-    text: str
-    reasoning_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Opening:
-    """The beginning of thoughts: after `tokens` tokens, or if the opening is spelled, after `cut` characters.
-
-    `written` is whether the opening stands in the completion; otherwise it stands in the prompt, or was left out.
-    """
-
-    spelled: bool
-    tokens: int = 0
-    cut: int = 0
-    written: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Thinking:
-    """What a prompt says about the thoughts of its completion.
-
-    Args:
-        marks: The marks of the model.
-        inside: Whether the prompt ends within thoughts; None if the template wrote no mark at its end.
-        quoted: Whether the prompt's contents hold a mark.
-        begins_line: Whether a line of the contents begins with an opening.
-        answer_tokens: The largest number of tokens of the answer alone; None if only `max_tokens` counts.
-    """
-
-    marks: Marks
-    inside: bool | None
-    quoted: bool = False
-    begins_line: bool = False
-    answer_tokens: int | None = None
-
-    @classmethod
-    def of(cls, marks: Marks, tail: str, contents: Sequence[str], answer_tokens: int | None) -> "Thinking":
-        """Return the Thinking of a prompt with these contents. The prompt ends in `tail`, a text that the template wrote."""
-        form = marks.form
-        quoted = any(mark in content for content in contents for mark in (*form.openings, *form.closings))
-        lines = [line.strip() for content in contents for line in content.splitlines()] if quoted else []
-        return cls(
-            marks, marks.state(tail), quoted, any(line.startswith(form.openings) for line in lines), answer_tokens
-        )
-
-    def follow(self) -> "Thoughts":
-        """Return new Thoughts, to follow one completion of this prompt."""
-        return Thoughts(self)
 
 
 @dataclass(slots=True)
@@ -92,8 +33,9 @@ class Thoughts:
     """Follows one completion from token to token, and finds where its answer begins."""
 
     thinking: Thinking
-    _opening: _Opening | None = None
+    _opening: Opening | None = None
     _answer: Answer | None = field(default=None)
+    _looks_for_late: bool = True
 
     @property
     def marks(self) -> Marks:
@@ -109,6 +51,10 @@ class Thoughts:
         """
         if self._answer is None:
             self._answer = self._found(tokens, ended)
+        if self._looks_for_late and self._answer == Answer():
+            self._opening = self._late_opening(tokens, ended)
+            self._looks_for_late = self._opening is None and len(tokens) <= HEAD_TOKENS
+            self._answer = Answer() if self._opening is None else self._found(tokens, ended)
         return self._answer
 
     def decoded(self, answer: Answer) -> Decode:
@@ -118,7 +64,9 @@ class Thoughts:
         def decode(tokens: list[int]) -> str:
             if not answer.first:
                 return marks.decode(tokens)
-            end = min((at for ids in marks.ends if (at := _place(tokens, ids, answer.base)) is not None), default=None)
+            end = min(
+                (at for ids in marks.ends if (at := place_of(tokens, ids, answer.base)) is not None), default=None
+            )
             text = marks.decode(tokens[answer.base : end])[answer.cut :].lstrip()
             for begin, _ in marks.wrappers:
                 text = text.removeprefix(begin).lstrip() if text.startswith(begin) else text
@@ -129,10 +77,10 @@ class Thoughts:
     def split(self, tokens: list[int], *, by_end_token: bool) -> Split:
         """Return the two parts of a completion that has ended. `by_end_token` says whether an end token ended it."""
         answer = self.answer(tokens, ended=True)
-        opening = self._opening
-        if answer is None and opening is not None and opening.written and self.thinking.quoted and by_end_token:
-            answer = self._answer = Answer()  # an answer about the mark, which the prompt holds too
-        if answer == Answer():
+        if by_end_token and self._only_speaks_of_opening(tokens, answer):
+            answer, self._opening = Answer(), None
+            self._answer = answer
+        elif answer == Answer():
             cut = not by_end_token and self._is_cut_opening(tokens)
             answer = None if cut else self._lone_closing(tokens) or answer
         if answer is None:
@@ -159,31 +107,66 @@ class Thoughts:
             return self._spelled_closing(tokens, self._opening.cut, ended)
         return self._closing(tokens, self._opening.tokens, ended)
 
-    def _begun(self, tokens: list[int], ended: bool) -> "_Opening | Literal[False] | None":
+    def _begun(self, tokens: list[int], ended: bool) -> "Opening | Literal[False] | None":
         """Return the opening that begins the completion; False if the answer begins at once, None if that is not certain yet."""
         marks, thinking = self.marks, self.thinking
         if thinking.inside:
-            return _Opening(spelled=not marks.closings, written=False)
+            return Opening(spelled=not marks.closings, written=False)
         if thinking.quoted and thinking.inside is False and not marks.are_special:
             return False
         start = self._first_word(tokens, 0)
         rest = tuple(tokens[start:])
         for ids in marks.openings:
             if rest[: len(ids)] == ids:
-                opening = _Opening(spelled=False, tokens=start + len(ids))
+                opening = Opening(spelled=False, tokens=start + len(ids))
                 return self._confirmed(opening, marks.decode(tokens[opening.tokens :]), ended)
         if any(rest[: len(ids)] == ids for ids in marks.closings):
-            return _Opening(spelled=False, tokens=start, written=False)
+            return Opening(spelled=False, tokens=start, written=False)
         head = marks.decode(tokens[:HEAD_TOKENS])
         text = head.lstrip().rstrip("\ufffd")  # the tokens of the last character may not all be there
         for mark in marks.form.openings:
             if text.startswith(mark):
                 cut = len(head) - len(head.lstrip()) + len(mark)
-                return self._confirmed(_Opening(spelled=True, cut=cut), head[cut:], ended)
+                return self._confirmed(Opening(spelled=True, cut=cut), head[cut:], ended)
         may_follow = any(ids[: len(rest)] == rest for ids in (*marks.openings, *marks.closings)) or any(
             mark.startswith(text) for mark in marks.form.openings
         )
         return None if may_follow and not ended else False
+
+    def _late_opening(self, tokens: list[int], ended: bool) -> Opening | None:
+        """Return an opening that comes after some words; None if there is none."""
+        marks, thinking = self.marks, self.thinking
+        if thinking.inside is False or (thinking.quoted and not marks.are_special):
+            return None
+        for ids in marks.openings:
+            at = place_of(tokens, ids, 0)
+            if at is None or at >= HEAD_TOKENS:
+                continue
+            words, after = marks.decode(tokens[:at]), marks.decode(tokens[at + len(ids) :])
+            if marks.are_special or begins_thoughts(words, "", after):
+                return Opening(spelled=False, tokens=at + len(ids), words=words.strip())
+        head = "" if marks.openings else marks.decode(tokens[: HEAD_TOKENS + 1])
+        for mark in marks.form.openings if head else ():
+            words, found, after = head.partition(mark)
+            if found and begins_thoughts(words, mark, after):
+                return Opening(spelled=True, cut=len(words) + len(mark), words=words.strip())
+        return None
+
+    def _only_speaks_of_opening(self, tokens: list[int], answer: Answer | None) -> bool:
+        """Whether a completion that is whole only speaks of the opening that it has.
+
+        It does so if no answer follows, and the prompt speaks of a mark too, or words come before the opening. If words come
+        before it, it also does so if the text up to the closing ends with a colon, which announces the closing.
+        """
+        opening = self._opening
+        if opening is None or not opening.written or not (self.thinking.quoted or opening.words):
+            return False
+        if answer is None:
+            return True
+        if not opening.words or self.marks.are_special:
+            return False
+        announced = self._reasoning(tokens, answer.first, answer).endswith(":")
+        return announced or not self.decoded(answer)(tokens).strip()
 
     def _is_cut_opening(self, tokens: list[int]) -> bool:
         """Whether the whole completion is the beginning of an opening. Openings that begin with a word do not count."""
@@ -192,7 +175,7 @@ class Thoughts:
         spelled = any(text and mark.startswith(text) and not text[0].isalpha() for mark in marks.form.openings)
         return spelled or any(ids[: len(tokens)] == tuple(tokens) for ids in marks.openings)
 
-    def _confirmed(self, opening: _Opening, after: str, ended: bool) -> "_Opening | Literal[False] | None":
+    def _confirmed(self, opening: Opening, after: str, ended: bool) -> "Opening | Literal[False] | None":
         """Return the opening if the text `after` it shows that it begins thoughts; False if it is part of an answer; None if
         not certain.
         """
@@ -209,14 +192,14 @@ class Thoughts:
         """Return the answer after the first closing, as tokens, from token `start` on; None if there is no closing."""
         first: int | None = None
         places = sorted(
-            (at, -len(ids)) for ids in self.marks.closings for at in _places(tokens, ids, start)
+            (at, -len(ids)) for ids in self.marks.closings for at in places_of(tokens, ids, start)
         )  # of closings that begin at one place, the longest first
         for at, size in places:
             end = at - size
             if not self.thinking.quoted or self.marks.are_special:
                 return self._after_more_thoughts(tokens, end, ended)
             before, after = self.marks.decode(tokens[start:at]), self.marks.decode(tokens[end:])
-            if _stands_alone(before, after, ended):
+            if stands_alone(before, after, ended):
                 return Answer(end, end)
             first = end if first is None else first
         return Answer(first, first) if ended and first is not None else None
@@ -249,8 +232,8 @@ class Thoughts:
             return None
         text = decode(tokens)
         first: int | None = None
-        for at, end in sorted((at, at + len(mark)) for mark in closings for at in _positions(text, mark, start)):
-            if not self.thinking.quoted or _stands_alone(text[start:at], text[end:], ended):
+        for at, end in sorted((at, at + len(mark)) for mark in closings for at in positions_of(text, mark, start)):
+            if not self.thinking.quoted or stands_alone(text[start:at], text[end:], ended):
                 return self._answer_after(tokens, end)
             first = end if first is None else first
         return self._answer_after(tokens, first) if ended and first is not None else None
@@ -258,22 +241,22 @@ class Thoughts:
     def _lone_closing(self, tokens: list[int]) -> Answer | None:
         """Find a closing without an opening: some templates lack the opening that their model was trained with.
 
-        The closing must stand on a line of its own, before a text. Otherwise the answer only speaks of it.
+        The form of the text must show that the closing ends thoughts. Otherwise the answer only speaks of it.
         """
         marks = self.marks
         if self._opening is not None or (self.thinking.quoted and not marks.are_special):
             return None
         for ids in marks.closings:
-            at = _place(tokens, ids, 0)
-            if at is None or any(_place(tokens[:at], one, 0) is not None for one in marks.openings):
+            at = place_of(tokens, ids, 0)
+            if at is None or any(place_of(tokens[:at], one, 0) is not None for one in marks.openings):
                 continue
             end = at + len(ids)
-            if marks.are_special or _has_own_line(marks.decode(tokens[:at]), marks.decode(tokens[end:])):
+            if marks.are_special or ends_thoughts(marks.decode(tokens[:at]), marks.decode(tokens[end:]), marks.form):
                 return Answer(end, end)
         text = marks.decode(tokens)
         for mark in () if marks.closings else marks.form.closings:
             before, found, after = text.partition(mark)
-            if found and not any(one in before for one in marks.form.openings) and _has_own_line(before, after):
+            if found and ends_thoughts(before, after, marks.form):
                 return self._answer_after(tokens, len(before) + len(mark))
         return None
 
@@ -286,53 +269,18 @@ class Thoughts:
         return Answer(low, 0, cut)
 
     def _reasoning(self, tokens: list[int], first: int, answer: Answer | None) -> str:
-        marks, opening = self.marks, self._opening or _Opening(spelled=False)
+        marks, opening = self.marks, self._opening or Opening(spelled=False)
         if opening.spelled or (answer is not None and answer.cut):
             text = marks.decode(tokens) if answer is None else marks.decode(tokens)[: answer.cut]
             for mark in marks.form.closings if answer is not None else ():
                 text = text.removesuffix(mark)
-            return marks.without_label(text[opening.cut :])
+            return _joined(opening.words, marks.without_label(text[opening.cut :]))
         thoughts = tokens[opening.tokens : first]
         if answer is not None:
             size = max((len(ids) for ids in marks.closings if tuple(thoughts[-len(ids) :]) == ids), default=0)
             thoughts = thoughts[: len(thoughts) - size]
-        return marks.thoughts(thoughts)
+        return _joined(opening.words, marks.thoughts(thoughts))
 
 
-def _stands_alone(before: str, after: str, ended: bool) -> bool:
-    """Whether a closing stands at the beginning or the end of a line, by the texts before and after it."""
-    return before.rstrip(" ").endswith("\n") or after.lstrip(" ").startswith("\n") or (ended and not after.strip())
-
-
-def _has_own_line(before: str, after: str) -> bool:
-    own = after.lstrip(" ").startswith("\n") and (not before.strip() or before.rstrip(" ").endswith("\n"))
-    return bool(after.strip()) and (own or after.lstrip(" ").startswith("\n\n"))
-
-
-def _places(tokens: Sequence[int], ids: Ids, start: int) -> list[int]:
-    """Return every place from `start` on where the tokens continue with `ids`."""
-    found = []
-    while (at := _place(tokens, ids, start)) is not None:
-        found.append(at)
-        start = at + 1
-    return found
-
-
-def _place(tokens: Sequence[int], ids: Ids, start: int) -> int | None:
-    """Return the first place from `start` on where the tokens continue with `ids`; None if there is none."""
-    while True:
-        try:
-            at = tokens.index(ids[0], start)
-        except ValueError:
-            return None
-        if tuple(tokens[at : at + len(ids)]) == ids:
-            return at
-        start = at + 1
-
-
-def _positions(text: str, mark: str, start: int) -> list[int]:
-    found = []
-    while (at := text.find(mark, start)) >= 0:
-        found.append(at)
-        start = at + 1
-    return found
+def _joined(words: str, thoughts: str) -> str:
+    return "\n\n".join(filter(None, (words, thoughts)))

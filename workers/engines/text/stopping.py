@@ -6,6 +6,7 @@ import torch
 
 from workers.engines.text.encoding import Encoded
 from workers.engines.text.endings import Ending, ending_of
+from workers.engines.text.reasoning import Thoughts
 
 
 class Stopping:
@@ -31,7 +32,8 @@ class Stopping:
         cancelled: Container[str],
     ) -> None:
         self._requests = [one.request for one in batch]
-        self._thoughts = [one.thinking.follow() if one.thinking is not None else None for one in batch]
+        self._thoughts = [Thoughts(one.thinking) if one.thinking is not None else None for one in batch]
+        self._mixed_stops = [one.mixed_stops for one in batch]
         self._width = width
         self._eos = eos
         self._decode = decode
@@ -55,4 +57,5 @@ class Stopping:
             decode=self._decode,
             cancelled=request.request_id in self._cancelled,
             thoughts=self._thoughts[row],
+            mixed_stops=self._mixed_stops[row],
         )

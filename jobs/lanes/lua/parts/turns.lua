@@ -62,6 +62,19 @@ local function quantum_of(group)
   return math.max(number_in_meta('quantum|' .. string.sub(group, 1, 1)), 1)
 end
 
+-- Lease the jobs of these members in their order, until their costs come to `budget`. Returns the tokens that were leased, the
+-- highest cost of a job, and the number of members that were looked at.
+local function lease_members(members, budget)
+  local jobs = load_ready(members)
+  local tokens, highest, seen = 0, 0, 0
+  for i, member in ipairs(members) do
+    if tokens >= budget then break end
+    local cost = lease_ready(group_in(member), member, jobs[i]) or 0
+    tokens, highest, seen = tokens + cost, math.max(highest, cost), i
+  end
+  return tokens, highest, seen
+end
+
 -- Lease at most `most` jobs of a queue, until their costs come to `budget`. A quantum is at least the highest cost, so that no
 -- debt exceeds a quantum. Returns the tokens that were leased, and whether the queue is empty now.
 local function lease_from(queue, budget, most)
@@ -70,14 +83,8 @@ local function lease_from(queue, budget, most)
   local members = first_of(queue, most + 1) -- one more, which shows whether a job is left
   local found = #members
   members[most + 1] = nil
-  local jobs = load_ready(members)
-  local tokens, highest, leased = 0, 0, 0
-  for i, member in ipairs(members) do
-    if tokens >= budget then break end
-    local cost = lease_ready(group, member, jobs[i]) or 0
-    tokens, highest, leased = tokens + cost, math.max(highest, cost), i
-  end
-  has_more[queue] = leased < found or nil
+  local tokens, highest, seen = lease_members(members, budget)
+  has_more[queue] = seen < found or nil
   has_more[group] = has_more[queue]
   if budget < NO_END and highest > quantum_of(queue) then
     set_meta('quantum|' .. string.sub(queue, 1, 1), text_of(highest))
@@ -223,21 +230,19 @@ local function serve_priority(inverse)
   end
 end
 
--- Lease jobs of a queue while no other has ready jobs.
+-- Lease jobs of a queue while no other has ready jobs. A tenant at its cap is passed over, and goes on waiting.
 local function serve_only_queue(queue)
   local group = group_in(queue .. '|')
-  local _, is_empty = lease_from(queue, NO_END, room_of(group))
+  local room = room_of(group)
+  if room < 1 then return end
+  local _, is_empty = lease_from(queue, NO_END, room)
   if not is_empty then
     redis.call('ZADD', WAITS, 'XX', wait_from(group, now), group)
   end
 end
 
 local function serve_dying()
-  local members = first_of(DYING, n)
-  local jobs = load_ready(members)
-  for i, member in ipairs(members) do
-    lease_ready(group_in(member), member, jobs[i])
-  end
+  lease_members(first_of(DYING, n), NO_END)
   write()
 end
 

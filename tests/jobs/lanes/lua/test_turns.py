@@ -54,6 +54,16 @@ def test_a_tenant_at_its_cap_is_passed_over_until_a_row_ends(client: redis.Redis
     assert rows_of(claim(queue, 10, "w-1-3")) == [1]
 
 
+def test_a_tenant_at_its_cap_that_is_alone_is_not_served_and_goes_on_waiting(client: redis.Redis) -> None:
+    queue = queue_with(client, a=TenantSettings(rows_in_flight=2))
+    fed(queue, [row(n, tenant="a", priority=4) for n in range(5)])
+    assert len(claim(queue, 10, "w-1-0")) == 2
+    not_served_for(client, "5|a", 2 * PRIORITY_AGING_S)
+    waits = client.zscore(key("waits"), "5|a")
+    assert rows_of(claim(queue, 10, "w-1-1")) == []
+    assert client.zscore(key("waits"), "5|a") == waits
+
+
 @pytest.mark.parametrize("evicted", ["flights", "meta", "leased"])
 def test_a_cap_holds_also_after_a_lost_key(client: redis.Redis, evicted: str) -> None:
     queue = queue_with(client, a=TenantSettings(rows_in_flight=2))

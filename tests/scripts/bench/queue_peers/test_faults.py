@@ -6,7 +6,7 @@ import pytest
 
 from scripts.bench.queue_peers.contenders import Bench
 from scripts.bench.queue_peers.faults import FAULTS, Record, Trial, lines, tally
-from workers.fleet import embedded_redis
+from scripts.bench.queue_peers.server import server
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_tables_fit_a_terminal() -> None:
 
 
 def test_nightpress_loses_nothing_when_it_dies_between_storing_and_settling(tmp_path: Path) -> None:
-    with embedded_redis.server(tmp_path / "server") as url:
+    with server(tmp_path / "server") as url:
         bench = Bench(url, tmp_path, tmp_path / "peers", jobs=0, size=100)
         found = Trial(bench, "nightpress", "unacked", count=1, jobs=300, wait_s=9, kept=True).run()
     assert (found["n"], found["lost"], found["twice"]) == (1, 0, 0)

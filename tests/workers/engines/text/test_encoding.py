@@ -1,5 +1,6 @@
 """Shows workers/engines/text/encoding.py, control.py and chat_template.py for twelve families of tokenizers and templates."""
 
+import copy
 import hashlib
 from datetime import UTC, datetime
 from typing import Any
@@ -241,6 +242,27 @@ JOINED = f"{RULES}\n\n{ASK}"
             [("user", RULES), ("assistant", "Yes."), ("user", ASK)],
             id="an answer after the system turn",
         ),
+        *(
+            pytest.param(
+                name,
+                [("assistant", "Yes."), ("user", ASK)],
+                [("user", ""), ("assistant", "Yes."), ("user", ASK)],
+                id=f"an answer first, {name}",
+            )
+            for name in ("gemma", "mistral", "llama2")
+        ),
+        pytest.param(
+            "gemma",
+            [("system", ""), ("assistant", "Yes."), ("assistant", "No."), ("user", "hi"), ("user", ASK)],
+            [("user", ""), ("assistant", "Yes.\n\nNo."), ("user", f"hi\n\n{ASK}")],
+            id="an empty system turn and two answers first",
+        ),
+        pytest.param(
+            "mistral",
+            [("assistant", "Yes."), ("system", RULES), ("user", ASK)],
+            [("user", ""), ("assistant", "Yes."), ("user", JOINED)],
+            id="an answer before the system turn",
+        ),
     ],
 )
 def test_turns_that_a_template_refuses_are_joined(name: str, turns: Turns, same_as: Turns) -> None:
@@ -257,10 +279,14 @@ def test_turns_that_a_template_takes_stay_as_they_are(name: str) -> None:
 
 
 def test_a_refusal_that_remains_says_what_the_template_refuses() -> None:
-    found = fault_of("gemma", messages=(Message("assistant", "Yes."), Message("user", ASK)))
+    tokenizer = copy.deepcopy(tokenizer_of("gemma"))
+    tokenizer.chat_template = f"{{{{ raise_exception('no turns at all') }}}}{tokenizer.chat_template}"
+    prompt = Prompt(messages=(Message("assistant", "Yes."), Message("user", ASK)))
+    found = Encoder(tokenizer, len(tokenizer), None).encode(GenerationRequest("r", prompt))
+    assert isinstance(found, Fault)
     assert (found.code, found.message) == (
         "unsupported_parameter",
-        "The model's chat template refuses these messages: roles must take turns",
+        "The model's chat template refuses these messages: no turns at all",
     )
 
 

@@ -207,6 +207,90 @@ def test_other_ways_to_begin_and_end_thoughts(name: str, written: str, reasoning
     assert (done.reasoning, done.text.strip()) == (reasoning, text)
 
 
+@pytest.mark.parametrize(
+    ("name", "written", "reasoning", "text"),
+    [
+        # Words before the opening
+        ("qwen3", "Okay.\n<think>\nHm.\n</think>\n\nYes", "Okay.\n\nHm.", "Yes"),
+        ("qwen3", "Okay. <think>\nHm.\n</think>\n\nYes", "Okay.\n\nHm.", "Yes"),
+        ("qwen3", "Sure! <think>Hm.</think>Yes", "Sure!\n\nHm.", "Yes"),
+        ("qwen3", "Let me think:\n\n<think>\nHm.\n</think>\nYes", "Let me think:\n\nHm.", "Yes"),
+        ("qwen3", "assistant\n<think>\nHm.\n</think>\n\nYes", "assistant\n\nHm.", "Yes"),
+        ("vocabulary", "Okay.\n<think>A</think>\n<think>B</think>\nYes", "Okay.\n\nA</think>\n<think>B", "Yes"),
+        ("phi4", "好的。<think>嗯</think>是", "好的。\n\n嗯", "是"),
+        ("magistral", "Well [THINK]Hm[/THINK]Yes", "Well\n\nHm", "Yes"),
+        ("gemma4", "Okay <|channel>thought\nHm<channel|>Yes", "Okay\n\nHm", "Yes"),
+        ("openthinker", "Okay.\n<|begin_of_thought|>\nHm.\n<|end_of_thought|>\nYes", "Okay.\n\nHm.", "Yes"),
+        # A closing without an opening
+        ("qwen3", "So it is tea.</think>Yes", "So it is tea.", "Yes"),
+        ("qwen3", "So it is tea. </think> Yes", "So it is tea.", "Yes"),
+        ("qwen3", "So it is tea\n</think>\nYes", "So it is tea", "Yes"),
+        ("qwen3", "So I say tea</think>Tea is hot", "So I say tea", "Tea is hot"),
+        ("qwen3", "Is it tea?\n\n</think> **Yes**", "Is it tea?", "**Yes**"),
+        ("qwen3", "是茶。</think>是", "是茶。", "是"),
+        ("phi4", 'It is "tea".</think>1. Yes', 'It is "tea".', "1. Yes"),
+        ("openthinker", "It is tea.<|end_of_thought|>Yes", "It is tea.", "Yes"),
+        ("granite", "Sure. Here is my thought process: Hm. Here is my response: Yes", "Sure.\n\nHm.", "Yes"),
+        ("qwen3", 'It is tea.</think>{"a": 1}', "It is tea.", '{"a": 1}'),
+        ("qwen3", "It is tea.</think>- one\n- two", "It is tea.", "- one\n- two"),
+        ("qwen3", "It is tea.</think>answer", "It is tea.", "answer"),
+        ("qwen3", "It is tea :)</think>Yes", "It is tea :)", "Yes"),
+        ("qwen3", "First a; then b</think>\nYes", "First a; then b", "Yes"),
+    ],
+)
+def test_words_before_thoughts_count_as_thoughts(name: str, written: str, reasoning: str, text: str) -> None:
+    done = writer(name).write(written, kwargs={"enable_thinking": True} if name != "opened" else {})
+    assert (done.reasoning, done.text.strip()) == (reasoning, text)
+    assert 0 < done.reasoning_tokens < done.completion_tokens
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Here is one: <think>no</think>\n\nyes",
+        "The tags are\n\n- <think>\n- </think>\n\nBoth are old.",
+        "1. <think>\n   opens\n2. </think>\n\n   closes",
+        "It reads:\n\n    <think>\n    Hm.\n    </think>\n\nSo.",
+        "It reads:\n\n```\n<think>\nHm.\n</think>\n```\n\nSo.",
+        "It reads:\n> <think>\n> Hm.\n> </think>\n\nSo.",
+        "The pair:\n<think>\n</think>",
+        "The pair:\n<think>\nand no more",
+        "A tag. <think> opens thoughts. </think> closes them.",
+        "The end `</think>` closes.",
+        "The end is.</think>, it closes.",
+        "The tag </think> Closes.",
+        "Das Ende bildet.</think> und mehr",
+        "标签</think>表示结束。",
+        "Say '</think>' then.",
+        "One.</think>Two.</think>Three.",
+        "```\nHm.\n</think>\n\nYes\n```",
+        "- </think>\n\nis the end",
+        "You would write:\n\n<think>\n\nand close it with:\n\n</think>\n\nThat is all.",
+        "The mark is </think>\nIt comes last.",
+        "The mark (</think>) closes.",
+        "| tag | use |\n|---|---|\n| </think> | closes |\n\nDone.",
+        "It ends with „</think>“.\n\nSo.",
+        "**Answer:**\n\n</think>",
+        "word " * 80 + "\n<think>\nHm.\n</think>\n\nYes",
+    ],
+)
+def test_an_answer_that_speaks_of_marks_stays_as_it_is(written: str) -> None:
+    done = writer("qwen3").write(written)
+    assert (done.text.strip(), done.reasoning, done.reasoning_tokens) == (written.strip(), "", 0)
+
+
+def test_thoughts_after_words_end_by_the_rules_of_thoughts() -> None:
+    """Stop texts and the limit of the answer do not count in them. If they do not end, there is no answer."""
+    made, written = writer("qwen3"), "Okay.\n<think>\nHm, tea.\n</think>\n\nThe answer"
+    for stop in ("tea", "Hm", "zzz"):
+        assert made.write(written, stop=(stop,)).text == ANSWER
+    assert made.write(written, stop=("answer",)).text == "The "
+    limited = made.write(written + " and more", max_tokens=9, thoughts_count=False)
+    assert (limited.finish_reason, limited.completion_tokens - limited.reasoning_tokens) == ("length", 9)
+    cut = made.write("Okay.\n<think>\nHm, tea and", max_tokens=len(made.tokens("Okay.\n<think>\nHm,")), ends=False)
+    assert (cut.text, cut.reasoning) == ("", "Okay.\n\nHm,")
+
+
 @pytest.mark.parametrize("name", ["qwen3", "opened", "spelled", "magistral", "harmony", "openthinker"])
 def test_stops_count_in_the_answer_only(name: str) -> None:
     made = writer(name)

@@ -1,4 +1,4 @@
-"""Shows jobs/formats/columns.py: fields are taken from the chosen columns, and other columns are kept, refused or left out."""
+"""Shows jobs/formats/columns/placing.py: fields come from the chosen columns, and other columns are kept, refused or left out."""
 
 import io
 import json
@@ -9,8 +9,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from jobs.errors import RequestError
-from jobs.formats.columns import NO_CHOICE, Columns, Placed, Placer, find_column, listed, rows_within
+from jobs.formats.columns.placing import Placed, Placer
 from jobs.intake.column_options import columns_of
 
 Take = Callable[..., Any]
@@ -211,42 +210,6 @@ def test_the_kind_of_a_row_may_come_from_a_column(take: Take) -> None:
     ]
 
 
-@pytest.mark.parametrize("write", [csv, table])
-def test_a_column_that_a_table_lacks_is_an_error_that_names_the_likest(take: Take, write: Callable[..., bytes]) -> None:
-    data = write({"Titel": "Tea", "Notes": "x"})
-    with pytest.raises(
-        RequestError, match=r"--map topic=Title: .* no column 'Title': did you mean Titel\? Its columns"
-    ):
-        take(data, columns=columns_of(["topic=Title"], "none"), **ARTICLE)
-    with pytest.raises(RequestError, match="--extra Nots: the file has no column 'Nots': did you mean Notes"):
-        take(data, columns=columns_of(["topic=Titel"], "Nots"), **ARTICLE)
-
-
-@pytest.mark.parametrize(
-    ("data", "choice", "message"),
-    [
-        pytest.param(
-            b'{"custom_id": "a", "url": "/v1/completions", "body": {"prompt": "a"}}',
-            columns_of(extra="*"),
-            "--map and --extra are not for OpenAI batch files",
-            id="an OpenAI batch",
-        ),
-        pytest.param(
-            b'{"topic": "a"}', columns_of(header="topic"), "--header and --header-row are for CSV", id="JSON Lines"
-        ),
-        pytest.param(
-            b'{"pages": [' + b'{"topic": "a"}, ' * 9_000 + b"{}]}",
-            NO_CHOICE,
-            r"one object with the key 'pages': .* jq -c '.pages\[\]' FILE",
-            id="a large object that holds the rows",
-        ),
-    ],
-)
-def test_a_choice_that_the_file_cannot_have_is_refused(take: Take, data: bytes, choice: Columns, message: str) -> None:
-    with pytest.raises(RequestError, match=message):
-        take(data, columns=choice, **ARTICLE)
-
-
 def test_an_object_with_a_url_and_a_body_is_no_openai_batch_if_a_field_is_mapped(take: Take) -> None:
     row = {"url": "https://a.example", "body": "long", "headline": "Tea"}
     taken = take(jsonl(row), columns=columns_of(["topic=headline"], "url"), **ARTICLE)
@@ -275,11 +238,3 @@ class AnyFields:
     def advice(self, columns: Sequence[str], kind: str | None = None) -> str:
         del columns, kind
         return ""
-
-
-def test_names_in_other_spellings() -> None:
-    assert find_column("top queries", ["Top Queries", "Clicks"]) == "Top Queries"
-    assert find_column("sku", ["SKU", "s-k-u"]) is None
-    assert find_column("#", ["#", "##"]) == "#"
-    assert listed(["a, b", "c\nd", *"efghijklmnopqrstuvwxyz"]).startswith('"a, b", c d, e, f')
-    assert rows_within("my rows").startswith("it is a list of objects, which may be the rows: jq -c '.\"my rows\"[]'")
