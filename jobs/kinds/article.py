@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
@@ -92,6 +93,10 @@ class ArticleKind:
     name = "article"
     request_type = ArticleRequest
     output_type = Article
+    contract = Contract(
+        texts={"body_markdown": "markdown", "title": "plain", "meta_description": "plain"},
+        checks=(),
+    )
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates

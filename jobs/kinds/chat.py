@@ -5,6 +5,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from jobs.checks.contract import Contract
 from jobs.generation import Completion, Message, Prompt
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
@@ -86,6 +87,7 @@ class ChatKind:
     name = "chat"
     request_type = ChatRequest
     output_type = Chat
+    contract = Contract(texts={"text": "markdown"})
 
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt

@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 
 from pydantic import BaseModel, Field
 
+from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
@@ -34,6 +35,7 @@ class CompletionKind:
     name = "completion"
     request_type = CompletionRequest
     output_type = Continuation
+    contract = Contract(texts={"text": "plain"})
 
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.cleaning import CleanedOutput, Draft
@@ -105,6 +106,14 @@ class TranslationKind:
     name = "translation"
     request_type = TranslationRequest
     output_type = Translation
+    contract = Contract(
+        texts={"text": "plain"},
+        checks=(),
+        language="target_language",
+        source="text",
+        source_language="source_language",
+        form="format",
+    )
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates

@@ -1,0 +1,27 @@
+"""For tests of checks: runs the checks over a row and an output."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.checks.contract import Contract
+from jobs.checks.judge import judge
+from jobs.checks.registry import load_checks
+from jobs.findings import CheckSetting, Finding
+from jobs.kinds.registry import load_kinds
+
+
+def findings_of(
+    code: str, kind: str, request: Mapping[str, Any], output: Mapping[str, Any] | str, **limits: Any
+) -> list[Finding]:
+    """Return what one check finds in an output of a kind. `limits` are set for the check; `severity` among them."""
+    contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
+    subject = contract.subject(kind, request, output)
+    return judge(subject, [load_checks()[code]], [{code: CheckSetting(**limits)}])
+
+
+def quoted(finding: Finding, output: Mapping[str, Any] | str) -> str:
+    """Return the part of the output that a finding points at."""
+    if finding.where is None:
+        return ""
+    text = output if isinstance(output, str) else output[finding.where.field]
+    return str(text)[finding.where.start : finding.where.end]
