@@ -17,6 +17,7 @@ import typer
 
 from jobs import logs
 from jobs.commands import (
+    checks,
     control,
     doctor,
     enqueue,
@@ -62,7 +63,8 @@ def _root(
     del show_version
 
 
-for part in (enqueue, preview, status, results, show, failed, usage, control, retention, models, settings, doctor):
+_PARTS = (enqueue, preview, status, results, show, failed, usage, checks, control, retention, models, settings, doctor)
+for part in _PARTS:
     part.register(app)
 
 
