@@ -17,7 +17,6 @@ import typer
 
 from jobs import logs
 from jobs.commands import (
-    checks,
     control,
     doctor,
     enqueue,
@@ -31,6 +30,7 @@ from jobs.commands import (
     status,
     usage,
 )
+from jobs.commands.content import checks, kinds
 from jobs.commands.session import Session
 from jobs.errors import NightpressError
 
@@ -63,7 +63,22 @@ def _root(
     del show_version
 
 
-_PARTS = (enqueue, preview, status, results, show, failed, usage, checks, control, retention, models, settings, doctor)
+_PARTS = (
+    enqueue,
+    preview,
+    status,
+    results,
+    show,
+    failed,
+    usage,
+    control,
+    retention,
+    kinds,
+    checks,
+    models,
+    settings,
+    doctor,
+)
 for part in _PARTS:
     part.register(app)
 

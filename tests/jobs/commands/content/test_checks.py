@@ -1,4 +1,4 @@
-"""Shows jobs/commands/checks.py: outputs of other tools are checked, and the checks are listed."""
+"""Shows jobs/commands/content/checks.py: outputs of other tools are checked, and the checks are listed."""
 
 from collections.abc import Sequence
 from pathlib import Path
