@@ -1,4 +1,4 @@
-"""Masks: texts of the same length in which spaces stand in place of what is no prose, so that positions stay those of the text."""
+"""Masks: texts of the same length in which spaces stand in place of what is no prose, so positions stay those of the text."""
 
 import re
 from collections.abc import Iterator

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from jobs.checks.check import Check, Limits
-from jobs.checks.text import doubled_words, languages
+from jobs.checks.text import cut_offs, doubled_words, forbidden, languages, repeats
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings, Severity
@@ -14,7 +14,13 @@ from jobs.findings import CheckSettings, Severity
 GROUP: Final = "nightpress.checks"
 """The group of entry points in which other packages name their checks."""
 
-SHIPPED: Final[tuple[Sequence[Check], ...]] = (doubled_words.CHECKS, languages.CHECKS)
+SHIPPED: Final[tuple[Sequence[Check], ...]] = (
+    languages.CHECKS,
+    forbidden.CHECKS,
+    doubled_words.CHECKS,
+    repeats.CHECKS,
+    cut_offs.CHECKS,
+)
 """The checks of each file of this folder."""
 
 

@@ -3,8 +3,6 @@
 The guess is that of lid.176 (see jobs/checks/reading.py). Code, quotations, links, names and numbers are left out of it.
 """
 
-# ruff: noqa: RUF001 - signs of other scripts
-
 from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
@@ -27,12 +25,13 @@ _ALIKE: Final = (
 ALIKE: Final = {code: frozenset(group.split()) for group in _ALIKE for code in group.split()}
 """Language -> the languages that count as it, because their texts can hardly be told apart."""
 
-KNOWN: Final = frozenset(
+_KNOWN: Final = (
     "af als am an ar arz as ast az azb ba bar be bg bh bn bo bpy br bs ca ce ceb ckb co cs cv cy da de dv el en eo es et eu fa "
     "fi fr fy ga gd gl gu he hi hr hu hy ia id io is it ja jv ka kk km kn ko ku ky la lb lo lt lv mg mk ml mn mr ms mt my nb "
     "ne nl nn no oc or os pa pl ps pt qu ro ru sa sah sd sh si sk sl so sq sr su sv sw ta te tg th tl fil tk tr tt ug uk ur uz "
-    "vi wa war yi yo yue wuu zh iw".split()  # noqa: SIM905 - a list of codes
+    "vi wa war yi yo yue wuu zh iw"
 )
+KNOWN: Final = frozenset(_KNOWN.split())
 """Languages that the guess knows. Texts in other languages are not judged."""
 
 _SCRIPTS: Final = {

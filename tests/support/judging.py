@@ -1,0 +1,37 @@
+"""For tests of checks: runs one check over a row and an output, with what only a worker knows: the prompts, and how it ended."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobs.checks.contract import Contract
+from jobs.checks.judge import judge
+from jobs.checks.registry import load_checks
+from jobs.findings import CheckSetting, Finding
+from jobs.kinds.registry import load_kinds
+from tests.support.checking import quoted
+
+
+def findings_with(
+    code: str,
+    kind: str,
+    request: Mapping[str, Any],
+    output: Mapping[str, Any] | str,
+    *,
+    prompts: Sequence[str] = (),
+    cut_off: bool = False,
+    **limits: Any,
+) -> list[Finding]:
+    """Return what one check finds in an output. `limits` are set for the check."""
+    contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
+    subject = contract.subject(kind, request, output, prompts=prompts, cut_off=cut_off)
+    return judge(subject, [load_checks()[code]], [{code: CheckSetting(**limits)}])
+
+
+def places_of(
+    code: str, text: str, kind: str = "chat", request: Mapping[str, Any] | None = None, **more: Any
+) -> list[str]:
+    """Return the parts of a text that one check points at."""
+    contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
+    output = {next(iter(contract.texts)): text}
+    row = {"prompt": "Write."} if request is None else request
+    return [quoted(finding, output) for finding in findings_with(code, kind, row, output, **more)]
