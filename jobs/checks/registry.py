@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from jobs.checks.check import Check, Limits
-from jobs.checks.text import cut_offs, doubled_words, forbidden, languages, repeats
+from jobs.checks.text import chat_markup, cut_offs, doubled_words, forbidden, languages, repeats
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings, Severity
@@ -19,6 +19,7 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     forbidden.CHECKS,
     doubled_words.CHECKS,
     repeats.CHECKS,
+    chat_markup.CHECKS,
     cut_offs.CHECKS,
 )
 """The checks of each file of this folder."""
