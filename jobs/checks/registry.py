@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from jobs.checks.check import Check, Limits
-from jobs.checks.text import chat_markup, cut_offs, doubled_words, forbidden, languages, repeats
+from jobs.checks.text import chat_markup, cut_offs, doubled_words, forbidden, gaps, languages, repeats, secrets
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings, Severity
@@ -21,6 +21,8 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     repeats.CHECKS,
     chat_markup.CHECKS,
     cut_offs.CHECKS,
+    gaps.CHECKS,
+    secrets.CHECKS,
 )
 """The checks of each file of this folder."""
 
