@@ -63,6 +63,11 @@ class Piece:
         """Start and end in `text` of each sentence of `prose`. A line break ends a sentence too."""
         return masks.sentence_spans(self.prose, self.language)
 
+    @cached_property
+    def tokens(self) -> Sequence[tuple[str, int, int]]:
+        """The words of `prose`, their case folded, each with its start and end in `text`. An ideograph is a word."""
+        return reading.tokens(self.prose)
+
     def place(self, start: int = 0, end: int | None = None) -> Place:
         """Return a place in this field; by default the whole field."""
         return Place(field=self.field, start=start, end=len(self.text) if end is None else end)

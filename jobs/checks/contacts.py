@@ -1,7 +1,5 @@
 """Contacts in a text: addresses of mail, telephone numbers, IBANs, payment cards, handles. Each is given by its place."""
 
-
-
 from collections.abc import Iterator
 from typing import Final
 

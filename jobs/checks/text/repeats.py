@@ -50,7 +50,9 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _runs(subject: Subject, piece: Piece, most: float) -> Iterator[Broken]:
-    words = _words(piece.prose)
+    words = [word for word, _, _ in piece.tokens]
+    if "|" in piece.prose or "#" in piece.prose:
+        words = _words(piece.prose)
     size = RUN * 2 if reading.is_unspaced(piece.prose[:2_000]) else RUN
     percent, repeated = _repeated(words, size)
     if percent <= most:
@@ -62,7 +64,7 @@ def _runs(subject: Subject, piece: Piece, most: float) -> Iterator[Broken]:
 
 
 def _words(text: str) -> list[str]:
-    return [word.casefold() for word in reading.words(_NO_PROSE.sub("", text))]
+    return [word for word, _, _ in reading.tokens(_NO_PROSE.sub("", text))]
 
 
 def _repeated(words: Sequence[str], size: int) -> tuple[float, Sequence[str]]:
