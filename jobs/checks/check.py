@@ -64,8 +64,13 @@ class Piece:
         return masks.sentence_spans(self.prose, self.language)
 
     @cached_property
+    def keys(self) -> Sequence[str]:
+        """The words of `prose` in their order, their case folded. An ideograph is a word."""
+        return reading.keys(self.prose)
+
+    @cached_property
     def tokens(self) -> Sequence[tuple[str, int, int]]:
-        """The words of `prose`, their case folded, each with its start and end in `text`. An ideograph is a word."""
+        """`keys`, each with its start and end in `text`. A check needs it only for the place of what it found in `keys`."""
         return reading.tokens(self.prose)
 
     def place(self, start: int = 0, end: int | None = None) -> Place:

@@ -35,10 +35,18 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+def keys(text: str) -> list[str]:
+    """Return the words of a text in their order, their case folded."""
+    return [word.casefold() for word in _pattern_of(text).findall(text)]
+
+
 def tokens(text: str) -> list[tuple[str, int, int]]:
     """Return the words of a text in their order, their case folded, each with its start and end."""
-    pattern = _WORD if _OTHER_THAN_LATIN.search(text) else _LATIN_WORD
-    return [(found[0].casefold(), *found.span()) for found in pattern.finditer(text)]
+    return [(found[0].casefold(), *found.span()) for found in _pattern_of(text).finditer(text)]
+
+
+def _pattern_of(text: str) -> Any:
+    return _WORD if _OTHER_THAN_LATIN.search(text) else _LATIN_WORD
 
 
 def sentences(text: str, language: str | None = None) -> list[str]:

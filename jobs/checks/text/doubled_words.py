@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from jobs.checks.check import Broken, Check, Limits, Subject
+from jobs.checks.data import is_data
 from jobs.findings import Severity
 
 _USUAL: Final = (
@@ -28,8 +29,13 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     for piece in subject.pieces:
         if (piece.language or "").split("-")[0].lower() in REDUPLICATING:
             continue
+        doubled_keys = {word for word, second in pairwise(piece.keys) if word == second and word not in USUAL}
+        if not doubled_keys or is_data(piece.text):
+            continue
         for (word, start, end), (second, again, last) in pairwise(piece.tokens):
-            if word != second or not word[0].isalpha() or word in USUAL or not _SPACE.fullmatch(piece.text, end, again):
+            if word != second or word not in doubled_keys or not word[0].isalpha():
+                continue
+            if not _SPACE.fullmatch(piece.text, end, again):
                 continue
             is_name = piece.text[start:end].istitle() and piece.text[again:last].istitle()  # Duran Duran, Baden Baden
             doubled = piece.text[start:last]

@@ -50,7 +50,8 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     prompts = [*subject.prompts, *_system_turns(subject.request)]
     given = _given(subject.request)
     for piece in subject.pieces:
-        taken = yield from _runs(piece, prompts, given, limits["words"])
+        taken: list[tuple[int, int]] = []
+        yield from _runs(piece, prompts, given, limits["words"], taken)
         yield from _lines(piece, prompts, given, taken)
         yield from _tasks(subject, piece, taken)
 
@@ -78,19 +79,19 @@ def _given(request: Mapping[str, Any]) -> list[str]:
     return texts
 
 
-def _runs(piece: Piece, prompts: Sequence[str], given: Sequence[str], fewest: int) -> Iterator[Broken]:
-    """Yield the runs of at least `fewest` words that a prompt has and no value of the request; return their places."""
-    taken: list[tuple[int, int]] = []
+def _runs(
+    piece: Piece, prompts: Sequence[str], given: Sequence[str], fewest: int, taken: list[tuple[int, int]]
+) -> Iterator[Broken]:
+    """Yield the runs of at least `fewest` words that a prompt has and no value of the request; add their places to `taken`."""
     if not prompts:
-        return taken
+        return
     unspaced = reading.is_unspaced(piece.text[:1_000])
     size = max(1, int(fewest)) * (2 if unspaced else 1)
-    known = {run for text in prompts for run in _runs_of(_keys(text), size)}
-    known -= {run for text in given for run in _runs_of(_keys(text), size)}
+    known = {run for text in prompts for run in _runs_of(reading.keys(text), size)}
+    known -= {run for text in given for run in _runs_of(reading.keys(text), size)}
     if not known:
-        return taken
-    words = piece.tokens
-    keys = [word for word, _, _ in words]
+        return
+    keys = piece.keys
     first = {run[0] for run in known}
     n = 0
     while n + size <= len(keys):
@@ -100,12 +101,11 @@ def _runs(piece: Piece, prompts: Sequence[str], given: Sequence[str], fewest: in
         last = n + size
         while last < len(keys) and tuple(keys[last - size + 1 : last + 1]) in known:
             last += 1
-        start, end = words[n][1], words[last - 1][2]
+        start, end = piece.tokens[n][1], piece.tokens[last - 1][2]
         taken.append((start, end))
         message = f"{last - n} words in a row are those of the prompt: {shortened(piece.text[start:end])!r}"
         yield Broken(message, last - n, fewest, piece.place(start, end))
         n = last
-    return taken
 
 
 def _lines(
@@ -114,18 +114,21 @@ def _lines(
     """Yield the lines of the output that are a whole line of a prompt and no value of the request."""
     if not prompts:
         return
-    own = {
-        " ".join(key) for text in prompts for line in text.splitlines() if len(key := _keys(line)) >= _FEWEST_OF_LINE
+    lines = {
+        " ".join(key)
+        for text in prompts
+        for line in text.splitlines()
+        if len(key := reading.keys(line)) >= _FEWEST_OF_LINE
     }
-    asked = " ".join(key for text in given for key in _keys(text))
-    first = {line[0] for line in own}
+    asked = " ".join(key for text in given for key in reading.keys(text))
+    first = {line[0] for line in lines}
     position = 0
     for line in piece.text.splitlines(keepends=True):
         start, position = position, position + len(line)
         if not (_SHORTEST_LINE <= len(line) <= _LONGEST_LINE) or line.lstrip(_MARKS)[:1].casefold() not in first:
             continue
-        key = " ".join(_keys(line))
-        if key in own and key not in asked and not _is_taken(start, position, taken):
+        words = " ".join(reading.keys(line))
+        if words in lines and words not in asked and not _is_taken(start, position, taken):
             span = (start + len(line) - len(line.lstrip()), start + len(line.rstrip()))
             taken.append(span)
             yield Broken(f"{shortened(line.strip())!r} is a line of the prompt", None, None, piece.place(*span))
@@ -155,10 +158,6 @@ def _in_quotes(text: str, start: int, end: int) -> bool:
 
 def _is_taken(start: int, end: int, taken: Sequence[tuple[int, int]]) -> bool:
     return any(start < right and left < end for left, right in taken)
-
-
-def _keys(text: str) -> list[str]:
-    return [word for word, _, _ in reading.tokens(text)]
 
 
 def _runs_of(keys: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:

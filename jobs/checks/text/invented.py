@@ -81,9 +81,9 @@ def _links(text: str, asked: str) -> Iterator[tuple[int, int, bool]]:
             link = _plain(found[0])
             if link not in given and not _names_host(link, asked):
                 yield *found.span(), True
-    for found in _BARE.finditer(text) if _DOTTED.search(text) else ():
-        if _plain(found[0]) not in asked:
-            yield *found.span(), False
+    for bare in _BARE.finditer(text) if _DOTTED.search(text) else ():
+        if _plain(bare[0]) not in asked:
+            yield *bare.span(), False
 
 
 def _plain(link: str) -> str:

@@ -34,24 +34,11 @@ _LONG_WORD: Final = 6
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     for piece in subject.pieces[:1]:
-        sentences = [
-            (span, words) for span, words in _sentences(piece) if len(words) > 1 and not _is_no_prose(piece, span)
-        ]
+        all_of_it = [(span, reading.keys(piece.prose[slice(*span)])) for span in piece.spans]
+        sentences = [(span, words) for span, words in all_of_it if len(words) > 1 and not _is_no_prose(piece, span)]
         if len(sentences) >= _FEWEST_SENTENCES:
             yield from _long_sentences(piece, sentences, limits)
             yield from _lix(piece, [words for _, words in sentences], limits)
-
-
-def _sentences(piece: Piece) -> Iterator[tuple[tuple[int, int], list[str]]]:
-    """Yield each sentence's place and words."""
-    n, tokens = 0, piece.tokens
-    for start, end in piece.spans:
-        words = []
-        while n < len(tokens) and tokens[n][1] < end:
-            if tokens[n][1] >= start:
-                words.append(tokens[n][0])
-            n += 1
-        yield (start, end), words
 
 
 def _is_no_prose(piece: Piece, span: tuple[int, int]) -> bool:

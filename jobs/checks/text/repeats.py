@@ -50,7 +50,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _runs(subject: Subject, piece: Piece, most: float) -> Iterator[Broken]:
-    words = [word for word, _, _ in piece.tokens]
+    words = piece.keys
     if "|" in piece.prose or "#" in piece.prose:
         words = _words(piece.prose)
     size = RUN * 2 if reading.is_unspaced(piece.prose[:2_000]) else RUN
@@ -63,8 +63,8 @@ def _runs(subject: Subject, piece: Piece, most: float) -> Iterator[Broken]:
     yield Broken(message, round(percent, 1), most, None)
 
 
-def _words(text: str) -> list[str]:
-    return [word for word, _, _ in reading.tokens(_NO_PROSE.sub("", text))]
+def _words(text: str) -> Sequence[str]:
+    return reading.keys(_NO_PROSE.sub("", text))
 
 
 def _repeated(words: Sequence[str], size: int) -> tuple[float, Sequence[str]]:

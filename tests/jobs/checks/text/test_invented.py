@@ -2,6 +2,9 @@
 
 # ruff: noqa: RUF001 - signs of other scripts
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from tests.support.judging import findings_with, places_of
@@ -11,7 +14,7 @@ SOURCE = "Greenleaf of Kassel sold 1,250 plants in 2025. A plant costs 4.50 euro
 POST = {"source_text": SOURCE, "platform": "x"}
 
 
-def found(text: str, kind: str = "article", row: dict[str, object] | None = None, **more: object) -> list[str]:
+def found(text: str, kind: str = "article", row: Mapping[str, object] | None = None, **more: Any) -> list[str]:
     return places_of("invented", text, kind, ROW if row is None else row, **more)
 
 

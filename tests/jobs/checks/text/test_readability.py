@@ -1,5 +1,7 @@
 """Readability: the share of long sentences, and LIX."""
 
+from typing import Any
+
 import pytest
 
 from tests.support.judging import findings_with
@@ -11,7 +13,7 @@ def sentence(words: int, word: str = "soil") -> str:
     return " ".join(["The", *[word] * (words - 1)]) + ". "
 
 
-def measured(text: str, language: str = "en", **limits: object) -> list[object]:
+def measured(text: str, language: str = "en", **limits: Any) -> list[object]:
     row = {"topic": "Soil", "language": language}
     return [one.measured for one in findings_with("readability", "article", row, {"body_markdown": text}, **limits)]
 
