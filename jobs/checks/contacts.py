@@ -1,6 +1,7 @@
 """Contacts in a text: addresses of mail, telephone numbers, IBANs, payment cards, handles. Each is given by its place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 import regex
@@ -68,8 +69,16 @@ def emails(text: str) -> Iterator[Span]:
         yield from (found.span() for found in _EMAIL.finditer(text))
 
 
-def phones(text: str) -> Iterator[Span]:
-    """Yield the telephone numbers in a text: with a country, in the American form, or behind a word such as `Tel.`."""
+@lru_cache(maxsize=16)
+def phones(text: str) -> Sequence[Span]:
+    """Return the places of telephone numbers in a text: with a country, in the American form, or behind a word such as `Tel.`.
+
+    The last texts are kept, because two checks look at each.
+    """
+    return tuple(_phones(text))
+
+
+def _phones(text: str) -> Iterator[Span]:
     for found in _NUMBER.finditer(text):
         number = found[0].strip("()") if found[0].count("(") != found[0].count(")") else found[0]
         digits = digits_of(number)

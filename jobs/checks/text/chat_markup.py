@@ -35,7 +35,22 @@ _TOKENS: Final = regex.compile(
     r"|[\u2581\u0120\u010a](?=\p{L})",
     regex.MULTILINE,
 )
-_TOKEN_SIGNS: Final = ("<", "[", "#", "\u2581", "\u0120", "\u010a")
+_TOKEN_SIGNS: Final = (
+    "<",
+    "[",
+    "# Instr",
+    "#Instr",
+    "# Resp",
+    "#Resp",
+    "# Input",
+    "# Human",
+    "# Assis",
+    "# System",
+    "# User",
+    "\u2581",
+    "\u0120",
+    "\u010a",
+)
 
 _USER: Final = (
     "user|human|benutzer|nutzer|mensch|utilisateur|humain|usuario|humano|utente|umano|usuário|gebruiker|mens|użytkownik|człowiek|"

@@ -58,8 +58,9 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         for found in contacts.HANDLE.finditer(text) if "@" in text else ():
             if found[0].casefold() not in asked and not _overlaps(*found.span(), places):
                 yield _broken(piece, *found.span(), "a handle", Severity.FAIL)
-        for what, find in (("an address of mail", contacts.emails), ("a telephone number", contacts.phones)):
-            for start, end in find(text):
+        contacts_found = (("an address of mail", contacts.emails(text)), ("a telephone number", contacts.phones(text)))
+        for what, spans in contacts_found:
+            for start, end in spans:
                 if not is_given(text[start:end], asked) and not _overlaps(start, end, places):
                     yield _broken(piece, start, end, what)
                 places.append((start, end))

@@ -3,7 +3,7 @@
 Secrets are found by the prefixes that their makers gave them, not by their look, so a random word is no secret.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import regex
@@ -12,7 +12,7 @@ from jobs.checks import contacts
 from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.findings import Severity
 
-_KINDS: Final[tuple[tuple[str, Callable[[str], Iterator[contacts.Span]]], ...]] = (
+_KINDS: Final[tuple[tuple[str, Callable[[str], Iterable[contacts.Span]]], ...]] = (
     ("an address of mail", contacts.emails),
     ("an IBAN", contacts.ibans),
     ("the number of a payment card", contacts.cards),
