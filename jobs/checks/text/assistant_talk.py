@@ -56,11 +56,38 @@ def _pattern(name: str) -> "regex.Pattern[str]":
 
 
 def as_ai(text: str) -> "list[Found]":
-    """Return the words by which a model speaks of itself: `As an AI language model, I`."""
+    """Return the words by which a model speaks of itself: `As an AI language model, I`. Only words around a name are read."""
     folded = text.lower()
-    if not any(name in text for name in _NAMES) and not any(word in folded for word in _WORDS):
-        return []
-    return list(_pattern("as_ai.txt").finditer(text))
+    names = [at for names, where in ((_NAMES, text), (_WORDS, folded)) for name in names for at in _places(name, where)]
+    found: dict[int, Found] = {}
+    end = 0
+    for at in sorted(names):
+        if at < end:
+            continue
+        end = at + _AFTER_NAME
+        for one in _pattern("as_ai.txt").finditer(text, max(0, at - _BEFORE_NAME), end + _BEFORE_NAME):
+            found.setdefault(one.start(), one)
+    return list(found.values())
+
+
+def _places(name: str, text: str) -> "list[int]":
+    """Return where a name stands in a text, at most its first places."""
+    places: list[int] = []
+    at = text.find(name)
+    tied = len(name) == len("AI")  # `AI` is not found in `AIR`
+    while at >= 0 and len(places) < _MOST_PLACES:
+        if not tied or not (text[at - 1 : at].isalpha() or text[at + 2 : at + 3].isalpha()):
+            places.append(at)
+            at = text.find(name, at + _AFTER_NAME)
+        else:
+            at = text.find(name, at + 1)
+    return places
+
+
+_BEFORE_NAME: Final = 80
+_AFTER_NAME: Final = 120
+_MOST_PLACES: Final = 50
+"""A phrase begins at most 80 characters before the name of what the model is, and ends soon after it."""
 
 
 def refusal(text: str) -> "Found | None":

@@ -36,18 +36,22 @@ _SECRETS: Final = regex.compile(
     r"|(?P<Google>AIza[\w-]{35}|ya29\.[\w-]{30,300}+|GOCSPX-[\w-]{28})"
     r"|(?P<HuggingFace>hf_[A-Za-z0-9]{30,50}+)|(?P<npm>npm_[A-Za-z0-9]{36})|(?P<PyPI>pypi-AgE[\w-]{50,300}+)"
     r"|(?P<SendGrid>SG\.[\w-]{16,32}\.[\w-]{16,64})|(?P<Shopify>shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32})"
-    r"|(?P<DigitalOcean>do[opr]_v1_[a-f0-9]{64})|(?P<Twilio>SK[a-f0-9]{32})|(?P<Telegram>\d{8,10}:AA[\w-]{33})"
+    r"|(?P<DigitalOcean>do[opr]_v1_[a-f0-9]{64})|(?P<Telegram>\d{8,10}:AA[\w-]{33})"
     r"|(?P<JWT>eyJ[\w-]{8,2000}+\.eyJ[\w-]{8,4000}+\.[\w-]{8,1000}+)"
     r")(?![A-Za-z0-9])"
     r"|(?P<PEM>-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----)"
     r"|(?P<webhook>https://hooks\.slack\.com/services/T\w{6,12}+/B\w{6,12}+/\w{20,30}+)"
     r"|(?P<login>[a-z][a-z0-9+]{1,15}://[^\s:/@]{1,64}+:(?P<password>[^\s:/@]{3,64}+)@[\w.-]{1,100}+)"
 )
-_SIGNS: Final = (
-    "AKIA", "ASIA", "AGPA", "AIDA", "AROA", "sk-", "k_live_", "k_test_", "whsec_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_",
-    "github_pat_", "glpat-", "xox", "xapp-", "AIza", "ya29.", "GOCSPX-", "hf_", "npm_", "pypi-", "SG.", "shpat_", "shpca_",
-    "shppa_", "shpss_", "_v1_", "SK", ":AA", "eyJ", "PRIVATE KEY", "hooks.slack", "://",
-)  # fmt: skip
+_PREFIXES: Final = (
+    "AKIA|ASIA|AGPA|AIDA|AROA|sk-|sk_live_|sk_test_|rk_live_|rk_test_|whsec_|ghp_|gho_|ghu_|ghs_|ghr_|github_pat_|glpat-|xox|xapp-|"
+    "AIza|ya29.|GOCSPX-|hf_|npm_|pypi-|SG.|shpat_|shpca_|shppa_|shpss_|doo_v1_|dop_v1_|dor_v1_|eyJ|-----BEGIN |https://hooks.slack."
+)
+_SIGNS: Final = tuple(_PREFIXES.split("|"))
+"""A secret begins with one of these. Looking for them is quicker than the pattern."""
+
+_NUMBERED: Final = regex.compile(r"\d{8,10}(?=:AA)")
+_LOGIN: Final = regex.compile(r"[a-z][a-z0-9+]{1,15}(?=://)")
 _PLACEHOLDER: Final = regex.compile(
     r"example|your|x{4,}|\*{3,}|\.{3,}|1234567|abcdefgh|placeholder|changeme|\Apass(?:word|wd)?\Z|\Asecret\Z",
     regex.IGNORECASE,
@@ -90,18 +94,30 @@ def _is_nobodys(words: str) -> bool:
 def _secrets(subject: Subject, limits: Limits) -> Iterator[Broken]:
     del limits
     for piece in subject.pieces:
-        if not any(sign in piece.text for sign in _SIGNS):
-            continue
-        for found in _SECRETS.finditer(piece.text):
-            if _PLACEHOLDER.search(found["password"] or found[0]) or found[0] in subject.asked:
+        end = 0
+        for start in sorted(_starts(piece.text)):
+            found = _SECRETS.match(piece.text, start) if start >= end else None
+            if found is None or _PLACEHOLDER.search(found["password"] or found[0]) or found[0] in subject.asked:
                 continue
-            if found.lastgroup != "PEM" and len(set(found[0])) < _FEWEST_SIGNS:
+            if not found["PEM"] and len(set(found[0])) < _FEWEST_SIGNS:
                 continue
+            end = found.end()
             whose = "a private key" if found["PEM"] else "a login" if found["login"] else f"a key ({_maker(found)})"
             shown = f"{found[0][:12]}…" if len(found[0]) > 12 else found[0]
-            yield Broken(
-                f"{shown!r} is {whose} that the request does not hold", shown, None, piece.place(*found.span())
-            )
+            yield Broken(f"{shown!r} is {whose} that the request does not hold", shown, None, piece.place(start, end))
+
+
+def _starts(text: str) -> Iterator[int]:
+    """Yield the positions where a secret may begin."""
+    for sign in _SIGNS:
+        at = text.find(sign)
+        while at >= 0:
+            yield at
+            at = text.find(sign, at + len(sign))
+    if ":AA" in text:
+        yield from (found.start() for found in _NUMBERED.finditer(text))
+    if "://" in text and "@" in text:
+        yield from (found.start() for found in _LOGIN.finditer(text))
 
 
 def _maker(found: "regex.Match[str]") -> str:
