@@ -16,21 +16,8 @@ _DO: Final = (
     "help|assist|fulfil+|comply|complete|process|provide|create|generate|write|produce|continue|answer|respond|translate|"
     "engage|discuss|offer|share|support|accommodate"
 )
-_NAMES: Final = (
-    "AI",
-    "KI",
-    "IA",
-    "ИИ",
-    "ШІ",
-    "ΤΝ",
-    "एआई",
-    "人工",
-    "言語モデル",
-    "語言模型",
-    "语言模型",
-    "인공지능",
-    "언어",
-)
+_CAPITALS: Final = "AI|KI|IA|ИИ|ШІ|ΤΝ|एआई|人工|言語モデル|語言模型|语言模型|인공지능|언어"
+_NAMES: Final = tuple(_CAPITALS.split("|"))
 _LOWER: Final = (
     "language model|artificial|künstliche|artificiel|inteligência|kunstmatig|sztuczn|искусственн|штучн|umělá|τεχνητή|yapay|"
     "virtual|sprachmodell|langage|lenguaje|linguistico|linguagem|taalmodel|językowy|языков|мовна|språkmodell|jazykový|γλώσσας|"
