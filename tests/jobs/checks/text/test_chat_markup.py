@@ -4,7 +4,7 @@
 
 import pytest
 
-from tests.support.judging import findings_with, places_of
+from tests.support.checking import findings_with, places_of
 
 ARTICLE = {"topic": "Tomatoes", "language": "en"}
 

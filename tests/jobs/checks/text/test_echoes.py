@@ -4,7 +4,7 @@
 
 import pytest
 
-from tests.support.judging import findings_with, places_of
+from tests.support.checking import findings_with, places_of
 
 SYSTEM = "You are a writer for a magazine. You write clear, correct and useful text. You answer with the text that is asked for."
 USER = 'Write one section of an article as plain paragraphs, without its heading.\nTopic: Tomatoes\nWrite the section "Water".'

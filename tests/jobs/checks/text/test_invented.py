@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.judging import findings_with, places_of
+from tests.support.checking import findings_with, places_of
 
 ROW = {"topic": "Tomatoes from Kassel", "language": "en"}
 SOURCE = "Greenleaf of Kassel sold 1,250 plants in 2025. A plant costs 4.50 euros. Anna Weber leads it: 12 %."

@@ -110,6 +110,10 @@ def test_a_text_in_another_language_or_script_is_found(language: str, text: str)
         ("de", "Pizza Margherita, Spaghetti alla Carbonara e Tiramisù. Das alles gibt es bei uns jeden Tag."),
         ("en", "Maria Rossi, Giovanni Bianchi, Luca Ferrari, Anna Esposito and Marco Romano"),
         ("de", 'Er sagte: "I have a dream that one day this nation will rise up." Das war im Jahr 1963.'),
+        (
+            "de",
+            'Er sagte: "I have a dream that one day this nation will rise up and live out the meaning of its creed."',
+        ),
         ("fr", "Elle a dit « I have a dream that one day this nation will rise up » devant la foule entière."),
         ("ja", "彼は「I have a dream that one day this nation will rise up」と言いました。"),
         ("ru", "Запустите команду `pip install the package that you want to use here` в терминале."),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.judging import findings_with
+from tests.support.checking import findings_with
 
 SHORT = "The soil is wet now. "
 

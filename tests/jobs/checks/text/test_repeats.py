@@ -4,7 +4,7 @@
 
 import pytest
 
-from tests.support.judging import findings_with, places_of
+from tests.support.checking import findings_with, places_of
 
 
 @pytest.mark.parametrize(("repeated", "found"), [(0, False), (14, False), (15, False), (16, True), (40, True)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.judging import findings_with, places_of
+from tests.support.checking import findings_with, places_of
 
 LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA"
 KEY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
