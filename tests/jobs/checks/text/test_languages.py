@@ -112,7 +112,7 @@ def test_a_text_in_another_language_or_script_is_found(language: str, text: str)
         ("de", 'Er sagte: "I have a dream that one day this nation will rise up." Das war im Jahr 1963.'),
         (
             "de",
-            'Er sagte: "I have a dream that one day this nation will rise up and live out the meaning of its creed."',
+            'Motto: "it is a far better thing that we do than we have ever done with all of our friends"',
         ),
         ("fr", "Elle a dit « I have a dream that one day this nation will rise up » devant la foule entière."),
         ("ja", "彼は「I have a dream that one day this nation will rise up」と言いました。"),
