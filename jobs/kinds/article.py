@@ -95,7 +95,7 @@ class ArticleKind:
     output_type = Article
     contract = Contract(
         texts={"body_markdown": "markdown", "title": "plain", "meta_description": "plain"},
-        checks=(),
+        checks=("invented", "readability"),
     )
     example: Mapping[str, Any] = {
         "topic": "Growing tomatoes on a small balcony",

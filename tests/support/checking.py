@@ -1,6 +1,6 @@
 """For tests of checks: runs the checks over a row and an output."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.checks.contract import Contract
@@ -25,3 +25,29 @@ def quoted(finding: Finding, output: Mapping[str, Any] | str) -> str:
         return ""
     text = output if isinstance(output, str) else output[finding.where.field]
     return str(text)[finding.where.start : finding.where.end]
+
+
+def findings_with(
+    code: str,
+    kind: str,
+    request: Mapping[str, Any],
+    output: Mapping[str, Any] | str,
+    *,
+    prompts: Sequence[str] = (),
+    cut_off: bool = False,
+    **limits: Any,
+) -> list[Finding]:
+    """Return what one check finds in an output. `limits` are set for the check."""
+    contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
+    subject = contract.subject(kind, request, output, prompts=prompts, cut_off=cut_off)
+    return judge(subject, [load_checks()[code]], [{code: CheckSetting(**limits)}])
+
+
+def places_of(
+    code: str, text: str, kind: str = "chat", request: Mapping[str, Any] | None = None, **more: Any
+) -> list[str]:
+    """Return the parts of a text that one check points at."""
+    contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
+    output = {next(iter(contract.texts)): text}
+    row = {"prompt": "Write."} if request is None else request
+    return [quoted(finding, output) for finding in findings_with(code, kind, row, output, **more)]
