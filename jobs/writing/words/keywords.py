@@ -20,7 +20,7 @@ import regex
 from jobs.writing.words.function_words import function_words
 from jobs.writing.words.words import is_unspaced, primary, words
 
-_MARKS: Final = regex.compile(r"[\u0300-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670\u00ad]+")
+_MARKS: Final = regex.compile(r"[\u0300-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670\u00ad\u200c\u200d]+")
 _SENTENCE_END: Final = regex.compile(r"(?:(?<=\w{4}[)\"'*_]?)[.…]++|(?<![!?])[!?]++)[)\"'”»*_]*+\s|[。！？।॥؟]++|\n++")
 _APOSTROPHE: Final = regex.compile(r"['\u2019]")
 _WORD_ONLY: Final = regex.compile(r"[\w'\u2019-]*")
@@ -80,8 +80,8 @@ _PREFIXES: Final[Mapping[str, Sequence[str]]] = {
 }
 """What a language writes before a word without a space: `and`, `the`, `with`."""
 
-_SHORT_STEMS: Final = frozenset({"ar", "he", "hi", "fa"})
-"""Languages whose stems may have two letters, since vowels are no letters or are not written."""
+_SHORT_STEMS: Final = frozenset({"ar", "he", "hi", "fa", "es", "pt"})
+"""Languages whose stems may have two letters: vowels are no letters or are not written, or `luz` becomes `luces`."""
 
 _LEAST_STEM: Final = 3
 _UNKNOWN_STEM: Final = 4
@@ -151,7 +151,7 @@ class Keyword:
 
     def count(self, found: Mapping[str, int], sentence: str) -> int:
         """Return how often it occurs in a folded sentence in which its words were found so often."""
-        least = min((found.get(word, 0) for word in self.words), default=len(sentence))
+        least = min((found.get(word, 0) for word in self.words), default=len(sentence) if self.strings else 0)
         return min((least, *(_occurrences(sentence, string) for string in self.strings))) if least else 0
 
 

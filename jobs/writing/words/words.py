@@ -6,7 +6,7 @@ import regex
 
 _IDEOGRAPHS: Final = r"\p{Han}\p{Hiragana}\p{Katakana}"
 _WORD: Final = regex.compile(
-    rf"[{_IDEOGRAPHS}]|[\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+(?:['\u2019-][\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+)*",
+    rf"[{_IDEOGRAPHS}]|[\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+(?:['\u2019\u00ad\u200c\u200d-][\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+)*",
     regex.V1,
 )
 _UNSPACED: Final = regex.compile(rf"[{_IDEOGRAPHS}\p{{Thai}}\p{{Khmer}}\p{{Lao}}\p{{Myanmar}}]")
