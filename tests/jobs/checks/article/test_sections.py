@@ -62,8 +62,8 @@ def test_sections_at_the_limit_pass_and_beyond_it_fail() -> None:
     "text",
     [
         "Water the tomatoes each morning, so that the soil stays moist all day. Pick the ripe fruit twice a week.",
-        "Gieße die Tomaten morgens, damit die Erde bis zum Abend feucht bleibt. Ernte zweimal in der Woche reife Früchte. Iss sie bald.",
-        "Поливайте помидоры утром, чтобы земля весь день была влажной. Дважды в неделю снимайте спелые плоды с куста и ешьте их сразу.",
+        "Gieße Tomaten morgens, damit die Erde immer feucht bleibt. Ernte zweimal in der Woche reife Früchte. Iss sie bald auf.",
+        "Поливайте помидоры утром, чтобы земля была влажной. Дважды в неделю снимайте спелые плоды и сразу же ешьте их без соли.",
         "Ποτίζετε τις ντομάτες κάθε πρωί, ώστε το χώμα να μένει υγρό ως το βράδυ. Μαζεύετε τους ώριμους καρπούς δύο φορές.",
         "اسق الطماطم كل صباح حتى تبقى التربة رطبة إلى المساء. اقطف الثمار الناضجة مرتين في الأسبوع ولا تتركها على الأرض طويلا.",
         "हर सुबह टमाटर को पानी दें ताकि मिट्टी शाम तक नम रहे। सप्ताह में दो बार पके फल तोड़ें और उन्हें ज़मीन पर न छोड़ें।",
