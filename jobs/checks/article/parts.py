@@ -15,7 +15,15 @@ from jobs.writing.prose import FENCE
 from jobs.writing.words.words import words
 
 _LINE: Final = regex.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++")
-_CONTAINER: Final = regex.compile(r"[>|<]|[-*+][ \t]|\d{1,9}[.)][ \t]")
+_CONTAINER: Final = regex.compile(r"[>|]|(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
+_INTERRUPTS: Final = regex.compile(r">|(?:[-*+]|1[.)])[ \t]")
+"""The beginning of a quote or a list item that ends a paragraph without a blank line."""
+_HTML: Final = regex.compile(
+    r"</?(?:address|article|aside|blockquote|body|center|dd|details|div|dl|dt|fieldset|figcaption|figure|footer|form|h[1-6]"
+    r"|head|header|hr|html|iframe|legend|li|link|main|menu|nav|ol|p|section|summary|table|tbody|td|tfoot|th|thead|title|tr|ul)"
+    r"(?:[\s/>]|$)|<!--",
+    regex.IGNORECASE,
+)
 _RULE: Final = regex.compile(r"(?:-[ \t]*+){3,}+|(?:\*[ \t]*+){3,}+|(?:_[ \t]*+){3,}+")
 _UNDERLINE: Final = regex.compile(r"(?:(=+)|-+)[ \t]*")
 _ADDRESS: Final = regex.compile(r"(?<=\])\([^()\r\n]{0,1000}+\)|\b(?:https?|mailto):\S{1,2000}+")
@@ -49,12 +57,17 @@ class Part:
     """None: the text before the first heading."""
     prose: str
     """The text below the heading without code and addresses of links."""
-    count: int
-    """The words of the text below the heading, code left out. An ideograph is a word."""
+    words: Sequence[str]
+    """The words of `prose`, casefolded. An ideograph is a word."""
     start: int
     end: int
     paragraph: tuple[int, int] | None
     """The place of the first paragraph."""
+
+    @property
+    def count(self) -> int:
+        """The number of its words."""
+        return len(self.words)
 
 
 @lru_cache(maxsize=16)
@@ -92,7 +105,7 @@ def without_addresses(text: str) -> str:
 
 @dataclass(slots=True)
 class _Line:
-    """A line, or a heading of several lines. `kind` is blank, code, text, other (in a list, quote or table) or heading."""
+    """A line, or a heading of several lines. `kind` is blank, code, text, html, list, quote (also a table) or heading."""
 
     kind: str
     start: int
@@ -109,34 +122,44 @@ def _lines(text: str) -> Sequence[_Line]:
         content = found[0].rstrip("\r\n")
         bare = content.strip(" \t")
         line = _Line("text", found.start(), found.start() + len(content))
+        before = lines[-1].kind if lines else ""
         indented = content.startswith(("    ", "\t"))
+        nested = indented or (before == "list" and content.startswith("  "))
         if fence:
             line.kind = "code"
             if not indented and bare.startswith(fence) and not bare.strip(fence[0]):
                 fence = ""
-        elif opened := _opened(content):
-            line.kind, fence = "code", opened
         elif not bare:
             line.kind = "blank"
-        elif not indented and (level := _level(bare)):
+        elif before == "html":
+            line.kind = "html"  # up to a blank line
+        elif opened := _opened(content):
+            line.kind, fence = "code", opened
+        elif not nested and (level := _level(bare)):
             line.kind, line.level, line.heading = "heading", level, _without_marks(bare, level)
         elif not indented and paragraph and (underline := _UNDERLINE.fullmatch(bare)):
             begun = lines[-paragraph:]
             del lines[-paragraph:]
             heading = " ".join(text[one.start : one.end].strip() for one in begun)
             line = _Line("heading", begun[0].start, line.end, 1 if underline[1] else 2, heading[:MOST_HEADING])
-        elif not paragraph:
-            line.kind = _kind_of_first(bare, indented, lines[-1].kind if lines else "")
+        else:
+            line.kind = _kind(bare, indented, before)
         paragraph = paragraph + 1 if line.kind == "text" else 0
         lines.append(line)
     return lines
 
 
-def _kind_of_first(bare: str, indented: bool, before: str) -> str:
-    """Return the kind of a line that no paragraph stands before. A list item or a quote goes on until a blank line."""
-    if before == "other" or (not indented and (_RULE.fullmatch(bare) or _CONTAINER.match(bare))):
-        return "other"
-    return "code" if indented else "text"
+def _kind(bare: str, indented: bool, before: str) -> str:
+    """Return the kind of a line that is no heading. A list item, a quote and a table go on until a blank line."""
+    if indented:
+        return before if before in ("text", "list", "quote") else "code"
+    if _RULE.fullmatch(bare):
+        return "blank"
+    if _HTML.match(bare):
+        return "html"
+    if (_INTERRUPTS if before == "text" else _CONTAINER).match(bare):
+        return "quote" if bare[0] in ">|" else "list"
+    return before if before in ("list", "quote") else "text"
 
 
 def _opened(content: str) -> str:
@@ -168,4 +191,5 @@ def _part(text: str, heading: Heading | None, lines: Sequence[_Line], start: int
     if first is not None:
         last = next((n for n in range(first, len(lines)) if lines[n].kind != "text"), len(lines))
         paragraph = (lines[first].start, lines[last - 1].end)
-    return Part(heading, without_addresses(prose), len(words(prose)), start, end, paragraph)
+    prose = without_addresses(prose)
+    return Part(heading, prose, words(prose.casefold()), start, end, paragraph)

@@ -6,7 +6,7 @@ from typing import Final
 from jobs.checks.article.parts import Part, parts_of
 from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.findings import Severity
-from jobs.writing.words.words import is_unspaced, words
+from jobs.writing.words.words import is_unspaced
 
 RUN: Final = 3
 """The words of a run."""
@@ -32,8 +32,8 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _runs(part: Part) -> frozenset[tuple[str, ...]]:
-    found, length = words(part.prose.casefold()), RUN_OF_SIGNS if is_unspaced(part.prose) else RUN
-    return frozenset(zip(*(found[n:] for n in range(length)), strict=False))
+    length = RUN_OF_SIGNS if is_unspaced(part.prose) else RUN
+    return frozenset(zip(*(part.words[n:] for n in range(length)), strict=False))
 
 
 def _share(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
