@@ -7,8 +7,8 @@ article fails.
 """
 
 import re
-from collections.abc import Generator, Sequence
-from typing import Annotated, Final
+from collections.abc import Generator, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -107,6 +107,13 @@ class ArticleKind:
             "sections_alike",
         ),
     )
+    example: Mapping[str, Any] = {
+        "topic": "Growing tomatoes on a small balcony",
+        "keywords": ["tomatoes", "pots", "sunlight"],
+        "audience": "beginners",
+        "tone": "friendly",
+        "target_words": 400,
+    }
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
