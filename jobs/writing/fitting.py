@@ -25,11 +25,11 @@ MOST_TEXT: Final = 2_000
 """At most this many characters of a text are read."""
 
 _EDGE: Final = regex.compile(
-    r"[\s,;:\-\u2013\u2014|/&+\u00b7\u2022(\[{\u00ab\u201c\u2018\u00bf\u00a1\u3001\uff0c\uff1b\uff1a]+$"
+    r"(?r)[\s,;:\-\u2013\u2014|/&+\u00b7\u2022(\[{\u00ab\u201c\u2018\u00bf\u00a1\u3001\uff0c\uff1b\uff1a]+$"
 )
 """What a cut text must not end in: a comma, a dash, an opening bracket."""
-_COMMA: Final = regex.compile(r"[\s,;:\-\u2013\u2014\u3001\uff0c\uff1b\uff1a\u060c\u061b]+$")
-_ELLIPSIS: Final = regex.compile(r"(?:\u2026|\.{3,})$")
+_COMMA: Final = regex.compile(r"(?r)[\s,;:\-\u2013\u2014\u3001\uff0c\uff1b\uff1a\u060c\u061b]+$")
+_ELLIPSIS: Final = regex.compile(r"(?r)(?:\u2026|\.{3,})$")
 _MARK: Final = regex.compile(r"[\u3001\u3002\uff0c\uff01\uff1f\uff1a\uff1b\u300d\u300f\uff09]")
 _HIRAGANA: Final = regex.compile(r"\p{Hiragana}")
 _NO_HIRAGANA: Final = regex.compile(r"[\p{Han}\p{Katakana}]")
@@ -37,7 +37,7 @@ _PARTICLE: Final = regex.compile(r"(?<=[\p{Han}\p{Katakana}\u30fc])[をのにが
 """A particle of Japanese, which joins what follows."""
 _BEYOND: Final = 30
 """A cut may be found in this many characters beyond the most, since its end may be taken off."""
-_WORD_AT_END: Final = regex.compile(r"[\p{L}\p{N}\p{M}'\u2019-]+$")
+_WORD_AT_END: Final = regex.compile(r"(?r)[\p{L}\p{N}\p{M}'\u2019-]+$")
 _CLAUSE_END: Final = regex.compile(
     r"[,;:\u3001\uff0c\uff1b\uff1a\u060c\u061b]|\s[-\u2013\u2014|]|[\u2013\u2014|](?=\s)"
 )

@@ -64,6 +64,11 @@ from jobs.writing.words.widths import pixels, shown_length
             "Tomatoes on a small balcony in the city: what they need",
         ),
         (
+            "Everything you need to grow your tomatoes on a balcony (soil and water and sun)",
+            "en",
+            "Everything you need to grow your tomatoes on a balcony",
+        ),
+        (
             "Everything that you need to grow your own tomatoes (with a calendar of the year)",
             "en",
             "Everything that you need to grow your own tomatoes",

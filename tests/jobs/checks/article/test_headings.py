@@ -33,6 +33,7 @@ from tests.jobs.checks.article.articles import found, marked, words_of
         ("## Soil\n\n```\n# a comment\n# another\n```\n", []),
         ("## Soil\n\n~~~\n# a\n```\n# b\n~~~\n", []),
         ("## Soil\n\n    # code\n", []),
+        ("## Soil\n\n````\n#### a\n```\n#### b\n````\n", []),
         ("> # Quoted\n> # Again\n", []),
         ("- # In a list\n- # Again\n", []),
         ("- item\n  # In a list\n  # In a list\n", []),
@@ -69,6 +70,7 @@ def test_headings_of_other_sections_may_be_refused_too() -> None:
         ("## A\n\n" + words_of(200) + "\n\n### B\n\n" + words_of(200), None),
         ("## 土\n\n" + "字" * 600, None),
         ("## 土\n\n" + "字" * 601, 601),
+        ("## A\n\n    " + words_of(400) + "\n\nText.", None),
         ("## A\n\n```\n" + words_of(400) + "\n```\n\nText.", None),
     ],
 )

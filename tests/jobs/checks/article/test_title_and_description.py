@@ -37,6 +37,8 @@ YOAST_DESCRIPTION = {"least": 120, "most": 156}
         ("h" * 31, {"least": 30, "most": 30}, 31),
         ("W" * 31, YOAST_TITLE, None),
         ("W" * 32, YOAST_TITLE, 604),
+        ("W" * 31, YOAST_TITLE | {"most_pixels": 585}, None),
+        ("W" * 31, YOAST_TITLE | {"most_pixels": 584}, 585),
         ("i" * 135, YOAST_TITLE, None),
         ("i" * 136, YOAST_TITLE, 604),
         ("t" * 100_000, {}, 100_000),
