@@ -64,14 +64,16 @@ def fitted_title(
     """Return the title with `least` to `most` characters, or None if it cannot be brought into this range.
 
     A title that is too long is cut after a word, at a clause's end if one is in the range; a cut that keeps more of the keywords
-    comes first. A title that is too short gets one of `more` after a colon, such as a heading or a keyword; without `more` the
-    answer is None.
+    comes first. A title that is too short, or only has such an end before the range, gets one of `more` after a colon, such as a
+    heading or a keyword; without `more` the answer is None.
     """
     text = _uncut(title, language)
     if least <= shown_length(text) <= most:
         return text
     if shown_length(text) > most:
-        return _best_cut(text, least, most, keywords, language)
+        if cut := _best_cut(text, least, most, keywords, language):
+            return cut
+        text = _best_cut(text, most // 3, least, keywords, language) or ""
     joined = "\uff1a" if is_unspaced(text) else ": "
     base = text.rstrip(" .:;,\u3002\uff1a")
     if not base or base[-1] in "?!\uff1f\uff01":

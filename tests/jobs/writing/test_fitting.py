@@ -110,6 +110,13 @@ def test_a_short_title_is_continued() -> None:
     assert fitted_title("Tomatoes", more=["Tomatoes", "", "Soil"], language="en") is None
 
 
+def test_a_title_that_cannot_be_cut_in_the_range_is_cut_before_it_and_continued() -> None:
+    title = "Why your dog will not stop to bark at night - and what you can do about it"
+    assert fitted_title(title, language="en") is None
+    fitted = fitted_title(title, language="en", more=["Nap", "Food and sleep"])
+    assert fitted == "Why your dog will not stop to bark at night: Food and sleep"
+
+
 @pytest.mark.parametrize("least", [50, 40, 30, 20])
 def test_a_fitted_title_is_in_its_range_and_ends_in_a_word(least: int) -> None:
     words = [
