@@ -159,7 +159,7 @@ def keyword_of(text: str, language: str | None) -> Keyword:
     """Take a keyword apart."""
     own, strings, joined = set[str](), list[str](), set[str]()
     for part in folded(text).split():
-        word = part.lstrip("(\"'\u2019").rstrip(".,;:!?)\"'\u2019")
+        word = part.lstrip("#(\"'\u2019").rstrip(".,;:!?)\"'\u2019")
         if is_unspaced(part) or not _WORD_ONLY.fullmatch(word) or not word:
             strings.append(part.strip(',;:!?()"') or part)
         else:

@@ -14,6 +14,8 @@ from jobs.writing.words.keywords import Reader, folded, same_word
         ("en", "city garden", "City gardens. A garden in cities. A city.", 2),
         ("en", "city garden", "City, city, city: garden garden.", 2),
         ("en", "low-cost", "Low-cost, low cost, lowcost and low.", 3),
+        ("en", "#tomato", "Tomatoes.", 1),
+        ("en", "C#", "C# and C.", 1),
         ("en", ".NET", "On .NET and the net.", 1),
         ("en", "24/7", "Open 24/7, or 24 hours on 7 days.", 1),
         ("en", "R&D", "R&D, not R and D.", 1),
