@@ -21,7 +21,7 @@ from jobs.errors import CODES
 from jobs.intake.row_reader import Envelope
 from jobs.kinds.registry import load_kinds
 from jobs.logs import EVENTS
-from jobs.operations.kind_reference import fields_of
+from jobs.operations.content.kind_reference import fields_of
 from jobs.settings import Settings
 from workers.fleet import metrics as fleet
 from workers.worker import metrics as worker

@@ -13,7 +13,7 @@ from jobs.commands.session import Session
 from jobs.errors import RequestError
 
 if TYPE_CHECKING:
-    from jobs.operations.checking import CheckedRow
+    from jobs.operations.content.checking import CheckedRow
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def list_checks(
     The settings [checks] change both.
     """
     from jobs.did_you_mean import did_you_mean
-    from jobs.operations.checking import checks_in_use
+    from jobs.operations.content.checking import checks_in_use
 
     session: Session = ctx.obj
     kinds = session.client.kinds
@@ -67,7 +67,7 @@ def check(
     from jobs.formats.input_format import InputFormat
     from jobs.formats.source import InputLimits, decompressed, open_source
     from jobs.intake.accept import row_reader
-    from jobs.operations.checking import checked_rows
+    from jobs.operations.content.checking import checked_rows
     from jobs.operations.enqueue_options import intake_options
 
     session: Session = ctx.obj

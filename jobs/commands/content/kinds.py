@@ -38,7 +38,7 @@ def list_kinds(
 ) -> None:
     """List the kinds of content, or show one: its fields, its checks and an example row."""
     from jobs.did_you_mean import did_you_mean
-    from jobs.operations.kind_reference import example_csv, example_row, row_schema
+    from jobs.operations.content.kind_reference import example_csv, example_row, row_schema
 
     session: Session = ctx.obj
     kinds = session.client.kinds
@@ -65,8 +65,8 @@ def list_kinds(
 
 
 def _as_dict(session: Session, kind: Kind) -> dict[str, object]:
-    from jobs.operations.checking import checks_in_use
-    from jobs.operations.kind_reference import example_row, fields_of
+    from jobs.operations.content.checking import checks_in_use
+    from jobs.operations.content.kind_reference import example_row, fields_of
 
     return {
         "kind": kind.name,
@@ -78,8 +78,8 @@ def _as_dict(session: Session, kind: Kind) -> dict[str, object]:
 
 
 def _show(session: Session, kind: Kind) -> None:
-    from jobs.operations.checking import checks_in_use
-    from jobs.operations.kind_reference import example_csv, example_row, fields_of
+    from jobs.operations.content.checking import checks_in_use
+    from jobs.operations.content.kind_reference import example_csv, example_row, fields_of
 
     for title, model in (("fields", kind.request_type), ("output", kind.output_type)):
         session.write(f"{title}:")
