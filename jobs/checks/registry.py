@@ -7,6 +7,20 @@ from typing import Any, Final
 
 from jobs.checks.check import Check, Limits
 from jobs.checks.text import doubled_words
+from jobs.checks.translation import (
+    end_punctuation,
+    glossary_missed,
+    icu_invalid,
+    length_ratio,
+    markup_changed,
+    max_length,
+    numbers_changed,
+    placeholders_changed,
+    untranslated,
+    url_or_email_changed,
+    whitespace_edges,
+    wrapper,
+)
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings, Severity
@@ -14,7 +28,21 @@ from jobs.findings import CheckSettings, Severity
 GROUP: Final = "nightpress.checks"
 """The group of entry points in which other packages name their checks."""
 
-SHIPPED: Final[tuple[Sequence[Check], ...]] = (doubled_words.CHECKS,)
+SHIPPED: Final[tuple[Sequence[Check], ...]] = (
+    placeholders_changed.CHECKS,
+    markup_changed.CHECKS,
+    icu_invalid.CHECKS,
+    untranslated.CHECKS,
+    numbers_changed.CHECKS,
+    url_or_email_changed.CHECKS,
+    glossary_missed.CHECKS,
+    end_punctuation.CHECKS,
+    whitespace_edges.CHECKS,
+    max_length.CHECKS,
+    length_ratio.CHECKS,
+    doubled_words.CHECKS,
+    wrapper.CHECKS,
+)
 """The checks of each file of this folder."""
 
 

@@ -150,7 +150,7 @@ class SocialPostKind:
     name = "social_post"
     request_type = SocialPostRequest
     output_type = SocialPost
-    contract = Contract(texts={"text": "plain"}, checks=(), source="source_text")
+    contract = Contract(texts={"text": "plain"}, checks=("max_length", "wrapper"), source="source_text")
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
