@@ -106,7 +106,7 @@ def _refuse_unknown(codes: Iterable[str]) -> None:
     for code in codes:
         if code not in checks:
             raise RequestError(
-                f"there is no check {code!r}{did_you_mean(code, checks)}: `nightpress checks` lists them"
+                f"there is no check {code!r} (`nightpress checks` lists them){did_you_mean(code, checks)}"
             )
 
 

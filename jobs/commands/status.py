@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands import shell_completion as completion
+from jobs.commands.options import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 
 if TYPE_CHECKING:

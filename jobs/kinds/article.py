@@ -7,8 +7,8 @@ article fails.
 """
 
 import re
-from collections.abc import Generator, Sequence
-from typing import Annotated, Final
+from collections.abc import Generator, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -97,6 +97,13 @@ class ArticleKind:
         texts={"body_markdown": "markdown", "title": "plain", "meta_description": "plain"},
         checks=(),
     )
+    example: Mapping[str, Any] = {
+        "topic": "Growing tomatoes on a small balcony",
+        "keywords": ["tomatoes", "pots", "sunlight"],
+        "audience": "beginners",
+        "tone": "friendly",
+        "target_words": 400,
+    }
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates

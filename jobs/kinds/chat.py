@@ -1,7 +1,7 @@
 """A chat: the row holds the turns so far, and the model writes the next turn. It is for everything that fits no other kind."""
 
-from collections.abc import Generator, Sequence
-from typing import Final, Literal, Self
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -88,6 +88,7 @@ class ChatKind:
     request_type = ChatRequest
     output_type = Chat
     contract = Contract(texts={"text": "markdown"})
+    example: Mapping[str, Any] = {"system": "Answer in one sentence.", "prompt": "Why do tomatoes need sunlight?"}
 
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt

@@ -151,6 +151,12 @@ class SocialPostKind:
     request_type = SocialPostRequest
     output_type = SocialPost
     contract = Contract(texts={"text": "plain"}, checks=("max_length", "wrapper"), source="source_text")
+    example: Mapping[str, Any] = {
+        "topic": "Our bakery now opens on Sundays at eight",
+        "platform": "mastodon",
+        "hashtags": ["bakery", "sunday"],
+        "link": "https://example.com/sundays",
+    }
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates

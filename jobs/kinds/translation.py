@@ -8,7 +8,7 @@ and the marks at the beginning of a line stay as they are too. Only words pass t
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -127,6 +127,12 @@ class TranslationKind:
         source_language="source_language",
         form="format",
     )
+    example: Mapping[str, Any] = {
+        "text": "Water the tomatoes early in the morning.",
+        "source_language": "en",
+        "target_language": "de",
+        "glossary": {"tomatoes": "Tomaten"},
+    }
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
