@@ -29,7 +29,7 @@ LONGEST_DOMAIN: Final = 253
 _END: Final = ".,:;!?*'"
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def addresses(text: str) -> tuple[Address, ...]:
     """Return the links with a scheme, the e-mail addresses and the bare domains of a text, in their order."""
     found: list[Address] = []

@@ -68,7 +68,7 @@ def is_icu(text: str) -> bool:
     return "{" in text and _CHOOSES.search(text) is not None
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def parse(text: str) -> IcuMessage:
     """Return the parts of an ICU message.
 

@@ -88,7 +88,7 @@ class Placed(Protocol):
 Found = TypeVar("Found", bound=Placed)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def tags(text: str) -> tuple[Mark, ...]:
     """Return the tags of HTML and XML in a text, comments too.
 
@@ -110,7 +110,7 @@ def tags(text: str) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def code(text: str) -> tuple[Mark, ...]:
     """Return the contents of the HTML elements that hold code."""
     marks: list[Mark] = []
@@ -125,7 +125,7 @@ def code(text: str) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def markdown(text: str) -> tuple[Mark, ...]:
     """Return the code, link targets, marks of blocks and emphasis of a Markdown text, in this order."""
     fences, rest = _fences(text)

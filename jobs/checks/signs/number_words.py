@@ -46,7 +46,7 @@ WORDS: Final = {
     ),
     "es": (
         (
-            r"tres\b|tercer|tripl|cuatr|cuart|cinc|quint|seis\b|sext[oa]|siete|sépti|ocho|octav|nueve|noven|diez|décim|"
+            r"tres\b|terc[ei]|tripl|cuatr|cuart|cinc|quint|seis\b|sext[oa]|siete|sépti|ocho|octav|nueve|noven|diez|décim|"
             r"once\b|doce|docena|trece|catorce|quince|mediod|mediano"
         ),
         (

@@ -19,7 +19,7 @@ _ROW: Final = re.compile(rf"[0-9](?:[{_POINTS}{_SPACES}/-]?[0-9])*+")
 """Matches a row of digits with separators, in which there are one or more numbers."""
 
 _NUMERAL: Final = regex.compile(
-    r"(?P<idiom>(?<![\d.,/])24/7(?![\d/]))|(?P<date>(?<![\d.])\d{1,4}+(?P<mark>[./-])\d{1,2}+(?P=mark)(?:\d{4}|"
+    r"(?P<idiom>(?<![\d.,/])24/7(?![\d/]))|(?P<fraction>(?<![\d.,/])\d{1,2}/\d{1,2}(?![\d/]))|(?P<date>(?<![\d.])\d{1,4}+(?P<mark>[./-])\d{1,2}+(?P=mark)(?:\d{4}|"
     r"\d{1,2})(?![\d]|[./-]\d))|"
     rf"(?P<spaced>(?<![\d{_POINTS}])\d{{1,3}}+(?:[{_SPACES}]\d{{3}}+(?!\d)){{1,8}}+(?:[.,\u066b]\d++)?)|"
     rf"(?P<plain>\d++(?:[{_POINTS}]\d++)*+)"
@@ -78,6 +78,18 @@ _HALF_DAY: Final = regex.compile(
 )
 _MORNING: Final = regex.compile(r"(?::\d\d)?\s?a\.?\s?m\b", regex.IGNORECASE)
 _HALF_DAY_BEFORE: Final = regex.compile(r"(?:下午|晚上|午後|오후|傍晚|夜)\s?$")
+_FIRST_YEARS: Final = {
+    "令和": 2018,
+    "平成": 1988,
+    "昭和": 1925,
+    "大正": 1911,
+    "民國": 1911,
+    "民国": 1911,
+    "พ.ศ.": -543,
+}
+"""Era -> the year of the common era before its year 1."""
+
+_ERA: Final = regex.compile(rf"({'|'.join(map(re.escape, _FIRST_YEARS))})\s?$")
 _OTHER_DIGITS: Final = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
 MAX_DIGITS: Final = 60
 """A longer row of digits is read in one way alone, without units of counting."""
@@ -103,10 +115,15 @@ class Numeral:
         return int(self.main) if self.main.isdigit() and len(self.main) < 10 else None
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def numerals(text: str) -> tuple[Numeral, ...]:
     """Return the numbers in figures of a text, in their order."""
     return tuple(_joined(list(_numerals(_ascii(text))), text))
+
+
+def same_digits(text: str, other: str) -> bool:
+    """Whether two texts have the same rows of digits, with the same separators: then they have the same numbers."""
+    return sorted(_ROW.findall(_ascii(text))) == sorted(_ROW.findall(_ascii(other)))
 
 
 def split_at_spaces(numeral: Numeral, text: str) -> list[Numeral]:
@@ -132,7 +149,8 @@ def _numerals(text: str) -> Iterator[Numeral]:
             yield _numeral(text, row.start(), row.end(), [_whole(row[0])], is_spaced=False)
             continue
         for match in _NUMERAL.finditer(text, *row.span()):
-            readings = _readings(match[0]) if not match["date"] and not match["idiom"] else []
+            is_whole = not (match["date"] or match["idiom"] or match["fraction"])
+            readings = _readings(match[0]) if is_whole else []
             if readings:
                 yield _numeral(text, match.start(), match.end(), readings, is_spaced=bool(match["spaced"]))
             else:
@@ -152,7 +170,8 @@ def _parts(match: regex.Match[str]) -> Iterator[Numeral]:
     """Yield the numbers of a date, of `24/7`, or of digits that are no number, such as `3.11.2`."""
     for part in re.finditer(r"[0-9]++", match[0]):
         value = _whole(part[0])
-        is_soft = match["idiom"] is not None or (match["date"] is not None and len(value) < 3 and int(value) <= 12)
+        may_be_word = match["date"] is not None or match["fraction"] is not None
+        is_soft = match["idiom"] is not None or (may_be_word and len(value) < 3 and int(value) <= 12)
         start = match.start() + part.start()
         yield Numeral(start, start + len(part[0]), frozenset((value,)), value, is_soft)
 
@@ -163,6 +182,7 @@ def with_all_readings(numeral: Numeral, text: str) -> Numeral:
         return numeral
     more = {*_with_units(text, numeral.end, numeral.readings)}
     more.update(_in_the_afternoon(text, numeral.start, numeral.end, numeral.main))
+    more.update(_in_our_era(text, numeral))
     return replace(numeral, readings=numeral.readings | more)
 
 
@@ -218,6 +238,13 @@ def _in_the_afternoon(text: str, start: int, end: int, main: str) -> Iterator[st
         yield str(int(main) % 12 + 12)
     elif main == "12" and _MORNING.match(text, end):
         yield "0"
+
+
+def _in_our_era(text: str, numeral: Numeral) -> Iterator[str]:
+    """Yield the year of the common era, if an era stands before the number: `令和6年` is 2024."""
+    era = _ERA.search(text, max(0, numeral.start - 6), numeral.start)
+    if era is not None and (year := numeral.value) is not None:
+        yield str(year + _FIRST_YEARS[era[1]])
 
 
 def _joined(found: list[Numeral], text: str) -> Iterator[Numeral]:

@@ -63,7 +63,7 @@ class Placeholder:
         return self.text
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def placeholders(
     text: str, known: Collection[str] | None = None, language: str | None = None
 ) -> tuple[Placeholder, ...]:

@@ -15,9 +15,9 @@ from jobs.findings import Severity
 from jobs.writing.characters import graphemes
 
 WIDTHS: Final = {
-    "zh": 0.33,
-    "yue": 0.33,
-    "ja": 0.45,
+    "zh": 0.3,
+    "yue": 0.3,
+    "ja": 0.4,
     "ko": 0.5,
     "he": 0.8,
     "ar": 0.85,

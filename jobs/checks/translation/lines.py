@@ -2,11 +2,19 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jobs.checks.signs.addresses import addresses
 from jobs.checks.signs.markup import blanked, code, markdown, tags
 from jobs.checks.signs.placeholders import placeholders
+
+LONGEST_SHOWN: Final = 80
+"""A message quotes at most this many characters of a text."""
+
+
+def shown(text: str) -> str:
+    """Return a text as a message quotes it: not all of a long one."""
+    return repr(text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…")
 
 
 class Line(NamedTuple):
@@ -29,7 +37,7 @@ def line_pairs(source: str, target: str) -> Iterator[Line]:
         start += len(other)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def prose_only(text: str, form: str, language: str | None) -> str:
     """Return a text with spaces for what no translator changes: placeholders, addresses, tags and code. Places stay.
 

@@ -10,6 +10,7 @@ from typing import Final
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.signs.icu import is_icu
 from jobs.checks.signs.markup import Mark, code, markdown, outside, tags
+from jobs.checks.translation.lines import shown
 from jobs.findings import Severity
 
 _NAMES: Final = {
@@ -19,8 +20,6 @@ _NAMES: Final = {
     "block": "the Markdown mark",
     "emphasis": "the emphasis",
 }
-LONGEST: Final = 80
-"""A message quotes at most this many characters of a mark."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -36,14 +35,14 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         severity = Severity.REVIEW if what == "emphasis" else None
         often = f" ({found[what, key]} of {wanted[what, key]})" if found[what, key] else ""
         yield Broken(
-            f"{_NAMES[what]} {_short(key)} of the source is missing{often}", count, wanted[what, key], severity=severity
+            f"{_NAMES[what]} {shown(key)} of the source is missing{often}", count, wanted[what, key], severity=severity
         )
     added = found - wanted
     for mark in reversed(target):
         if added[mark.what, mark.key] > 0:
             added[mark.what, mark.key] -= 1
             yield Broken(
-                f"{_NAMES[mark.what]} {_short(mark.key)} does not stand in the source"
+                f"{_NAMES[mark.what]} {shown(mark.key)} does not stand in the source"
                 + (" so often" if wanted[mark.what, mark.key] else ""),
                 found[mark.what, mark.key],
                 wanted[mark.what, mark.key],
@@ -66,7 +65,7 @@ def _once(marks: Sequence[Mark]) -> list[Mark]:
 
 def _nesting(source: Sequence[Mark], target: Sequence[Mark], piece: Piece) -> Iterator[Broken]:
     if _wrong(source) is None and (mark := _wrong(target)) is not None:
-        message = f"the tag {_short(mark.key)} closes no tag that is open there, or is not closed"
+        message = f"the tag {shown(mark.key)} closes no tag that is open there, or is not closed"
         yield Broken(message, where=piece.place(mark.start, mark.end))
 
 
@@ -81,10 +80,6 @@ def _wrong(marks: Sequence[Mark]) -> Mark | None:
         elif not opened or opened.pop().name != mark.name[1:]:
             return mark
     return opened[-1] if opened else None
-
-
-def _short(key: str) -> str:
-    return repr(key if len(key) <= LONGEST else key[: LONGEST - 1] + "…")
 
 
 CHECKS: Final = (

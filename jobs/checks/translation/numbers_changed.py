@@ -16,16 +16,17 @@ import regex
 from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.signs.icu import is_icu
 from jobs.checks.signs.number_words import number_words
-from jobs.checks.signs.numerals import Numeral, numerals, split_at_spaces, with_all_readings
-from jobs.checks.translation.lines import prose_only
+from jobs.checks.signs.numerals import Numeral, numerals, same_digits, split_at_spaces, with_all_readings
+from jobs.checks.translation.lines import LONGEST_SHOWN, prose_only
 from jobs.findings import Severity
 
 _ROMAN: Final = regex.compile(
     r"(?<![\w])(?=[IVXLCDM])M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?=\P{Lu}|$)"
 )
 _ROMAN_VALUES: Final = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
-_CHINESE: Final = regex.compile(r"[〇零一二三四五六七八九十百千两兩廿]{1,12}+")
+_CHINESE: Final = regex.compile(r"([〇零一二三四五六七八九十百千两兩廿]{1,12}+)([万萬億亿兆成割]?)")
 _CHINESE_DIGITS: Final = {sign: n for n, sign in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2}
+_CHINESE_POWERS: Final = {"": 1, "成": 10, "割": 10, "万": 10**4, "萬": 10**4, "億": 10**8, "亿": 10**8, "兆": 10**12}
 _CHINESE_UNITS: Final = {"十": 10, "百": 100, "千": 1000}
 TEENS_END: Final = 19
 """Numbers above this one have words of tens, hundreds or thousands."""
@@ -47,26 +48,31 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     lost, added = unmatched(source, target)
     if not lost and not added:
         return
+    if len(lost) + len(added) < MOST_LEFT:
+        lost, added = _read(lost, source), _read(added, target)
     small = int(limits["small"])
     lost_left = _unexplained(lost, target, piece.language, small, alone=not added)
     added_left = _unexplained(added, source, subject.source_language, small, alone=not lost)
     lost_left, added_left = _without_articles(lost_left, added_left)
     for one in lost_left:
-        shown = subject.source[one.start : one.end]
-        yield Broken(f"the number {shown} of the source is not in the translation", None, shown)
+        number = _cut(subject.source[one.start : one.end])
+        yield Broken(f"the number {number} of the source is not in the translation", None, number)
     for one in added_left:
-        shown = piece.text[one.start : one.end]
-        yield Broken(f"the number {shown} is not in the source", shown, None, piece.place(one.start, one.end))
+        number = _cut(piece.text[one.start : one.end])
+        yield Broken(f"the number {number} is not in the source", number, None, piece.place(one.start, one.end))
+
+
+def _cut(number: str) -> str:
+    return number if len(number) <= LONGEST_SHOWN else number[: LONGEST_SHOWN - 1] + "…"
 
 
 def unmatched(source: str, target: str) -> tuple[list[Numeral], list[Numeral]]:
     """Return the numbers in figures of the source that the target lacks, and those of the target that the source lacks."""
+    if same_digits(source, target):
+        return [], []
     lost, added = _paired(numerals(source), numerals(target))
     if lost and added and len(lost) + len(added) < MOST_LEFT:
-        lost, added = (
-            [with_all_readings(one, text) for one in side] for side, text in ((lost, source), (added, target))
-        )
-        lost, added = _paired(lost, added)
+        lost, added = _paired(_read(lost, source), _read(added, target))
         lost, added = _paired(lost, added, with_soft=True)
     if lost and added and any(one.is_spaced for one in (*lost, *added)):
         lost, added = (
@@ -75,6 +81,10 @@ def unmatched(source: str, target: str) -> tuple[list[Numeral], list[Numeral]]:
         )
         lost, added = _paired(lost, added, with_soft=True)
     return lost, added
+
+
+def _read(numbers: Sequence[Numeral], text: str) -> list[Numeral]:
+    return [with_all_readings(one, text) for one in numbers]
 
 
 def _paired(
@@ -132,8 +142,8 @@ def _unexplained(
         value = one.value
         if value == 0 or (one.is_soft and alone):
             continue
-        if value is not None and spelled[value] > 0:
-            spelled[value] -= 1
+        if (reading := next((reading for reading in one.readings if spelled[reading] > 0), None)) is not None:
+            spelled[reading] -= 1
             continue
         if counts and (value is None or value > ARTICLES_END):
             size = 0 if value is not None and value <= TEENS_END else 1
@@ -162,12 +172,12 @@ def _articles(numbers: Sequence[Numeral]) -> bool:
     return any(one.value is not None and one.value <= ARTICLES_END for one in numbers)
 
 
-def _spelled(text: str) -> Counter[int]:
+def _spelled(text: str) -> Counter[str]:
     """Return the numbers that stand in Roman or in Chinese numerals in a text."""
-    found: Counter[int] = Counter()
+    found: Counter[str] = Counter()
     if not text.isascii():
-        found.update(chinese_value(match[0]) for match in _CHINESE.finditer(text))
-    found.update(_roman_value(match[0]) for match in _ROMAN.finditer(text) if match[0])
+        found.update(str(chinese_value(match[1]) * _CHINESE_POWERS[match[2]]) for match in _CHINESE.finditer(text))
+    found.update(str(_roman_value(match[0])) for match in _ROMAN.finditer(text) if match[0])
     return found
 
 

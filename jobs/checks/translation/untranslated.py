@@ -13,7 +13,7 @@ import regex
 
 from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.signs.end_marks import primary
-from jobs.checks.translation.lines import line_pairs, prose_only
+from jobs.checks.translation.lines import line_pairs, prose_only, shown
 from jobs.findings import Severity
 
 MOST_NAME_WORDS: Final = 5
@@ -121,9 +121,12 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         if words >= limits["min_words"] and not _CODE.search(written):
             start = line.start + len(line.target) - len(line.target.lstrip())
             where = piece.place(start, line.start + len(line.target.rstrip()))
-            shown = piece.text[where.start : where.end]
-            shown = shown if len(shown) <= 60 else shown[:59] + "…"
-            yield Broken(f"{shown!r} is the same as its source", words, limits["min_words"], where)
+            yield Broken(
+                f"{shown(piece.text[where.start : where.end])} is the same as its source",
+                words,
+                limits["min_words"],
+                where,
+            )
 
 
 def translatable_words(line: str, kept: frozenset[str], languages: tuple[str, str]) -> float:

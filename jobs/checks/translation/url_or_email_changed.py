@@ -8,6 +8,7 @@ from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.signs.addresses import Address, addresses
 from jobs.checks.signs.icu import is_icu
 from jobs.checks.signs.markup import markdown, outside, tags
+from jobs.checks.translation.lines import shown
 from jobs.findings import Severity
 
 
@@ -22,7 +23,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         wanted, found = Counter(set(wanted)), Counter(set(found))
     for text, count in (wanted - found).items():
         often = f" ({found[text]} of {wanted[text]})" if found[text] else ""
-        yield Broken(f"the address {text!r} of the source is missing{often}", count, wanted[text])
+        yield Broken(f"the address {shown(text)} of the source is missing{often}", count, wanted[text])
     added = found - wanted
     for one in reversed(target):
         if added[one.text] > 0:
@@ -30,7 +31,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
             often = " so often" if wanted[one.text] else ""
             where = piece.place(one.start, one.end)
             yield Broken(
-                f"the address {one.text!r} does not stand in the source{often}",
+                f"the address {shown(one.text)} does not stand in the source{often}",
                 found[one.text],
                 wanted[one.text],
                 where,

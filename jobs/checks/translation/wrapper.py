@@ -12,6 +12,7 @@ from typing import Final
 import regex
 
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
+from jobs.checks.translation.lines import shown
 from jobs.findings import Severity
 from jobs.writing.evidence import QUOTE_PAIRS, Brief, Evidence, Original, sentence_count
 from jobs.writing.labels import LANGUAGE, POST, TRANSLATING, TRANSLATION, announcement, label
@@ -126,7 +127,7 @@ def _announced(piece: Piece, evidence: Evidence, families: tuple[str, ...]) -> I
         taken = found[0] if "named" in groups else groups["word"]
         if any(map(str.isalnum, rest)) and not evidence.explains(taken, rest, "|".join(families)):
             start, end = _trimmed(piece.text, found.start(), found.end())
-            yield Broken(f"{piece.text[start:end]!r} announces the text", where=piece.place(start, end))
+            yield Broken(f"{shown(piece.text[start:end])} announces the text", where=piece.place(start, end))
             return
 
 
@@ -138,7 +139,7 @@ def _spoken(piece: Piece, source: str) -> Iterator[Broken]:
         if found is not None and pattern.search(source) is None and not _speaks_alike(source, pattern):
             offset = len(piece.text) - len(text) if pattern is _REMARK else 0
             start, end = _trimmed(piece.text, offset + found.start(), offset + found.end())
-            yield Broken(f"{piece.text[start:end]!r} speaks of the translation", where=piece.place(start, end))
+            yield Broken(f"{shown(piece.text[start:end])} speaks of the translation", where=piece.place(start, end))
             return
 
 
@@ -192,7 +193,9 @@ def _last_offer(text: str) -> tuple[int, int] | None:
 
 
 def _offer(piece: Piece, place: tuple[int, int]) -> Broken:
-    return Broken(f"{piece.text[slice(*place)]!r} offers help and is no part of the text", where=piece.place(*place))
+    return Broken(
+        f"{shown(piece.text[slice(*place)])} offers help and is no part of the text", where=piece.place(*place)
+    )
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
