@@ -15,7 +15,7 @@ from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.translation.lines import shown
 from jobs.findings import Severity
 from jobs.writing.evidence import QUOTE_PAIRS, Brief, Evidence, Original, sentence_count
-from jobs.writing.labels import LANGUAGE, POST, TRANSLATING, TRANSLATION, announcement, label
+from jobs.writing.labels import INTERJECTION, LANGUAGE, POST, TRANSLATING, TRANSLATION, announcement, label
 
 _QUOTE: Final = "[\"'“”„«»「『‘’‚`*]"
 _IN: Final = "in|into|auf|ins|en|au|em|na|på|по|на|in het|in lingua"
@@ -35,6 +35,9 @@ _SPOKEN: Final = regex.compile(
 )
 """Matches `In Italian, the translation of "cat" is "gatto"`."""
 
+_NAMED: Final = regex.compile(rf"^[*_\s\[(]{{0,6}}(?:{_LANGUAGES})[\])*_]{{0,4}}\s?[:：]", regex.IGNORECASE)
+"""Matches a language as a label: `German: …`."""
+
 _TRANSLATED: Final = regex.compile(
     rf"\b(?:translat(?:es|ed)\s(?:in)?to|(?:can be|is) translated (?:as|to|into)|(?:lässt sich|wird|"
     rf"kann)[^.\n]{{0,60}} übersetzen|wird[^.\n]{{0,40}} mit {_QUOTE}|"
@@ -53,7 +56,8 @@ _OFFERS: Final = (
     r"hope this helps|is there anything else|"
     r"(?:would|do) you (?:like|want) me to|if you (?:need|want|would like|have) (?:any|me|more|further|another)|"
     r"i(?:'d|\u2019d| would) be happy to|i can also|"
-    r"lassen sie (?:es )?mich (?:gerne )?wissen|lass (?:es )?mich wissen|sag(?:en sie)? mir bescheid|"
+    r"möchten sie (?:weitere|noch)|lassen sie (?:es )?mich (?:gerne )?wissen|lass (?:es )?mich wissen|"
+    r"sag(?:en sie)? mir bescheid|"
     r"ich hoffe,? (?:das|dies) hilft|(?:kann|soll) ich (?:ihnen|dir|noch)|"
     r"gerne helfe ich|wenn (?:sie|du) (?:weitere|noch)|n['\u2019]h[ée]site(?:z|s)? pas à (?:me|nous|demander)|"
     r"j['\u2019]espère que (?:cela|ça|ceci)|faites-moi savoir|"
@@ -88,11 +92,30 @@ _REMARK: Final = regex.compile(
     r"(?:translat|übersetz|tradu[cçi]|vertal|tłumacz|перев|翻译|翻譯|訳|번역|ترجم|अनुवाद)[^\n]{0,400}",
     regex.IGNORECASE,
 )
+_THIS: Final = regex.compile(
+    r"\b(?:this|the|my|your|diese|meine|die|cette|ma|la|esta|mi|questa|mia|esta|a|deze|ten|этот|данный|bu)"
+    r"\s(?:\w{1,20}\s)?(?:translation|übersetzung|traduction|traducción|traduzione|tradução|vertaling|tłumaczenie|"
+    r"перевод|çeviri)\b|"
+    r"(?:这个|此|该|以上|上述)(?:翻译|译文)|(?:この|以上の|上記の)(?:翻訳|訳文)|이 번역|هذه الترجمة|यह अनुवाद",
+    regex.IGNORECASE,
+)
+"""Matches words for `this translation`."""
+
+_BEFORE_SENTENCE: Final = regex.compile(r"[.!?。！？\n]")
+
+
+_OPENING: Final = regex.compile(r"\W{0,10}\w{1,20}(?:\s\w{1,20})?[,!:.，！、。]")
+"""Matches a word or two at the beginning of a source that stand by themselves, as an answer does."""
+
 _SPEAKS: Final = regex.compile(rf"{TRANSLATING.pattern}|अनुवाद|μεταφρ|תרג", regex.IGNORECASE)
 _NAMES_LANGUAGE: Final = regex.compile(rf"(?<!\w)(?:{_LANGUAGES})(?!\w)", regex.IGNORECASE)
 
 TAIL: Final = 600
 """An offer is looked for in this many characters at the end of a text."""
+
+SHORTEST_SOURCE: Final = 12
+FEWEST_WORDS: Final = 5
+"""A source of fewer characters, or of fewer words and no end mark, may be a name, which a translation repeats."""
 
 MOST_QUOTED: Final = 5_000
 """Quotes around a longer text are not looked for."""
@@ -103,10 +126,11 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         return
     piece = subject.pieces[0]
     if (source := subject.source) is not None and subject.source_language is not None:
-        yield from _announced(piece, Original(source), (TRANSLATION,))
-        yield from _spoken(piece, source)
+        announced = list(_announced(piece, Original(source), (TRANSLATION,))) or list(_answered(piece, source))
+        yield from announced or _spoken(piece, source)
         yield from _quoted(piece, Original(source))
         yield from _offers_of_translation(piece, source)
+        yield from _with_source(piece, source)
     else:
         brief = Brief(subject.asked)
         yield from _announced(piece, brief, (POST,))
@@ -115,7 +139,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _announced(piece: Piece, evidence: Evidence, families: tuple[str, ...]) -> Iterator[Broken]:
-    """Yield the announcement or the label at the beginning of a text."""
+    """Yield the answer, announcement or label at the beginning of a text."""
     for pattern in (announcement(*families), label(*families)):
         found = pattern.match(piece.text, 0, 400)
         if found is None:
@@ -131,28 +155,54 @@ def _announced(piece: Piece, evidence: Evidence, families: tuple[str, ...]) -> I
             return
 
 
+def _answered(piece: Piece, source: str) -> Iterator[Broken]:
+    """Yield a word such as `Sure!` at the beginning of a translation whose source has one sentence fewer."""
+    found = INTERJECTION.match(piece.text, 0, 100)
+    if found is None or piece.text[found.end() : found.end() + 1] not in ("!", ".", "！", "。"):
+        return
+    if not _OPENING.match(source) and sentence_count(piece.text[: TAIL * 2]) > sentence_count(source[: TAIL * 2]):
+        start, end = _trimmed(piece.text, found.start(), found.end() + 1)
+        yield Broken(f"{shown(piece.text[start:end])} answers the request", where=piece.place(start, end))
+
+
 def _spoken(piece: Piece, source: str) -> Iterator[Broken]:
     """Yield words that give the translation as a dictionary does, or a remark on it."""
     head = piece.text[:1_000]
-    for pattern, text in ((_SPOKEN, head), (_TRANSLATED, head), (_REMARK, piece.text[-2_000:])):
+    tail = piece.text[-2_000:]
+    for pattern, text in ((_SPOKEN, head), (_NAMED, head), (_TRANSLATED, head), (_REMARK, tail), (_THIS, tail)):
         found = pattern.search(text)
-        if found is not None and pattern.search(source) is None and not _speaks_alike(source, pattern):
-            offset = len(piece.text) - len(text) if pattern is _REMARK else 0
-            start, end = _trimmed(piece.text, offset + found.start(), offset + found.end())
+        if found is None or pattern.search(source) or _speaks_alike(source, pattern):
+            continue
+        if pattern is not _THIS or sentence_count(tail) > sentence_count(source[-2_000:]):
+            offset = len(piece.text) - len(text) if text is tail else 0
+            span = _sentence(text, found) if pattern is _THIS else found.span()
+            start, end = _trimmed(piece.text, offset + span[0], offset + span[1])
             yield Broken(f"{shown(piece.text[start:end])} speaks of the translation", where=piece.place(start, end))
             return
+
+
+def _sentence(text: str, found: regex.Match[str]) -> tuple[int, int]:
+    """Return the place of what is found, from the beginning of its sentence to the end of its line."""
+    ends = [mark.end() for mark in _BEFORE_SENTENCE.finditer(text, 0, found.start())]
+    line_end = text.find("\n", found.end())
+    return ends[-1] if ends else 0, len(text) if line_end < 0 else line_end
 
 
 def _speaks_alike(source: str, pattern: regex.Pattern[str]) -> bool:
     """Whether the source speaks of translating, or names a language as the words at the beginning do."""
     if _SPEAKS.search(source):
         return True
-    return pattern is _SPOKEN and _NAMES_LANGUAGE.search(source) is not None
+    return pattern in (_SPOKEN, _NAMED) and _NAMES_LANGUAGE.search(source) is not None
 
 
 def _quoted(piece: Piece, evidence: Evidence) -> Iterator[Broken]:
-    """Yield quotes around the whole of a text."""
+    """Yield quotes, emphasis or code marks around the whole of a text."""
     text = piece.text.strip()
+    for mark in ("**", "`"):
+        inner = text[len(mark) : -len(mark)]
+        is_around = len(inner) > 1 and text.startswith(mark) and text.endswith(mark) and mark not in inner
+        if is_around and not evidence.explains_emphasis(mark):
+            yield Broken(f"the marks {mark}…{mark} stand around the whole text", where=piece.place())
     if not 2 < len(text) <= MOST_QUOTED or text[-1] not in QUOTE_PAIRS.get(text[0], ""):
         return
     inner = text[1:-1]
@@ -165,6 +215,16 @@ def _quoted(piece: Piece, evidence: Evidence) -> Iterator[Broken]:
         yield Broken(
             f"the quotes {text[0]}…{text[-1]} stand around the whole text", where=piece.place(start, start + len(text))
         )
+
+
+def _with_source(piece: Piece, source: str) -> Iterator[Broken]:
+    """Yield the source that stands beside its translation."""
+    given = source.strip()
+    is_sentence = given.endswith((".", "!", "?")) or len(given.split()) >= FEWEST_WORDS
+    start = piece.text.find(given) if len(given) >= SHORTEST_SOURCE and is_sentence else -1
+    if start >= 0 and sum(map(str.isalpha, piece.text)) > 1.4 * sum(map(str.isalpha, given)):
+        where = piece.place(start, start + len(given))
+        yield Broken(f"{shown(given)} is the source and stands beside its translation", where=where)
 
 
 def _offers_of_translation(piece: Piece, source: str) -> Iterator[Broken]:

@@ -21,6 +21,7 @@ CODE = "end_punctuation"
         ("en fr", "Go!", "Allez", "z"),
         ("en fr", "Name:", "Nom", "m"),
         ("en ru", "Loading…", "Загрузка.", "."),
+        ("en de", "Wait….", "Warte.", "."),
         ("en es", "(See below.)", "(Véase abajo)", "o"),
         ("en de", "Title", "„Titel.“", "."),
         ("zh en", "你好吗？", "How are you.", "."),

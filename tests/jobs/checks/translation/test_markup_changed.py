@@ -15,6 +15,7 @@ CODE = "markup_changed"
         pytest.param("en de", "<b>a</b> b", "<b>a b", [""], id="closing-tag-lost"),
         pytest.param("en ru", "a <br/> b", "а б", [""], id="empty-tag-lost"),
         pytest.param("en de", "<b>a</b> b", "</b>a<b> b", ["</b>"], id="nested-wrongly"),
+        pytest.param("en de", "<b>a<br>c</b>", "</b>a<br>c<b>", ["</b>"], id="nested-wrongly-around-a-void-tag"),
         pytest.param("en zh", "<b><i>a</i></b>", "<b><i>甲</b></i>", ["</b>"], id="crossed"),
         pytest.param("en de", '<a href="/en">a</a>', '<a href="/de">a</a>', ["", '<a href="/de">'], id="attribute"),
         pytest.param("en de", '<a class="x">a</a>', '<a class="X">a</a>', ["", '<a class="X">'], id="case-of-value"),

@@ -42,6 +42,7 @@ def test_a_changed_address_is_found(languages: str, source: str, target: str, pl
         ("en ja", "See https://x.org/a for more.", "詳しくはhttps://x.org/aをご覧ください。"),
         ("en zh", "(www.x.org)", "（www.x.org）。"),
         ("en ru", "Go to example.com.", "Откройте example.com, пожалуйста."),
+        ("en de", "See example.com/a.", "Siehe example.com/a, bitte."),
         ("en de", "Node.js, e.g. ASP.NET vs. 3.5", "Node.js, z.B. ASP.NET und 3.5"),
         ("en de", "Stop.Now", "Halt.Jetzt"),
         ("en de", "@user and #tag", "@nutzer und #tag"),
