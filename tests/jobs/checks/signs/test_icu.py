@@ -28,6 +28,7 @@ def test_a_message_has_an_argument_that_chooses(text: str, expected: bool) -> No
         ("{n, plural, offset:1 =0 {none} one {{x}} other {#}}", [("n", "plural"), ("x", "")]),
         ("it's {a}", [("a", "")]),
         ("it''s {a}", [("a", "")]),
+        ("''{a}", [("a", "")]),
         ("'{a}' {b}", [("b", "")]),
         ("'{a}''{c}' {b}", [("b", "")]),
         ("l'{a}", []),
