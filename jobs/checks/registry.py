@@ -28,6 +28,20 @@ from jobs.checks.text import (
     repeats,
     secrets,
 )
+from jobs.checks.translation import (
+    end_punctuation,
+    glossary_missed,
+    icu_invalid,
+    length_ratio,
+    markup_changed,
+    max_length,
+    numbers_changed,
+    placeholders_changed,
+    untranslated,
+    url_or_email_changed,
+    whitespace_edges,
+    wrapper,
+)
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings, Severity
@@ -54,6 +68,18 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     heading_repeats_title.CHECKS,
     sections.CHECKS,
     sections_alike.CHECKS,
+    placeholders_changed.CHECKS,
+    markup_changed.CHECKS,
+    icu_invalid.CHECKS,
+    untranslated.CHECKS,
+    numbers_changed.CHECKS,
+    url_or_email_changed.CHECKS,
+    glossary_missed.CHECKS,
+    end_punctuation.CHECKS,
+    whitespace_edges.CHECKS,
+    max_length.CHECKS,
+    length_ratio.CHECKS,
+    wrapper.CHECKS,
 )
 """The checks of each file of this folder."""
 

@@ -150,7 +150,9 @@ class SocialPostKind:
     name = "social_post"
     request_type = SocialPostRequest
     output_type = SocialPost
-    contract = Contract(texts={"text": "plain"}, checks=("invented", "readability"), source="source_text")
+    contract = Contract(
+        texts={"text": "plain"}, checks=("max_length", "wrapper", "invented", "readability"), source="source_text"
+    )
     example: Mapping[str, Any] = {
         "topic": "Our bakery now opens on Sundays at eight",
         "platform": "mastodon",

@@ -108,7 +108,20 @@ class TranslationKind:
     output_type = Translation
     contract = Contract(
         texts={"text": "plain"},
-        checks=(),
+        checks=(
+            "placeholders_changed",
+            "markup_changed",
+            "icu_invalid",
+            "untranslated",
+            "numbers_changed",
+            "url_or_email_changed",
+            "glossary_missed",
+            "end_punctuation",
+            "whitespace_edges",
+            "max_length",
+            "length_ratio",
+            "wrapper",
+        ),
         language="target_language",
         source="text",
         source_language="source_language",

@@ -51,3 +51,17 @@ def places_of(
     output = {next(iter(contract.texts)): text}
     row = {"prompt": "Write."} if request is None else request
     return [quoted(finding, output) for finding in findings_with(code, kind, row, output, **more)]
+
+
+def translated(
+    code: str, source: str, target: str, languages: str = "en de", limits: dict[str, Any] | None = None, **request: Any
+) -> list[Finding]:
+    """Return what a check finds in a translation. `languages` are those of source and target: `en pt-BR`."""
+    source_language, target_language = languages.split()
+    row = {"text": source, "source_language": source_language, "target_language": target_language, **request}
+    return findings_of(code, "translation", row, {"text": target}, **(limits or {}))
+
+
+def pointed_at(findings: list[Finding], target: str) -> list[str]:
+    """Return the parts of the translation that findings point at; an empty text for a finding without a place."""
+    return [quoted(finding, target) for finding in findings]
