@@ -63,7 +63,7 @@ EVENTS: Final[dict[str, str]] = {
     "engine.graphs_stopped": "The engine no longer records CUDA graphs, and computes each step directly: reason.",
     "worker.started": "A worker began: worker, lane.",
     "worker.draining": "A worker takes no more jobs: worker.",
-    "worker.stopped": "A worker ended: worker, released.",
+    "worker.stopped": "A worker ended; `released` is how many rows it gave back since it was told to stop: worker, released.",
     "worker.hung": "The engine makes no step and cannot be stopped, so the process ends: hung_s.",
     "worker.failed": "The engine failed; its rows go to other workers, and the process ends: error.",
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",

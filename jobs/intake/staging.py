@@ -168,7 +168,7 @@ class Staging:
         if (lane := self._lane_of_model.get(request.model)) is None:
             lane = self._new_lane(request.model)
         line = request.to_bytes()
-        lane.add(with_checksum(line) + b"\n")
+        lane.add(with_checksum(line) + b"\n", request.cost)
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
         self._hash.update(line + b"\n")  # `line` has no checksum yet: the checksum follows from the line
 
@@ -218,16 +218,19 @@ class _Lane:
         self._file = file
         self._rows = 0
         self._bytes = 0
+        self._cost = 0
         self._hash = hashlib.sha256()
 
-    def add(self, line: bytes) -> None:
+    def add(self, line: bytes, cost: int) -> None:
         self._file.write(line)
         self._hash.update(line)
         self._rows += 1
         self._bytes += len(line)
+        self._cost += cost
 
     def input(self) -> LaneInput:
-        return LaneInput(model=self._model, rows=self._rows, bytes=self._bytes, sha256=self._hash.hexdigest())
+        sha256 = self._hash.hexdigest()
+        return LaneInput(model=self._model, rows=self._rows, bytes=self._bytes, sha256=sha256, cost=self._cost)
 
 
 class _Names:
