@@ -22,13 +22,14 @@ from pydantic_settings import (
 from jobs.catalog import SHIPPED, ModelCard, Models, lane_of
 from jobs.did_you_mean import did_you_mean, nearest
 from jobs.errors import RequestError
+from jobs.findings import CheckSettings
 from jobs.prices import Prices
 from jobs.tenants import RowRight, TenantSettings
 from jobs.urls import local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
-NESTED: Final = frozenset({"aliases", "models", "prices", "store_options", "tenants"})
+NESTED: Final = frozenset({"aliases", "checks", "models", "prices", "store_options", "tenants"})
 """Settings that hold named values. An environment variable joins the names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
@@ -200,7 +201,12 @@ class Settings(BaseSettings):
     tenants: Mapping[TenantName, TenantSettings] = Field(
         default={},
         description="By tenant: weight, its part of the work while several tenants wait (default 1), and rows_in_flight, the "
-        "most of its rows that may be leased at once (default: no limit).",
+        "most of its rows that may be leased at once (default: no limit), and checks, what is changed of checks of content.",
+    )
+    checks: CheckSettings = Field(
+        default={},
+        description="By check: severity (fail, review, note or off) and limits, or the severity alone. `nightpress checks` "
+        "lists them. `checks` of a tenant comes after these.",
     )
     known_tenants_only: bool = Field(
         default=False, description="Refuse every tenant but those of [tenants] and that of the setting `tenant`."

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobs.findings import CheckSettings
+
 RowRight = Literal["tenant", "priority"]
 RowsMaySet = frozenset[RowRight]
 """The fields that a row may set itself. The submitter of the batch decides the others."""
@@ -18,3 +20,4 @@ class TenantSettings(BaseModel):
     rows_in_flight: int | None = Field(
         default=None, ge=1, description="Most of its rows that may be leased at once. None: no limit."
     )
+    checks: CheckSettings = Field(default={}, description="What is changed of checks of content for its rows.")

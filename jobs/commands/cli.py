@@ -31,6 +31,7 @@ from jobs.commands import (
     status,
     usage,
 )
+from jobs.commands.content import checks, kinds
 from jobs.commands.session import Session
 from jobs.commands.views.standard_output import checked_streams, reason_of, takes_no_more
 from jobs.errors import NightpressError, OutputUnavailable
@@ -65,7 +66,23 @@ def _root(
     del show_version
 
 
-for part in (enqueue, preview, status, results, show, failed, usage, control, retention, models, settings, doctor):
+_PARTS = (
+    enqueue,
+    preview,
+    status,
+    results,
+    show,
+    failed,
+    usage,
+    control,
+    retention,
+    kinds,
+    checks,
+    models,
+    settings,
+    doctor,
+)
+for part in _PARTS:
     part.register(app)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import orjson
 import typer
 
-from jobs.commands import shell_completion as completion
+from jobs.commands.options import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.commands.views.standard_output import reason_of, takes_no_more
 from jobs.errors import OutputUnavailable, RequestError

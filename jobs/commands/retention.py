@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands import shell_completion as completion
+from jobs.commands.options import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.errors import NoBatch, RequestError
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import shell_completion as completion
+from jobs.commands.options import shell_completion as completion
 from jobs.commands.session import BATCH, ROW, Session
 
 

@@ -7,11 +7,12 @@ article fails.
 """
 
 import re
-from collections.abc import Generator, Sequence
-from typing import Annotated, Final
+from collections.abc import Generator, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
@@ -23,6 +24,7 @@ from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
 from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, clipped, slug_of, whole_sentences
 from jobs.writing.templates import Templates
+from jobs.writing.words.words import words
 
 WORDS_PER_SECTION: Final = 120
 """The number of sections in an outline is the number of target words divided by this, rounded."""
@@ -92,6 +94,28 @@ class ArticleKind:
     name = "article"
     request_type = ArticleRequest
     output_type = Article
+    contract = Contract(
+        texts={"body_markdown": "markdown", "title": "plain", "meta_description": "plain"},
+        checks=(
+            "words_off_target",
+            "seo_title",
+            "meta_description",
+            "keyword_use",
+            "headings",
+            "heading_repeats_title",
+            "sections",
+            "sections_alike",
+            "invented",
+            "readability",
+        ),
+    )
+    example: Mapping[str, Any] = {
+        "topic": "Growing tomatoes on a small balcony",
+        "keywords": ["tomatoes", "pots", "sunlight"],
+        "audience": "beginners",
+        "tone": "friendly",
+        "target_words": 400,
+    }
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
@@ -284,7 +308,7 @@ def _article(request: ArticleRequest, title: str, description: str, sections: Se
         slug=slug_of(headline),
         meta_description=clipped(description or _first_words(sections), MAX_META_DESCRIPTION),
         body_markdown=body + "\n",
-        word_count=len(_WORD.findall(body)),
+        word_count=len(words(body)),
     )
 
 

@@ -1,10 +1,12 @@
 """A chat: the row holds the turns so far, and the model writes the next turn. It is for everything that fits no other kind."""
 
-from collections.abc import Generator, Sequence
-from typing import Final, Literal, Self
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from jobs.checks.contract import Contract
+from jobs.findings import CheckSetting, Severity
 from jobs.generation import Completion, Message, Prompt
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
@@ -86,6 +88,12 @@ class ChatKind:
     name = "chat"
     request_type = ChatRequest
     output_type = Chat
+    contract = Contract(
+        texts={"text": "markdown"},
+        checks=("invented",),
+        settings={"invented": CheckSetting(severity=Severity.OFF)},  # a row can turn it on
+    )
+    example: Mapping[str, Any] = {"system": "Answer in one sentence.", "prompt": "Why do tomatoes need sunlight?"}
 
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt

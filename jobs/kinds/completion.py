@@ -1,10 +1,11 @@
 """A completion: raw text that the model continues, without a chat template. It is for base models."""
 
-from collections.abc import Generator, Sequence
-from typing import ClassVar, Final
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, Field
 
+from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
@@ -34,6 +35,8 @@ class CompletionKind:
     name = "completion"
     request_type = CompletionRequest
     output_type = Continuation
+    contract = Contract(texts={"text": "plain"})
+    example: Mapping[str, Any] = {"prompt": "Tomatoes need sunlight because", "max_tokens": 40}
 
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt

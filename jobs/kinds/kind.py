@@ -40,6 +40,10 @@ class Kind(Protocol):
         """The pydantic model of the output."""
         ...
 
+    # A kind may also have a `contract` (jobs/checks/contract.py): the texts of its output, and the checks that hold them. A
+    # kind without one has the general checks, over all texts of its output. Its `example`, a mapping, is the request of the row
+    # that `nightpress kinds` shows.
+
     def compose(self, request: BaseModel) -> Conversation:
         """Begin the conversation for one row. The conversation raises CheckFailed if the output cannot be published."""
         ...

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.asking_again import TRIES, label_of_try
@@ -150,6 +151,15 @@ class SocialPostKind:
     name = "social_post"
     request_type = SocialPostRequest
     output_type = SocialPost
+    contract = Contract(
+        texts={"text": "plain"}, checks=("max_length", "wrapper", "invented", "readability"), source="source_text"
+    )
+    example: Mapping[str, Any] = {
+        "topic": "Our bakery now opens on Sundays at eight",
+        "platform": "mastodon",
+        "hashtags": ["bakery", "sunday"],
+        "link": "https://example.com/sundays",
+    }
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates

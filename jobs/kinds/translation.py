@@ -8,10 +8,11 @@ and the marks at the beginning of a line stay as they are too. Only words pass t
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.cleaning import CleanedOutput, Draft
@@ -114,6 +115,33 @@ class TranslationKind:
     name = "translation"
     request_type = TranslationRequest
     output_type = Translation
+    contract = Contract(
+        texts={"text": "plain"},
+        checks=(
+            "placeholders_changed",
+            "markup_changed",
+            "icu_invalid",
+            "untranslated",
+            "numbers_changed",
+            "url_or_email_changed",
+            "glossary_missed",
+            "end_punctuation",
+            "whitespace_edges",
+            "max_length",
+            "length_ratio",
+            "wrapper",
+        ),
+        language="target_language",
+        source="text",
+        source_language="source_language",
+        form="format",
+    )
+    example: Mapping[str, Any] = {
+        "text": "Water the tomatoes early in the morning.",
+        "source_language": "en",
+        "target_language": "de",
+        "glossary": {"tomatoes": "Tomaten"},
+    }
 
     def __init__(self, templates: Templates) -> None:
         self._templates = templates

@@ -7,10 +7,9 @@ Each table stands between `<!-- table: NAME -->` and `<!-- end -->` in one page 
 """
 
 import argparse
-import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from jobs.errors import CODES
 from jobs.intake.row_fields import Envelope
 from jobs.kinds.registry import load_kinds
 from jobs.logs import EVENTS
+from jobs.operations.content.kind_reference import fields_of
 from jobs.settings import Settings
 from workers.fleet import metrics as fleet
 from workers.worker import metrics as worker
@@ -80,50 +80,19 @@ def named(declared: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 def row_fields() -> Iterator[tuple[str, str, str]]:
     """Yield three texts for each field that a row of any kind may have: the name, the type with its limits, and the meaning."""
-    return _fields(Envelope)
+    return _cells(Envelope)
 
 
 def kinds() -> Iterator[tuple[str, str, str, str]]:
     """Yield four texts for each field of each kind's request: the kind, the field, its type with its limits, and its meaning."""
     for kind in load_kinds().values():
-        for field, *rest in _fields(kind.request_type):
+        for field, *rest in _cells(kind.request_type):
             yield f"`{kind.name}`", field, rest[0], rest[1]
 
 
-def _fields(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
-    schema = model.model_json_schema()
-    required = set(schema.get("required", ()))
-    for name, field in schema["properties"].items():
-        needed = "required" if name in required else _field_default(field)
-        described = ", ".join(part for part in (_type(field), needed) if part)
-        yield f"`{name}`", described, field.get("description", "")
-
-
-def _field_default(field: Mapping[str, Any]) -> str:
-    default = field.get("default")
-    return "" if default in (None, [], {}) else f"default {json.dumps(default)}"
-
-
-def _type(field: Mapping[str, Any]) -> str:
-    """Return the type of a field in words, with its limits, such as `integer, 50 to 5000`."""
-    if "anyOf" in field:
-        return " or ".join(dict.fromkeys(_type(one) for one in field["anyOf"] if one.get("type") != "null"))
-    if "enum" in field:
-        return "one of " + ", ".join(f"`{one}`" for one in field["enum"])
-    if "$ref" in field:
-        return "object"
-    words = str(field.get("type", "any"))
-    if words == "array":
-        words = "list of objects" if "$ref" in field["items"] else f"list of {field['items'].get('type', 'value')}s"
-    least = field.get("minimum", field.get("exclusiveMinimum"))
-    most = field.get("maximum", field.get("exclusiveMaximum"))
-    if least is not None and most is not None and most < 1 << 62:
-        words += f", {least:g} to {most:g}"
-    if (length := field.get("maxLength")) is not None:
-        words += f" of at most {length:,} characters"
-    if (items := field.get("maxItems")) is not None:
-        words += f", at most {items:,}"
-    return words
+def _cells(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+    for field in fields_of(model, quote="`"):
+        yield f"`{field.name}`", field.type, field.meaning
 
 
 TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] = {

@@ -107,7 +107,8 @@ def tried(pattern: Any, method: str) -> Try:
 def function_tries() -> Mapping[str, Try]:
     """Return functions of the two rooms that read a text and use several patterns."""
     from jobs.kinds import article, social_post, translation
-    from jobs.writing import characters, hashtags, headings, platforms, prose
+    from jobs.writing import characters, fitting, hashtags, headings, platforms, prose
+    from jobs.writing.words import keywords, widths
 
     return {
         **{limit.length.__name__: limit.length for limit in platforms.LIMITS.values()},
@@ -122,6 +123,12 @@ def function_tries() -> Mapping[str, Try]:
         "without_beginning": lambda text: headings.without_beginning(text.splitlines(), "Tea", TOPIC, PROMPT),
         "whole_sentences": prose.whole_sentences,
         "sentences": prose.sentences,
+        "fitted_title": lambda text: fitting.fitted_title(text, keywords=["a"], language="en", more=[text]),
+        "fitted_description": lambda text: fitting.fitted_description(text, keywords=["a"], language="en", more=[text]),
+        "counts of keywords": keywords.Reader(["a", "a-b", "C++", "\u65e5"], "en").counts,
+        "keyword_of": lambda text: keywords.keyword_of(text, "en"),
+        "shown_length": widths.shown_length,
+        "pixels": widths.pixels,
         "clipped": lambda text: prose.clipped(text, 100),
         "slug_of": prose.slug_of,
         "first_words": lambda text: article._first_words([("", text)]),

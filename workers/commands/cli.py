@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands import shell_completion as completion
 from jobs.commands.options import input_file as opt
+from jobs.commands.options import shell_completion as completion
 from jobs.commands.session import BATCH, ROW
 from jobs.errors import ModelUnavailable, RequestError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.commands import shell_completion as completion
+from jobs.commands.options import shell_completion as completion
 from jobs.formats.input_format import InputFormat
 
 if TYPE_CHECKING:
@@ -53,17 +53,17 @@ Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole file wh
 
 def input_options(
     *,
-    kind: str | None,
-    model: str | None,
-    override_model: bool,
-    set_: Sequence[str] | None,
-    map_: Sequence[str] | None,
-    extra: Sequence[str] | None,
-    header: str | None,
-    header_row: int | None,
-    tenant: str | None,
-    rows_may_set: str | None,
-    form: InputFormat | None,
+    kind: str | None = None,
+    model: str | None = None,
+    override_model: bool = False,
+    set_: Sequence[str] | None = None,
+    map_: Sequence[str] | None = None,
+    extra: Sequence[str] | None = None,
+    header: str | None = None,
+    header_row: int | None = None,
+    tenant: str | None = None,
+    rows_may_set: str | None = None,
+    form: InputFormat | None = None,
 ) -> "EnqueueOptions":
     """Return the options that say how a file is read."""
     return {

@@ -1,4 +1,4 @@
-"""Shows jobs/commands/shell_completion.py: the names that a shell is offered. The tests ask as a shell asks."""
+"""Shows jobs/commands/options/shell_completion.py: the names that a shell is offered. The tests ask as a shell asks."""
 
 import os
 import subprocess

@@ -1,0 +1,1 @@
+"""Checks of articles: their length, title, description, headings, sections and keywords."""

@@ -1,0 +1,142 @@
+"""The protocol of a check: what it reads (a Subject), what it may be set to (limits), and what it returns (Broken clauses).
+
+A check is a pure function. It needs no model, no network and no state, so a test can call it with two texts. Other packages add
+checks through the entry point group `nightpress.checks`: the entry point names a Check, or a sequence of them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from jobs.checks import masks, reading
+from jobs.findings import Limit, Place, Severity
+
+Form = Literal["plain", "markdown"]
+"""The markup of a text."""
+
+Limits = Mapping[str, Any]
+"""Name -> value of the limits of a check: the defaults, with what settings, tenant, kind and row change of them."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A text that the model wrote: a field of the output.
+
+    Its views (`plain`, `words`, `sentences`) are computed once, so several checks share them. Positions in `plain` are not those
+    of `text`; a check that names a place must find it in `text`.
+    """
+
+    field: str
+    text: str
+    form: Form = "plain"
+    language: str | None = None
+    """The language that it should be in, as a BCP 47 tag. None: unknown."""
+
+    @cached_property
+    def plain(self) -> str:
+        """The words that a reader sees: without Markdown's marks, links' addresses and code."""
+        return reading.plain_text(self.text) if self.form == "markdown" else self.text
+
+    @cached_property
+    def words(self) -> Sequence[str]:
+        """The words of `plain`, in their order. An ideograph is a word."""
+        return reading.words(self.plain)
+
+    @cached_property
+    def sentences(self) -> Sequence[str]:
+        """The sentences of `plain`, without the space around them. Headings and list items are sentences of their own."""
+        return reading.sentences(self.plain, self.language)
+
+    @cached_property
+    def uncoded(self) -> str:
+        """The text with a space in place of each character of code, so positions are those of `text`."""
+        return masks.without_code(self.text)
+
+    @cached_property
+    def prose(self) -> str:
+        """`uncoded` with a space in place of each character of links' addresses and tags. Positions are those of `text`."""
+        return masks.without_addresses(self.uncoded)
+
+    @cached_property
+    def spans(self) -> Sequence[tuple[int, int]]:
+        """Start and end in `text` of each sentence of `prose`. A line break ends a sentence too."""
+        return masks.sentence_spans(self.prose, self.language)
+
+    @cached_property
+    def keys(self) -> Sequence[str]:
+        """The words of `prose` in their order, their case folded. An ideograph is a word."""
+        return reading.keys(self.prose)
+
+    @cached_property
+    def tokens(self) -> Sequence[tuple[str, int, int]]:
+        """`keys`, each with its start and end in `text`. A check needs it only for the place of what it found in `keys`."""
+        return reading.tokens(self.prose)
+
+    def place(self, start: int = 0, end: int | None = None) -> Place:
+        """Return a place in this field; by default the whole field."""
+        return Place(field=self.field, start=start, end=len(self.text) if end is None else end)
+
+    def find(self, words: str) -> Place | None:
+        """Return the place where `words` first stand in the text, or None."""
+        start = self.text.find(words)
+        return self.place(start, start + len(words)) if start >= 0 else None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A row and its output, as checks read them. `pieces` are the texts that the model wrote; the first is the main one."""
+
+    kind: str
+    request: Mapping[str, Any]
+    output: Mapping[str, Any]
+    pieces: Sequence[Piece]
+    language: str | None = None
+    """The language of the output, as a BCP 47 tag. None: unknown."""
+    source_language: str | None = None
+    source: str | None = None
+    """The text that the output is made from: what is translated, or what a post is about. None: there is none."""
+    prompts: Sequence[str] = ()
+    """The texts of the prompts, if they are known: messages of the system and the user."""
+    cut_off: bool = False
+    """Whether the model reached its most tokens before it ended."""
+
+    @cached_property
+    def asked(self) -> str:
+        """All texts of the request, joined by line breaks. What stands here was given, so it is not made up."""
+        return "\n".join(reading.texts_in(self.request))
+
+    def piece(self, name: str) -> Piece | None:
+        """Return the piece of this field, or None."""
+        return next((piece for piece in self.pieces if piece.field == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A clause that is broken, as a check reports it. The judge makes a Finding of it."""
+
+    message: str
+    measured: Limit | None = None
+    limit: Limit | None = None
+    where: Place | None = None
+    severity: Severity | None = None
+    """The severity of this clause, if it differs from that of its check. A severity that is set for the check replaces it."""
+
+
+Find = Callable[[Subject, Limits], Iterable[Broken]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A check of content."""
+
+    code: str
+    """Its name: lower case, words joined by `_`. It is the error code of a row that fails by it."""
+    severity: Severity
+    measures: str
+    """What it measures, in one sentence for the list of checks."""
+    find: Find
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    """Name -> default of each limit. A limit that is set must have the type of its default."""
+    general: bool = False
+    """Whether all kinds have it. Otherwise it belongs to the kinds that list it."""

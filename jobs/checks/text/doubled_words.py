@@ -1,0 +1,60 @@
+"""Finds a word that stands twice in a row, such as `the the`. Weblate, pofilter, Phrase and proselint have this check too."""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+from jobs.checks.check import Broken, Check, Limits, Subject
+from jobs.checks.data import is_data
+from jobs.findings import Severity
+
+_USUAL: Final = (
+    "had that is do bye so very really no yes ha ho hi blah bla tut knock now there come long many "
+    "more much hear hush chop night well far die der das sie ihr sehr nous vous faites muy poco "
+    "molto piano poi quasi ora via logo quase já só sim dag dat je u ze we så bardzo очень еле вот "
+    "да нет дуже πολύ σιγά λίγο κάθε جدا رويدا שוב לאט foarte velmi nagyon çok"
+)
+USUAL: Final = frozenset(_USUAL.split())
+"""Words that stand twice in correct sentences, of all languages together: `had had`, `nous nous`, `die die`."""
+
+_REDUPLICATING: Final = (
+    "id ms tl fil vi haw sm mi th lo km jv su tr az kk ky uz hi bn mr ne gu pa ta te kn ml ur fa ko ja zh my sw zu"
+)
+REDUPLICATING: Final = frozenset(_REDUPLICATING.split())
+"""Languages that double words by their grammar, such as the plural of Indonesian."""
+
+
+def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
+    for piece in subject.pieces:
+        if (piece.language or "").split("-")[0].lower() in REDUPLICATING:
+            continue
+        doubled_keys = {word for word, second in pairwise(piece.keys) if word == second and word not in USUAL}
+        if not doubled_keys or is_data(piece.text):
+            continue
+        for (word, start, end), (second, again, last) in pairwise(piece.tokens):
+            if word != second or word not in doubled_keys or not word[0].isalpha():
+                continue
+            if not _SPACE.fullmatch(piece.text, end, again):
+                continue
+            is_name = piece.text[start:end].istitle() and piece.text[again:last].istitle()  # Duran Duran, Baden Baden
+            doubled = piece.text[start:last]
+            if (
+                not is_name
+                and doubled.casefold() not in subject.asked.casefold()
+                and _stands_alone(piece.text, start, last)
+            ):
+                yield Broken(f"{doubled!r} stands twice in a row", doubled, None, piece.place(start, last))
+
+
+_SPACE: Final = re.compile(r"[ \t\u00a0]+")
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether no hyphen or mark ties one of the words to another: `well-known known`."""
+    return text[start - 1 : start] not in _TIES and text[end : end + 1] not in _TIES
+
+
+_TIES: Final = frozenset("-'\u2019_@#/")
+
+CHECKS: Final = (Check("doubled_word", Severity.REVIEW, "A word stands twice in a row.", _find, general=True),)

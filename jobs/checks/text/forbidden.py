@@ -1,0 +1,67 @@
+"""Finds terms that a row, tenant or setting forbids. Weblate, Vale, textlint and Guardrails have lists of this kind too.
+
+A term is found in upper and lower case, and only as whole words: `art` is not found in `start`. In scripts without spaces
+between words it is found anywhere. Inflected forms are terms of their own.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+import regex
+
+from jobs.checks.check import Broken, Check, Limits, Subject
+from jobs.findings import Severity
+
+FIELD: Final = "forbidden_terms"
+"""The field of a request with the terms that its output must not have."""
+
+_INSIDE: Final = r"[\p{L}\p{M}\p{N}_--[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]]"
+_EDGE: Final = regex.compile(_INSIDE, regex.V1)
+
+
+def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
+    terms = tuple(dict.fromkeys((*_terms(subject.request.get(FIELD)), *limits["terms"])))
+    if not terms:
+        return
+    for piece in subject.pieces:
+        folded = _folded(piece.text)
+        for term in terms:
+            if not (key := _folded(term)) or key not in folded:
+                continue
+            for found in _pattern(term).finditer(piece.text):
+                yield Broken(f"{found[0]!r} is a forbidden term", found[0], term, piece.place(*found.span()))
+
+
+def _terms(given: object) -> Sequence[str]:
+    if isinstance(given, str):
+        return (given,)
+    return [one for one in given if isinstance(one, str)] if isinstance(given, list | tuple) else ()
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+@lru_cache(maxsize=4_096)
+def _pattern(term: str) -> "regex.Pattern[str]":
+    """Return a pattern for a term in each of its forms in Unicode, with any space between its words."""
+    forms = dict.fromkeys(unicodedata.normalize(form, term) for form in ("NFC", "NFD", "NFKC"))
+    either = "|".join(r"\s+".join(map(regex.escape, form.split())) for form in forms)
+    words = term.strip()
+    before = rf"(?<!{_INSIDE})" if _EDGE.match(words[0]) else ""
+    after = rf"(?!{_INSIDE})" if _EDGE.match(unicodedata.normalize("NFC", words)[-1]) else ""
+    return regex.compile(f"{before}(?:{either}){after}", regex.V1 | regex.IGNORECASE | regex.FULLCASE)
+
+
+CHECKS: Final = (
+    Check(
+        "forbidden_term",
+        Severity.FAIL,
+        "A term stands in the output that the row or a setting forbids.",
+        _find,
+        {"terms": ()},
+        general=True,
+    ),
+)

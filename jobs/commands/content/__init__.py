@@ -1,0 +1,1 @@
+"""The commands about content itself: its kinds, their checks, and checks of outputs from anywhere."""

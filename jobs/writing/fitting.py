@@ -1,0 +1,210 @@
+"""Fitting: brings a title or a description to a range of lengths without a model, at the ends of words and sentences.
+
+An ideograph is as wide as two letters on a page of results, so it counts as two characters here. Text without spaces between
+words is cut at marks and after the particles of Japanese alone, since its words are not known.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+import regex
+
+from jobs.writing.characters import clusters
+from jobs.writing.prose import sentences, whole_length
+from jobs.writing.words.function_words import is_function_word
+from jobs.writing.words.keywords import Reader, folded
+from jobs.writing.words.widths import shown_length
+from jobs.writing.words.words import is_unspaced
+
+TITLE: Final = (50, 60)
+DESCRIPTION: Final = (140, 160)
+"""The least and the most characters of a title and of a description."""
+
+MOST_TEXT: Final = 2_000
+"""At most this many characters of a text are read."""
+
+_EDGE: Final = regex.compile(
+    r"(?r)[\s,;:\-\u2013\u2014|/&+\u00b7\u2022(\[{\u00ab\u201c\u2018\u00bf\u00a1\u3001\uff0c\uff1b\uff1a]+$"
+)
+"""What a cut text must not end in: a comma, a dash, an opening bracket."""
+_COMMA: Final = regex.compile(r"(?r)[\s,;:\-\u2013\u2014\u3001\uff0c\uff1b\uff1a\u060c\u061b]+$")
+_ELLIPSIS: Final = regex.compile(r"(?r)(?:\u2026|\.{3,})$")
+_MARK: Final = regex.compile(r"[\u3001\u3002\uff0c\uff01\uff1f\uff1a\uff1b\u300d\u300f\uff09]")
+_HIRAGANA: Final = regex.compile(r"\p{Hiragana}")
+_NO_HIRAGANA: Final = regex.compile(r"[\p{Han}\p{Katakana}]")
+_PARTICLE: Final = regex.compile(r"(?<=[\p{Han}\p{Katakana}\u30fc])[をのにがはとでもへや]$")
+"""A particle of Japanese, which joins what follows."""
+_BEYOND: Final = 30
+"""A cut may be found in this many characters beyond the most, since its end may be taken off."""
+_WORD_AT_END: Final = regex.compile(r"(?r)[\p{L}\p{N}\p{M}'\u2019-]+$")
+_CLAUSE_END: Final = regex.compile(
+    r"[,;:\u3001\uff0c\uff1b\uff1a\u060c\u061b]|\s[-\u2013\u2014|]|[\u2013\u2014|](?=\s)"
+)
+_PAIRS: Final = {
+    "(": ")",
+    "[": "]",
+    "{": "}",
+    "\u00ab": "\u00bb",
+    "\u201e": "\u201c",
+    "\u300c": "\u300d",
+    "\uff08": "\uff09",
+}
+
+
+def fitted_title(
+    title: str,
+    *,
+    least: int = TITLE[0],
+    most: int = TITLE[1],
+    keywords: Sequence[str] = (),
+    language: str | None = None,
+    more: Sequence[str] = (),
+) -> str | None:
+    """Return the title with `least` to `most` characters, or None if it cannot be brought into this range.
+
+    A title that is too long is cut after a word, at a clause's end if one is in the range; a cut that keeps more of the keywords
+    comes first. A title that is too short, or only has such an end before the range, gets one of `more` after a colon, such as a
+    heading or a keyword; without `more` the answer is None.
+    """
+    text = _uncut(title, language)
+    if least <= shown_length(text) <= most:
+        return text
+    if shown_length(text) > most:
+        if cut := _best_cut(text, least, most, keywords, language):
+            return cut
+        text = _best_cut(text, most // 3, least, keywords, language) or ""
+    joined = "\uff1a" if is_unspaced(text) else ": "
+    base = text.rstrip(" .:;,\u3002\uff1a")
+    if not base or base[-1] in "?!\uff1f\uff01":
+        joined = joined[1:] or " "
+    for addition in map(_one_line, more):
+        if base and addition and folded(addition) not in folded(base) and folded(base) not in folded(addition):
+            longer = f"{base}{joined}{addition}"
+            fitted = longer if shown_length(longer) <= most else _best_cut(longer, least, most, keywords, language)
+            if fitted is not None and shown_length(fitted) >= least:
+                return fitted
+    return None
+
+
+def fitted_description(
+    description: str,
+    *,
+    least: int = DESCRIPTION[0],
+    most: int = DESCRIPTION[1],
+    keywords: Sequence[str] = (),
+    language: str | None = None,
+    more: Sequence[str] = (),
+) -> str | None:
+    """Return the description with `least` to `most` characters, or None if it cannot be brought into this range.
+
+    Whole sentences come first. If no end of a sentence is in the range, the text is cut after a word and gets a full stop. A
+    description that is too short is continued with the sentences of `more`, such as those of the article's first paragraph.
+    """
+    text = _uncut(description, language)
+    if least <= shown_length(text) <= most:
+        return text
+    known = folded(text)
+    for addition in map(_one_line, more):
+        if shown_length(text) >= least:
+            break
+        if addition and folded(addition) not in known:
+            text = _continued(text, addition)
+            known = folded(text)
+    if shown_length(text) < least:
+        return None
+    if shown_length(text) <= most:
+        return text
+    whole = [cut for cut in _sentence_cuts(text) if least <= shown_length(cut) <= most]
+    if whole:
+        kept = _counter(keywords, language)
+        return max(whole, key=lambda cut: (kept(cut), len(cut)))
+    stop = _stop(text, language)
+    cut = _best_cut(text, least - shown_length(stop), most - shown_length(stop), keywords, language)
+    return None if cut is None else cut if _is_ended(cut) else f"{cut}{stop}"
+
+
+def _uncut(text: str, language: str | None) -> str:
+    """Return a text on one line, without the ellipsis of a text that was cut, and without a comma at its end."""
+    text = _one_line(text)
+    if cut := _ELLIPSIS.search(text):
+        return _tidy(text[: cut.start()], language)
+    return _COMMA.sub("", text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text[:MOST_TEXT].split())
+
+
+def _continued(text: str, addition: str) -> str:
+    if not text:
+        return addition
+    ended = text if _is_ended(text) else f"{text.rstrip(' ,;:')}{_stop(text, None)}"
+    return f"{ended}{'' if is_unspaced(text) else ' '}{addition}"
+
+
+def _is_ended(text: str) -> bool:
+    return whole_length(text) == len(text.rstrip())
+
+
+def _stop(text: str, language: str | None) -> str:
+    """Return the full stop of the script of a text."""
+    if is_unspaced(text):
+        return "" if regex.search(r"\p{Thai}", text) else "\u3002"
+    return (
+        "\u0964" if regex.search(r"\p{Devanagari}", text) and (language or "hi").startswith(("hi", "mr", "ne")) else "."
+    )
+
+
+def _sentence_cuts(text: str) -> Iterator[str]:
+    """Yield the text up to the end of each of its sentences."""
+    start = 0
+    for sentence in sentences(text):
+        start = text.find(sentence, start) + len(sentence)
+        yield text[:start]
+
+
+def _best_cut(text: str, least: int, most: int, keywords: Sequence[str], language: str | None) -> str | None:
+    """Return the best beginning of a text that has `least` to `most` characters and ends in a whole word; None if none does."""
+    ends = _word_ends(text, most)
+    cuts = {cut for end in ends if least <= shown_length(cut := _tidy(text[:end], language)) <= most}
+    if not cuts:
+        return None
+    found = (match.start() for match in _CLAUSE_END.finditer(text, endpos=ends[-1] + 1))
+    clauses = {_tidy(text[:end], language) for end in found}
+    kept = _counter(keywords, language)
+    return max(cuts, key=lambda cut: (kept(cut), cut in clauses or _is_ended(cut), shown_length(cut)))
+
+
+def _word_ends(text: str, most: int) -> list[int]:
+    """Return the positions where words end, as far as somewhat more than `most` characters go."""
+    ends, length, position = [], 0, 0
+    found = clusters(text)
+    for cluster, following in pairwise([*found, " "]):
+        length += shown_length(cluster)
+        position += len(cluster)
+        if length > most + _BEYOND:
+            break
+        if following.isspace() or _MARK.match(cluster) or (_HIRAGANA.match(cluster) and _NO_HIRAGANA.match(following)):
+            ends.append(position)
+    return ends
+
+
+def _tidy(text: str, language: str | None) -> str:
+    """Return a cut text without what it must not end in: function words, commas, dashes, an open bracket and what follows it."""
+    while True:
+        before = text
+        text = _PARTICLE.sub("", _EDGE.sub("", text))
+        for opening, closing in _PAIRS.items():
+            if text.count(opening) > text.count(closing):
+                text = text[: text.rfind(opening)].rstrip()
+        if (word := _WORD_AT_END.search(text)) and word.start() > 0 and is_function_word(word[0], language):
+            text = text[: word.start()].rstrip()
+        if text == before:
+            return text
+
+
+def _counter(keywords: Sequence[str], language: str | None) -> Callable[[str], int]:
+    """Return a function that counts the keywords that a text has."""
+    reader = Reader(keywords, language)
+    return lambda text: sum(count > 0 for count in reader.counts(text))

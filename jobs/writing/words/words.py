@@ -1,0 +1,50 @@
+"""Words: finds the words of a text in any script, and counts them in one way for all of Nightpress."""
+
+import re
+from typing import Any, Final
+
+import regex
+
+_IDEOGRAPHS: Final = r"\p{Han}\p{Hiragana}\p{Katakana}"
+_WORD: Final = regex.compile(
+    rf"[{_IDEOGRAPHS}]|[\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+(?:['\u2019\u00ad\u200c\u200d-][\p{{L}}\p{{N}}\p{{M}}--[{_IDEOGRAPHS}]]+)*",
+    regex.V1,
+)
+_OTHER_THAN_LATIN: Final = re.compile("[^\\x00-\u02ff\u2000-\u206f\u20ac]")
+_LATIN_WORD: Final = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
+"""Matches what `_WORD` matches in a text of Latin letters, and is quicker."""
+
+_UNSPACED: Final = regex.compile(rf"[{_IDEOGRAPHS}\p{{Thai}}\p{{Khmer}}\p{{Lao}}\p{{Myanmar}}]")
+
+UNSPACED_LANGUAGES: Final = frozenset({"th", "lo", "km", "my", "bo", "dz", "shn"})
+"""Languages that write no space between words, and whose signs are no words either. Their words cannot be counted here."""
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in their order. An ideograph or kana is a word; numbers are words; signs are not."""
+    return _WORD.findall(text)
+
+
+def keys(text: str) -> list[str]:
+    """Return the words of a text in their order, their case folded."""
+    return [word.casefold() for word in _pattern_of(text).findall(text)]
+
+
+def tokens(text: str) -> list[tuple[str, int, int]]:
+    """Return the words of a text in their order, their case folded, each with its start and end."""
+    return [(found[0].casefold(), *found.span()) for found in _pattern_of(text).finditer(text)]
+
+
+def _pattern_of(text: str) -> Any:
+    return _WORD if _OTHER_THAN_LATIN.search(text) else _LATIN_WORD
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether the text is in a script without spaces between words, for the most part."""
+    letters = sum(map(str.isalpha, text))
+    return letters > 0 and len(_UNSPACED.findall(text)) * 2 > letters
+
+
+def primary(language: str | None) -> str:
+    """Return the language of a BCP 47 tag without region and script: `pt` for `pt-BR`; an empty text for None."""
+    return (language or "").split("-")[0].lower()

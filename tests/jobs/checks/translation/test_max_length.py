@@ -1,0 +1,60 @@
+"""The longest text that a request allows: at the limit and one beyond, in each platform's own units."""
+
+import pytest
+
+from jobs.findings import Finding
+from tests.support.checking import findings_of, quoted, translated
+
+
+def posted(text: str, **request: object) -> list[Finding]:
+    return findings_of("max_length", "social_post", {"topic": "tea", **request}, {"text": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("abcdef", 6),
+        ("дом", 3),
+        ("नमस्ते", 3),
+        ("👩‍👩‍👧‍👦é", 2),
+        ("你好", 2),
+    ],
+)
+def test_a_translation_is_measured_in_characters_as_a_reader_sees_them(text: str, length: int) -> None:
+    assert translated("max_length", "x", text, max_length=length) == []
+    (finding,) = translated("max_length", "x", text, max_length=length - 1)
+    assert (finding.measured, finding.limit, finding.severity) == (length, length - 1, "fail")
+
+
+@pytest.mark.parametrize(
+    ("platform", "text", "length"),
+    [
+        ("x", "你好", 4),
+        ("x", "see https://example.com/a-very-long-path-of-many-letters", 27),
+        ("mastodon", "see https://example.com/a-very-long-path-of-many-letters", 27),
+        ("bluesky", "👩‍👩‍👧‍👦", 1),
+        ("linkedin", "👍", 2),
+        ("threads", "👍", 4),
+    ],
+)
+def test_a_post_is_measured_as_its_platform_counts(platform: str, text: str, length: int) -> None:
+    assert posted(text, platform=platform, max_length=length) == []
+    (finding,) = (
+        posted(text, platform=platform, max_length=length - 1)
+        if length > 1
+        else posted(text * 2, platform=platform, max_length=length)
+    )
+    assert "counts" in finding.message
+
+
+def test_the_part_that_is_too_long_is_pointed_at() -> None:
+    (finding,) = translated("max_length", "x", "abcdefg", max_length=5)
+    assert quoted(finding, "abcdefg") == "fg"
+    (finding,) = posted("你好吗朋友", platform="x", max_length=7)
+    assert quoted(finding, "你好吗朋友") == "朋友"
+
+
+@pytest.mark.parametrize("most", [None, 0, -1, True, "5", 5.0])
+def test_a_request_without_a_length_allows_any(most: object) -> None:
+    assert translated("max_length", "x", "a" * 100, max_length=most) == []
+    assert translated("max_length", "x", "a" * 100) == []
