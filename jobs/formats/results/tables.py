@@ -3,12 +3,10 @@ except the columns that were taken along from the input.
 
 The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the error, usage and
 receipt. Lists and objects are written as JSON. A CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect
-it (RFC 4180). A cell that a spreadsheet program would run as a formula has an apostrophe before it (see
-jobs/formats/formulas.py).
+it (RFC 4180), and no spreadsheet program runs a cell (see jobs/formats/formulas.py).
 """
 
 import codecs
-import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +16,12 @@ from typing import Any, Final
 import orjson
 
 from jobs.batches.output_rows import PRICED
-from jobs.formats.formulas import guarded
+from jobs.formats.formulas import RESULT_COLUMNS, CsvWriter
 from jobs.formats.parquet import modules
 from jobs.kinds.kind import Kind
 from jobs.usage import NAMES
 
-HEAD: Final = ("row", "custom_id", "kind", "status")
+HEAD: Final = RESULT_COLUMNS
 ERROR: Final = ("code", "message", "line", "field")
 RECEIPT: Final = (
     "model",
@@ -94,11 +92,11 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str
 def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
     """Yield the bytes of a CSV, in pieces."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([_cell(column.name) for column in shown])
+    writer = CsvWriter(text)
+    writer.write(column.name for column in shown)
     yield codecs.BOM_UTF8
     for row in rows:
-        writer.writerow([_cell(column.value(row)) for column in shown])
+        writer.write(column.value(row) for column in shown)
         if text.tell() >= CSV_BYTES:
             yield _taken(text)
     yield _taken(text)
@@ -125,14 +123,6 @@ def _typed(column: Column, value: str | float | bool | None) -> str | int | None
     if column.name in _WHOLE:
         return int(value)
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def _cell(value: str | float | bool | None) -> str | float:
-    if isinstance(value, str):
-        return guarded(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else value
 
 
 def _taken(text: io.StringIO) -> bytes:

@@ -4,11 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jobs.formats.cells import Cells
-from jobs.formats.formulas import FORMULA, guarded, unguarded
 from jobs.formats.json_lines import Finding
 
 
@@ -125,10 +122,3 @@ def test_metadata_by_its_names() -> None:
     found = Cells(names, AnyField()).record(2, b"", ["a", "spring", "1.000"]).values
     assert found == {"text": "a", "metadata": {"campaign": "spring", "no": "1.000"}}
     assert Cells(names, AnyField()).record(2, b"", ["b", "", " "]).values == {"text": "b"}
-
-
-@given(st.text(max_size=30) | st.text("'=+a", max_size=6))
-def test_no_guarded_cell_begins_a_formula(cell: str) -> None:
-    safe = guarded(cell)
-    assert not safe.startswith(FORMULA)
-    assert unguarded(safe) == cell
