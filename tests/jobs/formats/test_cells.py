@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from jobs.formats.cells import Cells
+from jobs.formats.formulas import RESULT_COLUMNS, guarded
 from jobs.formats.json_lines import Finding
 
 
@@ -122,3 +123,11 @@ def test_metadata_by_its_names() -> None:
     found = Cells(names, AnyField()).record(2, b"", ["a", "spring", "1.000"]).values
     assert found == {"text": "a", "metadata": {"campaign": "spring", "no": "1.000"}}
     assert Cells(names, AnyField()).record(2, b"", ["b", "", " "]).values == {"text": "b"}
+
+
+def test_guards_within_cells_are_taken_off_in_our_own_results_alone() -> None:
+    code = "import x from\n'@scope/x'"
+    assert Cells(["text"], AnyField()).record(2, b"", [f"'={code}"]).values == {"text": f"={code}"}
+    ours = Cells([*RESULT_COLUMNS, "text"], AnyField()).record(2, b"", ["0", "a", "chat", "completed", guarded(code)])
+    assert isinstance(ours.values, dict)
+    assert ours.values["text"] == code

@@ -61,6 +61,8 @@ def rendered(folder: Path, source: str, **values: Any) -> str:
         "{{ caller() }}",
         "{{ request() }}",
         "{{ request.topic() }}",
+        "{{ function('/etc/hostname') }}",
+        "{{ [1]|map(function)|list }}",
         "{{ lipsum() }}",
         "{{ 'a'|random }}",
         "{% include '../secret.j2' %}",
@@ -73,7 +75,7 @@ def test_a_template_reaches_nothing_but_its_values(tmp_path: Path, source: str) 
     folder.mkdir()
     (tmp_path / "secret.j2").write_text("secret")
     with pytest.raises(RequestError, match=r"^template a\.j2"):
-        rendered(folder, source)
+        rendered(folder, source, function=open)
 
 
 @pytest.mark.parametrize(
