@@ -122,7 +122,7 @@ def _run(tests: Sequence[str], guard: Guard | None) -> tuple[int | None, str]:
     failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - |$)", ended.stdout, flags=re.MULTILINE)
     if ended.returncode == 1 and failed:
         return 1, failed[1]
-    return ended.returncode, f"pytest ended with status {ended.returncode}: {ended.stdout[-300:]}"
+    return ended.returncode, f"pytest ended with status {ended.returncode}: {(ended.stdout + ended.stderr)[-300:]}"
 
 
 def main() -> int:

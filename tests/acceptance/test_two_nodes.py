@@ -13,7 +13,7 @@ from ray.cluster_utils import Cluster
 from tests.faults.premises import Premises
 from tests.support.ray_clusters import ray_cluster
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(280)]
 ROWS = 240
 
 

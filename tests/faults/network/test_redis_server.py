@@ -257,7 +257,7 @@ def test_redis_started_again_twenty_times_under_load(
 
     def claims() -> set[str]:
         records: Any = night.client.hvals(night.key("jobs"))
-        return {record.decode().split("|")[9] for record in records if record.startswith(b"l|")}
+        return {record.decode().split("|")[10] for record in records if record.startswith(b"l|")}
 
     def claimed_since(known: set[str]) -> bool:
         return {claim.partition("-")[0] for claim in claims() - known} == {"w0", "w1"}

@@ -118,6 +118,7 @@ def test_a_cut_between_workers_and_storage(over_s3: Premises, proxy: Proxy, sile
     batch_id = over_s3.submit()
     worker = over_s3.work()
     over_s3.at_least(batch_id, ROWS // 5)
+    assert over_s3.lane().leased > 0, "this client, too, knows the id of the store before the cut"
     cut_at = time.monotonic()
     proxy.cut(silent=silent)
     over_s3.wait_for_log("store.unavailable", SILENT_S if silent else 60)
