@@ -65,7 +65,7 @@ def by_lock(run: Pip, own_torch: str | None) -> str:
         rest.write_text("\n".join(block for block in locked if block != torch) + "\n")
         if own_torch in (None, pinned):
             done = run(["--require-hashes", "--no-deps", "-r", str(first)])
-            if done.returncode and "HASHES" not in done.stderr.upper():
+            if done.returncode and "No matching distribution" in done.stderr:
                 return f"no index of pip offers torch {pinned} (pip install --extra-index-url {INDEX})"
             check(done)
         else:

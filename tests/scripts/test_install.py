@@ -54,10 +54,19 @@ def test_the_platform_of_the_lock_installs_by_hashes() -> None:
     assert pip.calls == BY_LOCK
 
 
-@pytest.mark.parametrize("fails", [pytest.param("torch==", id="of torch"), pytest.param("ray==", id="of another file")])
-def test_a_wrong_hash_ends_the_installation(fails: str) -> None:
-    pip = Pip(fails, MISMATCH)
-    with pytest.raises(SystemExit, match="DO NOT MATCH"):
+@pytest.mark.parametrize(
+    ("fails", "message"),
+    [
+        pytest.param("torch==", MISMATCH, id="torch has another hash"),
+        pytest.param("ray==", MISMATCH, id="another file has another hash"),
+        pytest.param("torch==", "ERROR: [Errno 28] No space left on device", id="the disk is full"),
+        pytest.param("ray==", "ERROR: No matching distribution found for ray==2.60.0", id="a version is gone"),
+        pytest.param("-e .", "ERROR: the build has failed", id="the build fails"),
+    ],
+)
+def test_a_wrong_hash_or_a_failure_ends_the_installation(fails: str, message: str) -> None:
+    pip = Pip(fails, message)
+    with pytest.raises(SystemExit, match=re.escape(message)):
         install.main(pip, [])
     assert pip.calls == BY_LOCK[: len(pip.calls)]
 
