@@ -22,12 +22,10 @@ RESULT_COLUMNS: Final = ("row", "custom_id", "kind", "status")
 """The first columns of each CSV of results. A file with these columns is ours, so it has guards within its cells too."""
 
 _SIGN, _ANY = (f"[{re.escape(''.join(signs))}]" for signs in (SIGNS, FORMULA))
-_BEGIN: Final = rf"^(?='*{_ANY})"
 _LEFT_OUT: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\"]"
-_WITHIN: Final = rf"(?<=[;\t\r\n])(?='*{_LEFT_OUT}*{_SIGN})"
-_UNGUARDED: Final = re.compile(f"{_BEGIN}|{_WITHIN}")
-_BEGIN_GUARD: Final = re.compile(rf"^'(?='*{_ANY})")
-_GUARD: Final = re.compile(rf"^'(?='*{_ANY})|(?<=[;\t\r\n])'(?='*{_LEFT_OUT}*{_SIGN})")
+_BEGIN: Final = re.compile(rf"'*{_ANY}")
+_WITHIN: Final = re.compile(rf"[;\t\r\n](?='*{_LEFT_OUT}*{_SIGN})")
+_GUARD_WITHIN: Final = re.compile(rf"([;\t\r\n])'(?='*{_LEFT_OUT}*{_SIGN})")
 
 
 class Target(Protocol):
@@ -56,12 +54,14 @@ def is_ours(columns: Sequence[str]) -> bool:
 
 def guarded(cell: str) -> str:
     """Return the cell with an apostrophe where a formula would begin."""
-    return _UNGUARDED.sub("'", cell)
+    first = "'" if _BEGIN.match(cell) else ""
+    return first + _WITHIN.sub(r"\g<0>'", cell)
 
 
 def unguarded(cell: str, *, ours: bool = True) -> str:
     """Return the cell without the apostrophes of `guarded`. In the file of somebody else, only the first may be one."""
-    return (_GUARD if ours else _BEGIN_GUARD).sub("", cell)
+    rest = cell[1:] if cell[:1] == "'" and _BEGIN.match(cell) else cell
+    return _GUARD_WITHIN.sub(r"\1", rest) if ours else rest
 
 
 def _text(cell: Any) -> Any:
