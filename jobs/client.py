@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from jobs.kinds.kind import Kind
     from jobs.lanes.redis_queue import RedisQueue
     from jobs.operations.cancellation import Cancellation
+    from jobs.operations.corrections import Corrections
     from jobs.operations.enqueue_options import EnqueueOptions
     from jobs.operations.enqueueing import AcceptedBatch, Source
     from jobs.operations.estimate import Estimate
     from jobs.operations.results import Results
     from jobs.operations.row_history import RowHistory
+    from jobs.operations.row_names import FoundRow
     from jobs.operations.status import BatchStatus, Status
     from jobs.operations.status_reader import StatusReader
     from jobs.publishing.publish import Incomplete
@@ -171,14 +173,24 @@ class Client:
             return self._statuses.batch(_id(batch))
         return self._statuses.read(self.batches(published=LAST_PUBLISHED, faults=faults), faults)
 
-    def batches(self, *, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
+    def batches(
+        self,
+        *,
+        published: int | None = None,
+        tenant: str | None = None,
+        since: When | None = None,
+        faults: list[StoreDamaged] | None = None,
+    ) -> Sequence[str]:
         """Return the ids of the open batches, oldest first, then of the published batches, newest first.
 
-        At most `published` of the published batches are returned; all if it is None. `faults` works as in `status`.
+        At most `published` of the published batches are returned; all if it is None. `tenant` and `since` limit them to the
+        batches of one tenant, and to those that were made or published since then. `faults` works as in `status`.
         """
-        from jobs.operations.status_reader import listed
+        from jobs.operations.listing import Choice, listing
+        from jobs.typed_times import moment_of
 
-        return listed(self.store, published, faults)
+        began = None if since is None else moment_of(since, self.clock())
+        return listing(self.store, Choice(tenant, began, published), faults).ids
 
     def wait(self, batch: str | Named, timeout_s: float | None = None, *, interval_s: float = 1.0) -> BatchStatus:
         """Wait until a batch is published, and return its published status. The batch is looked at every `interval_s` seconds.
@@ -203,14 +215,32 @@ class Client:
 
         return results(self.store, _id(batch), errors=errors)
 
-    def row(self, batch: str | Named, row: int) -> RowHistory:
-        """Return the request, first prompts, attempts and outcome of one row. Rows count from 0.
+    def row(self, batch: str | Named, row: int | str) -> RowHistory:
+        """Return the request, first prompts, attempts and outcome of one row, by its number or its custom_id. Rows count from 0.
 
-        Raises RequestError if the batch has no such row.
+        A text that is a whole number is a row's number too; `id:7` is the custom_id 7. Raises RequestError if the batch has no
+        such row.
         """
         from jobs.operations.row_history import row_history
 
-        return row_history(self.store, _id(batch), row, self.kinds)
+        number = row if isinstance(row, int) else self.find_row(batch, row).row
+        return row_history(self.store, _id(batch), number, self.kinds)
+
+    def find_row(self, batch: str | Named, row: int | str) -> FoundRow:
+        """Return the number of a row that is named as in `row`, and a remark if another row may have been meant."""
+        from jobs.batches.rounds import require_batch
+        from jobs.operations.row_names import find_row
+
+        return find_row(self.store, require_batch(self.store, _id(batch)), row)
+
+    def corrections(self, batch: str | Named) -> Corrections:
+        """Return the rows that intake refused, as a file to correct, in the format in which they came.
+
+        Raises RequestError if no row was refused.
+        """
+        from jobs.operations.corrections import corrections
+
+        return corrections(self.store, _id(batch))
 
     def cancel(self, batch: str | Named) -> Cancellation:
         """Cancel a batch: no further row of it is started. Rows with an outcome keep it; all others are published as cancelled.
@@ -222,18 +252,23 @@ class Client:
 
         return cancel(self.store, lambda: self.queue, _id(batch), self.clock)
 
-    def retry(self, batch: str | Named, *, rows: Sequence[int] | None = None, deadline: When | None = None) -> int:
+    def retry(
+        self, batch: str | Named, *, rows: Sequence[int | str] | None = None, deadline: When | None = None
+    ) -> int:
         """Open a further round of a published batch, and return the round's number.
 
-        The round runs the rows that did not complete, and also `rows`, even if they completed. All other completed rows are kept,
-        and not charged again. `deadline` works as in `enqueue`. Raises RequestError if the batch is open, if it has no such row,
-        or if there is no row to run.
+        The round runs the rows that did not complete, and also `rows`, named as in `row`, even if they completed. All other
+        completed rows are kept, and not charged again. `deadline` works as in `enqueue`. Raises RequestError if the batch is
+        open, if it has no such row, if intake refused one of `rows`, or if there is no row to run.
         """
-        from jobs.batches.rounds import reopen
+        from jobs.batches.rounds import reopen, require_batch
+        from jobs.operations.corrections import check_not_refused
         from jobs.operations.enqueue_options import moment_to_come
 
         until = moment_to_come("the deadline", deadline, self.clock())
-        return reopen(self.store, _id(batch), tuple(rows) if rows else None, until, self.clock).round
+        named = tuple(row if isinstance(row, int) else self.find_row(batch, row).row for row in rows or ())
+        check_not_refused(self.store, require_batch(self.store, _id(batch)), named)
+        return reopen(self.store, _id(batch), named or None, until, self.clock).round
 
     def resume(self, batch: str | Named) -> None:
         """Resume a batch that paused itself. Raises RequestError if the batch is not paused."""

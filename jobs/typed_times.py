@@ -49,6 +49,20 @@ def parse_limit(text: str, now: datetime) -> datetime:
     return parse(text, now)
 
 
+def parse_past(text: str, now: datetime) -> datetime:
+    """Return the moment that `text` means at `now`, if it is about what was. Raises RequestError for any other text.
+
+    `36h` and `7d` are that long ago. `06:00` is the last moment at which the local clock showed 06:00. Dates are as in `parse`.
+    """
+    if (limit := _LIMIT.fullmatch(text)) is not None and limit[2]:
+        return now - timedelta(**{_UNITS[limit[2]]: float(limit[1])})
+    if clock := _CLOCK.fullmatch(text):
+        return _last(clock, now, text)
+    if _SPAN.fullmatch(text):
+        raise RequestError(f"{text!r} lies ahead: write {text[1:]} for that long ago")
+    return parse(text, now)
+
+
 def moment_of(when: When, now: datetime) -> datetime:
     """Return the moment that `when` means at `now`. A datetime without an offset is local time.
 
@@ -70,11 +84,21 @@ def words_of(when: When) -> str | None:
 
 
 def _next(hour: int, minute: int, now: datetime, text: str) -> datetime:
+    return min(moment for moment in _shown_about(hour, minute, now, text) if moment > now)
+
+
+def _last(clock: re.Match[str], now: datetime, text: str) -> datetime:
+    hour, minute = map(int, clock.groups())
+    return max(moment for moment in _shown_about(hour, minute, now, text) if moment <= now)
+
+
+def _shown_about(hour: int, minute: int, now: datetime, text: str) -> list[datetime]:
+    """Return the moments about now at which the local clock shows this time. Raises RequestError if no clock shows it."""
     if hour > 23 or minute > 59:
         raise _wrong(text)
     today = now.astimezone().date()
-    shown = [_moments(today + timedelta(days=days), time_of_day(hour, minute)) for days in range(-1, 3)]
-    return min(moment for moments in shown for moment in moments if moment > now)
+    shown = (_moments(today + timedelta(days=days), time_of_day(hour, minute)) for days in range(-2, 3))
+    return [moment for moments in shown for moment in moments]
 
 
 def _utc(moment: datetime) -> datetime:

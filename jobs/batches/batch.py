@@ -58,12 +58,25 @@ class LaneInput(_Part):
     sha256: Sha256
 
 
+class InputLayout(_Part):
+    """The format of the file that a batch was made of, and of a table also its columns and the delimiter of its cells.
+
+    `has_unread` is True if intake refused a row of which only the text is known, because it could not be read.
+    """
+
+    form: str = Field(pattern=r"^(jsonl|csv|openai|parquet)$")
+    columns: tuple[str, ...] = ()
+    delimiter: str = ","
+    has_unread: bool = False
+
+
 class Batch(_Record):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
     `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
     `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are
-    the columns of the user's file that were taken along in the metadata. Tables of results have these columns again.
+    the columns of the user's file that were taken along in the metadata. Tables of results have these columns again. `layout` is
+    that of the user's file; None if no row was refused.
     """
 
     batch_id: str
@@ -81,6 +94,7 @@ class Batch(_Record):
     lanes: Mapping[LaneName, LaneInput]
     options: Mapping[str, str] = {}
     extra_columns: tuple[str, ...] = ()
+    layout: InputLayout | None = None
     full_sha256: Sha256
     created_at: Moment
 
@@ -154,12 +168,14 @@ class Done(_Record):
     """`done-<round>.json`: the round is published, and its outcomes are final.
 
     `folder` is the published folder, relative to that of the batch, and `files` are its files by name. `counts` are rows by
-    status. `segments_sha256` is the hash of the names of all segments that the publisher read.
+    status, and `codes` the failed rows by the code of their failure. `segments_sha256` is the hash of the names of all segments
+    that the publisher read.
     """
 
     round: RoundNumber
     folder: str = Field(pattern=r"^published/[1-9][0-9]*-[0-9A-Za-z]+$")
     counts: Mapping[Status, Rows]
+    codes: Mapping[str, Rows] = {}
     files: Mapping[FileName, PublishedFile]
     segments_sha256: Sha256
     at: Moment
@@ -216,7 +232,7 @@ class BatchPaths:
     """The paths of one batch's files, relative to the root of the store. The docstring of a method says what lies at the path.
 
     `open_hint` is an empty file: it says that the batch is open (rule 5 of jobs/PROTOCOL.md). `undelivered` is an empty file: it
-    says that the batch owes outputs to its output URL (rule 38).
+    says that the batch owes outputs to its output URL (rule 38). `refused` has the rows that intake refused, as they came.
     """
 
     def __init__(self, batch_id: str) -> None:
@@ -225,6 +241,7 @@ class BatchPaths:
         self.open_hint = f"open/{batch_id}"
         self.undelivered = f"undelivered/{batch_id}"
         self.acceptance = f"{self.root}/batch.json"
+        self.refused = f"{self.root}/refused.jsonl"
         self.segments = f"{self.root}/segments"
         self.compacted = f"{self.root}/compacted"
 

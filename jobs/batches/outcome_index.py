@@ -21,8 +21,13 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 _NONE: Final = 0
-_FAILED: Final = 1
-_COMPLETED: Final = 2
+_COMPLETED: Final = 1
+_FAILED: Final = 2
+"""The state of a row that failed with the first code that was read. Each further code has the next number, up to `_OTHER`."""
+_OTHER: Final = 255
+"""The state of a row that failed with a code for which no number is left."""
+OTHER_CODE: Final = "other"
+"""The name of the codes for which no number is left."""
 
 
 class PastAttempts(NamedTuple):
@@ -79,6 +84,7 @@ class OutcomeIndex:
         self.is_stale = False
         self._moved: set[str] = set()
         self._states = bytearray(self.batch.rows)
+        self._codes: dict[str, int] = {}
         self._unfinished: dict[int, PastAttempts] = {}
 
     def refresh(self) -> int:
@@ -183,7 +189,26 @@ class OutcomeIndex:
         """The number of rows by status: from `done` if the round is published, otherwise from the segments."""
         if self.done is not None:
             return {str(status): rows for status, rows in self.done.counts.items()}
-        return {"completed": self._states.count(_COMPLETED), "failed": self._states.count(_FAILED)}
+        completed = self._states.count(_COMPLETED)
+        return {"completed": completed, "failed": self.batch.rows - completed - self.missing}
+
+    @property
+    def codes(self) -> Mapping[str, int]:
+        """The number of failed rows by the code of their failure, most first: from `done`, otherwise from the segments."""
+        if self.done is not None:
+            return self.done.codes
+        counts = {code: self._states.count(state) for code, state in [*self._codes.items(), (OTHER_CODE, _OTHER)]}
+        return dict(sorted(((code, n) for code, n in counts.items() if n), key=lambda item: (-item[1], item[0])))
+
+    def _failed_with(self, head: SegmentHead, line: Sequence[int]) -> int:
+        """Return the state of a row that failed, by the account that its line names."""
+        try:
+            code = head.accounts[line[2]].code
+        except IndexError:
+            raise damaged(head.name, "accounts: a line names another") from None
+        if code not in self._codes and _FAILED + len(self._codes) == _OTHER:
+            return _OTHER
+        return self._codes.setdefault(code, _FAILED + len(self._codes))
 
     def _carried(self, current: Round) -> bytearray:
         """Return the state of each row at the beginning of a round: a carried row is completed, any other has no outcome."""
@@ -213,10 +238,10 @@ class OutcomeIndex:
         self.currency = self.currency or head.currency
         counts, states, unfinished = self.current.counts, self._states, self._unfinished
         any_completed = not self.current.sent_back
-        for line in head.rows:
+        for line, sizes in zip(head.rows, head.lines, strict=True):
             if (any_completed and line.status == "c") or counts(line):
                 if states[line.row] != _COMPLETED:
-                    states[line.row] = _COMPLETED if line.status == "c" else _FAILED
+                    states[line.row] = _COMPLETED if line.status == "c" else self._failed_with(head, sizes)
                 if unfinished:
                     unfinished.pop(line.row, None)
             elif not line.final and line.round == self.round and not self.has_outcome(line.row):

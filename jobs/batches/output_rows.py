@@ -77,6 +77,11 @@ def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Clos
     return {**values, "metadata": request.metadata} if request and request.metadata is not None else values
 
 
+def code_of(error: Any) -> str:
+    """Return the code of a row's error; an empty text if it has none."""
+    return str(error.get("code", "")) if isinstance(error, Mapping) else ""
+
+
 def first_template(receipt: Mapping[str, Any]) -> str:
     """Return the shortened hash of the template of a row's first prompt; empty if the prompt came from no template."""
     return short_template(next(iter((receipt.get("templates") or {}).values()), None))

@@ -34,7 +34,7 @@ def is_id(text: str) -> bool:
 
 def no_batch(batch_id: str) -> NoBatch:
     """Make the error for a batch that was never made, or that was deleted."""
-    return NoBatch(f"no batch {batch_id}: `nightpress status` lists all batches.")
+    return NoBatch(f"no batch {batch_id}: `nightpress status --all` lists all batches.")
 
 
 def missing(store: Store, path: str) -> StoreDamaged | NoBatch:

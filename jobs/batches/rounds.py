@@ -180,6 +180,11 @@ def reopen(
         raise RequestError(f"batch {batch_id} has no row {wrong[0]}: its rows are 0 to {batch.rows - 1}.")
     if not rows and current.done.counts.get("completed", 0) == batch.rows:
         raise RequestError(f"every row of batch {batch_id} has completed: name the rows to do again.")
+    if not rows and current.done.counts.get("completed", 0) + batch.refused == batch.rows:
+        raise RequestError(
+            f"intake refused {batch.refused:,} row{'s' * (batch.refused != 1)} of {batch_id}, and all others have completed: "
+            f"nothing can be run again. nightpress failed export {batch_id} -o FILE gives them as a file to correct"
+        )
     paths = BatchPaths(batch_id)
     named = tuple(sorted(set(rows))) if rows else None
     marker = Reopen(round=current.number + 1, rows=named, deadline=deadline, at=clock())

@@ -118,6 +118,8 @@ def _report(session: Session, accepted: AcceptedBatch) -> None:
         session.say(f"  {fault}")
     if accepted.refused > SHOWN_FAULTS:
         session.say(f"  and {accepted.refused - SHOWN_FAULTS:,} more: nightpress failed list {accepted.id}")
+    if accepted.refused:
+        session.say(f"  to correct them: nightpress failed export {accepted.id} -o FILE")
 
 
 def _say_if_queue_is_away(session: Session) -> None:
@@ -146,7 +148,7 @@ def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: 
     else:
         for line in heading(found):
             session.write(line)
-        session.out.print(table(found, currency))
+        session.write_table(table(found, currency))
         for line in legend(found):
             session.write(line)
     raise typer.Exit(1 if found.refused else 0)

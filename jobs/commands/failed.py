@@ -1,21 +1,27 @@
-"""`failed`: lists the rows that did not complete, or runs them again."""
+"""`failed`: lists the rows that did not complete, runs them again, or gives those that intake refused as a file to correct."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from jobs.commands import shell_completion as completion
-from jobs.commands.session import BATCH, Session
+from jobs.commands.session import BATCH, ROW, Session
+from jobs.errors import RequestError
 from jobs.printable import one_line
+
+NAMES = {"jsonl": "JSON Lines", "csv": "CSV", "openai": "OpenAI batch lines", "parquet": "Parquet"}
+"""The formats of inputs as messages name them."""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    failed = typer.Typer(help="List the rows that did not complete, or run them again.", no_args_is_help=True)
+    failed = typer.Typer(help="List rows that did not complete; run or correct them.", no_args_is_help=True)
     failed.command("list", epilog="Example: nightpress failed list night-5f2c81")(list_failed)
     failed.command("retry", epilog="Example: nightpress failed retry night-5f2c81 --row 7 --row 12")(retry)
+    failed.command("export", epilog="Example: nightpress failed export night-5f2c81 -o fix.csv")(export)
     app.add_typer(failed, name="failed")
 
 
@@ -54,8 +60,8 @@ def retry(
     ctx: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     row: Annotated[
-        list[int] | None,
-        typer.Option(min=0, help="A row to run again, also if it completed. Without: all that did not."),
+        list[str] | None,
+        typer.Option(metavar="ROW", help=f"To run again, also if it completed. {ROW} Without: all that did not."),
     ] = None,
     deadline: Annotated[
         str | None, typer.Option(metavar="WHEN", help="When unfinished rows expire: 06:00, +8h, a date.")
@@ -63,9 +69,50 @@ def retry(
 ) -> None:
     """Run the rows that did not complete again.
 
-    Opens a further round of a published batch. All other rows are kept, and not billed again.
+    Opens a further round of a published batch. All other rows are kept, and not billed again. Rows that intake refused cannot be
+    run: failed export gives them as a file to correct.
     """
+    from jobs.operations.corrections import advice
+
     session: Session = ctx.obj
-    batch_id = session.batch(batch).batch_id
-    number = session.client.retry(batch_id, rows=row, deadline=deadline)
-    session.say(f"{batch_id}: round {number} is open; nightpress work runs it")
+    found = session.batch(batch)
+    rows = [session.row(found.batch_id, name) for name in row or ()]
+    number = session.client.retry(found.batch_id, rows=rows, deadline=deadline)
+    session.say(f"{found.batch_id}: round {number} is open; nightpress work runs it")
+    if found.refused:
+        session.say(
+            f"  {found.refused:,} of its rows were refused by intake, and are not run: {advice(found.batch_id)}"
+        )
+
+
+def export(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="PLACE", help="A file or folder, or its URL.")
+    ] = None,
+) -> None:
+    """Write the rows that intake refused as a file to correct.
+
+    The file has the format in which the rows came, and the reason beside each row (nightpress_error), which intake ignores.
+    Corrected, it can be enqueued as it is. The text of a row that could not be read is in nightpress_raw: put its fields into
+    their places, and empty that.
+    """
+    from jobs.commands.results import opened
+    from jobs.store.destinations import file_in, is_folder
+
+    session: Session = ctx.obj
+    found = session.client.corrections(session.batch(batch).batch_id)
+    if output is None:
+        if found.form == "parquet" or sys.stdout.isatty():  # rows as they came could steer the terminal
+            raise RequestError(f"name a file for the {NAMES[found.form]} with -o")
+        sys.stdout.flush()
+        found.write(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    into = is_folder(output)
+    target = file_in(output, f"refused.{found.suffix}") if into else output
+    with opened(session, target, with_folders=into) as file:
+        found.write(file)
+    session.say(f"{found.count:,} row{'s' * (found.count != 1)} as {NAMES[found.form]}. Correct them, then:")
+    session.say(f"  {found.command(target)}")

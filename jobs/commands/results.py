@@ -93,7 +93,7 @@ def _write_file(
         return
     into = is_folder(place)
     target = file_in(place, f"{name}.{SUFFIXES[form]}") if into else place
-    with _opened(session, target, with_folders=into) as file:
+    with opened(session, target, with_folders=into) as file:
         write_results(lines, form, lambda: _columns(session, batch), file)
 
 
@@ -115,12 +115,13 @@ def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
         raise RequestError(f"markdown is a file a row, and {place} is a file: name a folder with -o")
     pages = Pages()
     for row in lines.rows():
-        with _opened(session, file_in(place, pages.name(row)), with_folders=True) as file:
+        with opened(session, file_in(place, pages.name(row)), with_folders=True) as file:
             file.write(pages.text(row).encode())
 
 
 @contextmanager
-def _opened(session: Session, place: str, *, with_folders: bool) -> Iterator[BinaryIO]:
+def opened(session: Session, place: str, *, with_folders: bool) -> Iterator[BinaryIO]:
+    """Open a file at a path or URL, which takes its place once it is whole. Raises RequestError, StoreUnavailable."""
     from jobs.store.destinations import write_destination
 
     try:

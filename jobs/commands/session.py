@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from textwrap import wrap
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from jobs.batches.batch import Batch
     from jobs.client import Client
+    from jobs.commands.views.table import Table
     from jobs.errors import StoreDamaged
     from jobs.lanes.redis_queue import RedisQueue
     from jobs.settings import Settings
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 BATCH = "The batch's id, or its beginning."
 """The help of every argument that names a batch."""
+
+ROW = "The row's number, from 0, or its custom_id; id:7 is the custom_id 7."
+"""The help of every argument and option that names a row."""
 
 LONGEST_NAME = 100
 """No batch id has more characters. A longer name is not looked up, because a file system may not take it."""
@@ -134,6 +137,11 @@ class Session:
         for part in _fitted(printable(line), self.width if sys.stdout.isatty() else None):
             print(part, file=sys.stdout, flush=at_once)  # noqa: T201 - the one place that prints results
 
+    def write_table(self, table: Table, *, gap: bool = False) -> None:
+        """Print a table on standard output, laid out for the width of the terminal. With `gap`, an empty line comes first."""
+        for line in ("",) * gap + tuple(table.lines(self.width)):
+            print(line, file=sys.stdout)  # noqa: T201 - the one place that prints results
+
     def write_json(self, value: Any, *, indent: bool = False) -> None:
         """Print a JSON value on standard output. Unlike `write`, this method never breaks a line at the terminal's width."""
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else None).decode()
@@ -163,22 +171,20 @@ class Session:
         if found:
             raise RequestError(f"{len(found)} batches begin with {name!r}: {', '.join(b.batch_id for b in found[:5])}")
         name = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-        raise NoBatch(f"no batch {name!r} in {self.store.redacted_url}: `nightpress status` lists them")
+        raise NoBatch(f"no batch {name!r} in {self.store.redacted_url}: `nightpress status --all` lists them")
+
+    def row(self, batch_id: str, name: str) -> int:
+        """Return the number of the row that a person has named. If another may have been meant, say so. Raises RequestError."""
+        found = self.client.find_row(batch_id, name)
+        if found.remark:
+            self.say(f"nightpress: {found.remark}")
+        return found.row
 
 
-def _fitted(line: str, width: int | None) -> Sequence[str]:
-    """Break the line between words into parts no wider than `width`. A longer word stays whole, so that a path can be copied.
+def _fitted(text: str, width: int | None) -> Sequence[str]:
+    """Fit each line of a text to the terminal; None means that there is no terminal, and the text is returned whole."""
+    if width is None:
+        return [text]
+    from jobs.commands.views.fitting import fitted
 
-    If `width` is None (no terminal), or if the line holds line breaks, the line is returned whole.
-    """
-    if width is None or len(line) <= width or "\n" in line:
-        return [line]
-    indent = " " * (len(line) - len(line.lstrip()))
-    return wrap(
-        line.strip(),
-        width,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return [part for line in text.split("\n") for part in fitted(line, width)]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands import shell_completion as completion
-from jobs.commands.session import BATCH, Session
+from jobs.commands.session import BATCH, ROW, Session
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def show(
     ctx: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
-    row: Annotated[int, typer.Argument(metavar="ROW", min=0, help="The row's number: rows count from 0.")],
+    row: Annotated[str, typer.Argument(metavar="ROW", help=ROW)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show all that is known of one row.
@@ -28,9 +28,10 @@ def show(
     from jobs.commands.views.row import lines
 
     session: Session = ctx.obj
-    history = session.client.row(session.batch(batch).batch_id, row)
+    batch_id = session.batch(batch).batch_id
+    history = session.client.row(batch_id, session.row(batch_id, row))
     if history.outcome is None:
-        session.say(f"row {row} is not published yet: its attempts are what is known so far")
+        session.say(f"row {history.row} is not published yet: its attempts are what is known so far")
     if as_json:
         session.write_json(history.as_dict(), indent=True)
         return

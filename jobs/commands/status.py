@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
+from jobs.errors import RequestError
 
 if TYPE_CHECKING:
     from jobs.errors import StoreDamaged
+    from jobs.operations.listing import Choice
     from jobs.operations.status import Status
 
 
@@ -31,38 +32,91 @@ def status(
             metavar="[BATCH]", help=f"{BATCH} Without: the open and last published.", autocompletion=completion.batches
         ),
     ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All published batches, not only the last five.")] = False,
+    tenant: Annotated[str | None, typer.Option(help="Only the batches of this tenant.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Made or published since: 36h, 06:00, 2026-11-01.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, with batches and workers.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until all of them are published.")] = False,
     interval_s: Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two looks.")] = 1.0,
 ) -> None:
     """Show how far the batches are.
 
-    Shows counts by state, rates, cost so far and expected end. For a published batch: its published numbers. With BATCH: also the
-    usage of attempts that ended after it was published (`late`). A damaged batch is named, with exit status 3.
+    Shows a line for each batch, the failures by code, and the workers. With BATCH: its counts by state, rates, cost so far and
+    expected end; of a published batch also the usage of attempts that ended later (`late`). With --watch, new batches are shown
+    too. A damaged batch is named, with exit status 3.
     """
     from jobs.batches.records import no_batch
-    from jobs.client import LAST_PUBLISHED
 
     session: Session = ctx.obj
-    reader = session.client.status_reader(counts_late=batch is not None)
+    if batch is not None and (all_ or tenant is not None or since is not None):
+        raise RequestError("--all, --tenant and --since choose from all batches: leave them out, or leave out BATCH")
     faults: list[StoreDamaged] = []
-    open_and_last = partial(session.client.batches, published=LAST_PUBLISHED, faults=faults)
-    shown = [session.batch(batch).batch_id] if batch else open_and_last()
-    now = reader.read(shown, faults)
+    batches = _Batches(session, batch, _choice(session, all_=all_, tenant=tenant, since=since))
+    now = batches.read(faults)
     if batch and not now.batches and not faults:
-        raise no_batch(shown[0])
+        raise no_batch(batches.ids[0])
     _say_queue_fault(session, now)
     if watch and not _all_published(now):
-        shown = [one.id for one in now.batches]
-        with _screen(session, live=session.out.is_terminal and not as_json) as screen:
+        with _screen(session, is_detail=batch is not None, as_json=as_json) as screen:
             while not _all_published(now):
                 screen(session, now, as_json)
                 session.sleep(interval_s)
                 faults.clear()
-                now = reader.read(shown, faults)
+                now = batches.read(faults)
     if now.batches or not faults:
-        _print(session, now, as_json=as_json)
+        _print(session, now, as_json=as_json, is_detail=batch is not None)
+    if batches.left_out:
+        session.say(f"and {batches.left_out:,} more that are published: nightpress status --all")
     session.say_damaged(faults)
+
+
+def _choice(session: Session, *, all_: bool, tenant: str | None, since: str | None) -> Choice:
+    """Return which batches are wanted: without --all and --since, only the last published ones."""
+    from jobs.client import LAST_PUBLISHED
+    from jobs.operations.listing import Choice
+    from jobs.typed_times import parse_past
+
+    began = None if since is None else parse_past(since, session.clock())
+    return Choice(tenant, began, None if all_ or since is not None else LAST_PUBLISHED)
+
+
+class _Batches:
+    """The batches that a call of `status` shows: one by its name, or those of a choice, to which new batches are added.
+
+    `ids` are their ids. `left_out` counts the published batches that the choice has left out.
+    """
+
+    def __init__(self, session: Session, name: str | None, choice: Choice) -> None:
+        self.ids: list[str] = [] if name is None else [session.batch(name).batch_id]
+        self.left_out = 0
+        self._session = session
+        self._choice = None if name is not None else choice
+        self._seen: set[str] = set()
+        self._damaged: list[StoreDamaged] = []
+        self._reader = session.client.status_reader(counts_late=name is not None)
+        self._is_first = True
+
+    def read(self, faults: list[StoreDamaged]) -> Status:
+        """Return how far the batches are now. Damage is added to `faults`."""
+        if self._choice is not None:
+            self._find(self._choice)
+        faults += self._damaged
+        return self._reader.read(self.ids, faults)
+
+    def _find(self, choice: Choice) -> None:
+        """Add the batches of the choice. A later look only adds batches that were opened since: their hints show them."""
+        from jobs.operations.listing import listing
+
+        store = self._session.store
+        opened = None if self._is_first else set(store.list("open")) - self._seen
+        if self._is_first or opened:
+            found = listing(store, choice, self._damaged, opened)
+            self.ids += [batch_id for batch_id in found.ids if batch_id not in self.ids]
+            self._seen |= set(self.ids) | (opened or set())
+            self.left_out += found.left_out
+        self._is_first = False
 
 
 def wait(
@@ -104,16 +158,16 @@ def _all_published(now: Status) -> bool:
     return all(one.state == "published" for one in now.batches)
 
 
-def _print(session: Session, now: Status, *, as_json: bool) -> None:
-    from jobs.commands.views.status import lines
+def _print(session: Session, now: Status, *, as_json: bool, is_detail: bool) -> None:
+    from jobs.commands.views.status import detail, lines
 
     if as_json:
         session.write_json(now.as_dict())
-    elif not now.batches:
-        session.say(f"no batches in {session.store.redacted_url}: `nightpress enqueue FILE` makes one")
-    else:
-        for line in lines(now, session.clock(), session.width):
-            session.write(line)
+        return
+    if not now.batches:
+        session.say(f"no such batches in {session.store.redacted_url}: `nightpress enqueue FILE` makes one")
+    for line in (detail if is_detail else lines)(now, session.clock(), session.width):
+        session.write(line)
 
 
 class _Lines:
@@ -127,7 +181,7 @@ class _Lines:
         self._last: dict[str, tuple[object, ...]] = {}
 
     def __call__(self, session: Session, now: Status, as_json: bool) -> None:
-        from jobs.commands.views.status import progress_line
+        from jobs.commands.views.batch import progress_line
 
         changed: dict[str, tuple[object, ...]] = {
             one.id: (one.state, one.finished, one.leased, one.ready) for one in now.batches
@@ -144,28 +198,31 @@ class _Lines:
 
 class _Live:
     """Shows the status again and again, as `--watch` asks, on a terminal. Draws the lines of `status` at each look in place of
-    the lines drawn before.
+    the lines drawn before, as many as fit the terminal.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, is_detail: bool) -> None:
         from rich.live import Live
 
+        self._is_detail = is_detail
         self.live = Live(console=session.out, auto_refresh=False, transient=True)
 
     def __call__(self, session: Session, now: Status, as_json: bool) -> None:
         from rich.text import Text
 
-        from jobs.commands.views.status import lines
+        from jobs.commands.views.status import screen
 
         del as_json
-        self.live.update(Text("\n".join(lines(now, session.clock(), session.width))), refresh=True)
+        width, height = session.out.size
+        found = screen(now, session.clock(), width, height - 1, is_detail=self._is_detail)
+        self.live.update(Text("\n".join(found)), refresh=True)
 
 
 @contextmanager
-def _screen(session: Session, *, live: bool) -> Iterator[_Lines | _Live]:
-    if not live:
+def _screen(session: Session, *, is_detail: bool, as_json: bool) -> Iterator[_Lines | _Live]:
+    if as_json or not session.out.is_terminal:
         yield _Lines()
         return
-    screen = _Live(session)
+    screen = _Live(session, is_detail=is_detail)
     with screen.live:
         yield screen

@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def usage(
     ctx: typer.Context,
     by: Annotated[By, typer.Option(help="What to add up by.")] = By.BATCH,
-    since: Annotated[str | None, typer.Option(metavar="WHEN", help="Published then or later: 2026-11-01.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="WHEN", help="Published then or later: 2026-11-01, 7d.")] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Published before then.")] = None,
     form: Annotated[Form, typer.Option("--format", help="json and csv give whole billionths.")] = Form.TABLE,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
@@ -54,9 +54,12 @@ def usage(
     `cost` is what the devices cost us, `charge` what the tenant is charged. A damaged batch is left out and named, with exit
     status 3.
     """
+    from jobs.typed_times import parse_past
+
     session: Session = ctx.obj
     faults: list[StoreDamaged] = []
-    sums = session.client.usage(by.value, since=since or None, until=until or None, faults=faults)
+    began, ended = (parse_past(when, session.clock()) if when else None for when in (since, until))
+    sums = session.client.usage(by.value, since=began, until=ended, faults=faults)
     if form is Form.CSV and not as_json:
         _write_csv(by, sums)
     elif as_json or form is Form.JSON:
@@ -72,8 +75,8 @@ def usage(
     else:
         from jobs.commands.views.usage import tables
 
-        for table in tables(by.value, sums):
-            session.out.print(table)
+        for number, table in enumerate(tables(by.value, sums)):
+            session.write_table(table, gap=number > 0)
     session.say_damaged(faults)
 
 

@@ -10,15 +10,18 @@ The module `cells` reads the text of a cell.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
+from jobs.batches.refused import REASON, UNREAD
 from jobs.errors import RequestError
 from jobs.formats.cells import Cells, Quote, quote_at_end, split_line
 from jobs.formats.columns import NO_CHOICE, Columns, Fields
+from jobs.formats.formulas import unguarded
 from jobs.formats.headers import Line, find_header
+from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
-from jobs.formats.record import Record
+from jobs.formats.record import Layout, Record, uncorrected
 
 READ_AGAIN: Final = 16 << 20
 """A search for the end of a quote that is never closed reads bytes again: at most this many, plus eight times the bytes of the
@@ -33,12 +36,24 @@ def records(file: BinaryIO, fields: Fields, columns: Columns = NO_CHOICE) -> Ite
     header = find_header(lines, fields, columns)
     if header is None:
         return
-    cells = Cells(header.names, fields, columns)
+    kept = [number for number, name in enumerate(header.names) if name not in (REASON, UNREAD)]
+    names = [header.names[number] for number in kept]
+    layout, cells = Layout(InputFormat.CSV, names, header.delimiter), Cells(names, fields, columns)
     for line, raw, row in _records(map(header.parted, header.lines), header.delimiter):
         if isinstance(row, Finding):
-            yield Record(line, raw, row)
+            yield Record(line, raw, row, layout=layout)
         elif any(cell.strip() for cell in row) and not header.is_repeated(row):
-            yield cells.record(line, raw, row)
+            own = row if len(kept) == len(header.names) else _own(row, kept, len(header.names))
+            added = dict(zip(header.names, row, strict=False)) if own is not row else {}
+            if (finding := uncorrected(added)) is not None:
+                yield Record(line, unguarded(added[UNREAD]).encode(), finding, layout=layout, cells=own)
+            elif own is row or any(cell.strip() for cell in own):
+                yield cells.record(line, raw, own)._replace(layout=layout, cells=own)
+
+
+def _own(row: Sequence[str], kept: Sequence[int], columns: int) -> list[str]:
+    """Return the cells of a row of a file that was to correct, without those that the file has added."""
+    return [*(row[number] for number in kept if number < len(row)), *row[columns:]]
 
 
 class _Decoder:

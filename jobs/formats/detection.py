@@ -6,13 +6,14 @@ from contextlib import suppress
 from io import BytesIO
 from typing import BinaryIO
 
+from jobs.batches.refused import UNREAD
 from jobs.errors import RequestError
 from jobs.formats import delimited, openai_batch
 from jobs.formats.columns import NO_CHOICE, Columns, Fields, placed_records, rows_within
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_documents import are_documents, documents
 from jobs.formats.json_lines import BOM, Finding, numbered, read_object
-from jobs.formats.record import Record, unread
+from jobs.formats.record import Record, uncorrected, unread
 from jobs.formats.source import peek, replacing
 
 _PARQUET = b"PAR1"
@@ -94,7 +95,10 @@ def json_records(
 def _json_records(rows: Iterable[tuple[int, bytes]]) -> Iterator[Record]:
     for line, raw in rows:
         values = read_object(raw)
-        yield unread(line, raw, values) if isinstance(values, Finding) else Record(line, raw, values)
+        if isinstance(values, Finding):
+            yield unread(line, raw, values)
+        else:
+            yield Record(line, raw, uncorrected(values) or values)
 
 
 def _json_rows(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -129,7 +133,7 @@ def detected(head: bytes, columns: Columns = NO_CHOICE) -> InputFormat:
     with suppress(RequestError):  # the end of `head` cuts a row off
         for _, row in rows:
             values = read_object(row)
-            if not isinstance(values, Finding):
+            if not isinstance(values, Finding) and UNREAD not in values:
                 return InputFormat.OPENAI if openai_batch.is_line(values) else InputFormat.JSONL
     if columns.are_of_csv:
         return InputFormat.CSV

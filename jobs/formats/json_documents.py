@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-import orjson
-
 from jobs.errors import RequestError
-from jobs.formats.json_lines import BOM, MAX_ROW_BYTES
+from jobs.formats.json_lines import BOM, MAX_ROW_BYTES, is_object
 from jobs.formats.source import limits_of
 
 READ_BYTES: Final = 1 << 16
@@ -37,7 +35,7 @@ def are_documents(head: bytes) -> bool:
     if _OVER_LINES.match(head):
         # An object on one line may follow a line with a brace alone. In that case the first brace is never closed.
         first = next(_Cutter().cut(head), None)
-        return first is None or _is_object(first[1])
+        return first is None or is_object(first[1])
     return _spreads(head)
 
 
@@ -46,14 +44,7 @@ def _spreads(head: bytes) -> bool:
     if not head.lstrip().startswith(b"{"):
         return False
     first = next(_Cutter().cut(head), None)
-    return first is not None and b"\n" in first[1].strip() and _is_object(first[1])
-
-
-def _is_object(text: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(text), dict)
-    except orjson.JSONDecodeError:
-        return False
+    return first is not None and b"\n" in first[1].strip() and is_object(first[1])
 
 
 def documents(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

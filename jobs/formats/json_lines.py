@@ -109,6 +109,14 @@ def read_object(raw: bytes) -> dict[str, Any] | Finding:
     return _too_deep(raw, values) or _too_long(raw) or _twice(raw, values) or values
 
 
+def is_object(text: str | bytes) -> bool:
+    """Whether a text is a JSON object, even one that a row may not have."""
+    try:
+        return isinstance(orjson.loads(text), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
 def read_value(text: str) -> Any:
     """Return the value that a JSON text holds, or a finding that says why the value is refused.
 

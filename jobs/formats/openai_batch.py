@@ -12,7 +12,7 @@ from typing import Any, Final
 from jobs.formats.json_lines import Finding, as_integer, read_object
 from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters, template_kwargs
 from jobs.formats.openai_turns import turns
-from jobs.formats.record import Record, unread
+from jobs.formats.record import OPENAI, Record, uncorrected, unread
 from jobs.generation import MAX_LOGPROBS
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
@@ -39,7 +39,12 @@ def records(rows: Iterable[tuple[int, bytes]]) -> Iterator[Record]:
     """Yield the records of a batch file. `rows` has the line and the bytes of each row."""
     for line, raw in rows:
         values = read_object(raw)
-        yield unread(line, raw, values) if isinstance(values, Finding) else _record(line, raw, _without_nulls(values))
+        if isinstance(values, Finding):
+            yield unread(line, raw, values)._replace(layout=OPENAI)
+        elif (finding := uncorrected(values)) is not None:
+            yield Record(line, raw, finding, layout=OPENAI)
+        else:
+            yield _record(line, raw, _without_nulls(values))._replace(layout=OPENAI)
 
 
 def _record(line: int, raw: bytes, request: dict[str, Any]) -> Record:

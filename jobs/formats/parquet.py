@@ -13,10 +13,12 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from jobs.batches.refused import REASON, UNREAD
 from jobs.errors import RequestError
 from jobs.formats.columns import NO_CHOICE, Columns, check_columns
+from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, unkept
-from jobs.formats.record import Record
+from jobs.formats.record import Layout, Record, uncorrected
 from jobs.formats.source import RATIO_COUNTS_FROM, InputLimits, limits_of
 
 ROWS: Final = 64
@@ -55,12 +57,14 @@ def records(file: BinaryIO, columns: Columns = NO_CHOICE) -> Iterator[Record]:
                 raise RequestError(
                     f"the Parquet file has the column {twice!r} twice: remove one of them; nothing was accepted"
                 )
+            names = [name for name in names if name not in (REASON, UNREAD)]
             check_columns(names, columns)
+            layout = Layout(InputFormat.PARQUET, names)
             _check_limits(opened.metadata, size, limits_of(file))
             rows = max(1, min(ROWS, CELLS // max(1, len(names))))
             values = chain.from_iterable(map(_rows, opened.iter_batches(batch_size=rows, use_threads=False)))
             for record in starmap(_record, enumerate(values, start=1)):
-                yield record._replace(columns=names)
+                yield record._replace(columns=names, layout=layout)
         except (pyarrow.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
             raise RequestError(
@@ -102,6 +106,8 @@ def _record(number: int, row: dict[str, Any] | Finding) -> Record:
     if isinstance(row, Finding):
         return Record(number, repr(row).encode(), row)
     values = {name: _json(value) for name, value in row.items() if value is not None}
+    if (found := uncorrected(values)) is not None:
+        return Record(number, orjson.dumps(row[UNREAD]), found)
     if (found := unkept(values)) is not None:
         return Record(number, repr(values).encode(), found)
     raw = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)

@@ -1,11 +1,25 @@
 """A record: the fields of one row of an input file of any format."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
+from jobs.batches.refused import REASON, UNREAD
+from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding
+
+
+class Layout(NamedTuple):
+    """The format of a file, and of a table also the names of its columns and the delimiter of its cells."""
+
+    form: InputFormat
+    columns: Sequence[str] = ()
+    delimiter: str = ","
+
+
+JSON_LINES: Final = Layout(InputFormat.JSONL)
+OPENAI: Final = Layout(InputFormat.OPENAI)
 
 
 class Record(NamedTuple):
@@ -21,6 +35,8 @@ class Record(NamedTuple):
         custom_id: The custom_id of a row whose other fields cannot be read.
         extra: The columns that were taken along in the metadata.
         columns: The names of the columns in the file, if they may differ from the keys of `values`.
+        layout: The format of the file.
+        cells: The cells of a row of a CSV; None in other formats, and if the row cannot be split into cells.
     """
 
     line: int
@@ -31,6 +47,8 @@ class Record(NamedTuple):
     custom_id: Any = None
     extra: Sequence[str] = ()
     columns: Sequence[str] = ()
+    layout: Layout = JSON_LINES
+    cells: Sequence[str] | None = None
 
     def path_in_file(self, field: str | None) -> str | None:
         """Return the path that a field of a request has in the file. If `field` is None, return None."""
@@ -49,6 +67,17 @@ class Record(NamedTuple):
         """
         remark = self.remarks.get(finding.field or "") if finding.code == "wrong_type" else None
         return Finding(finding.code, self.path_in_file(finding.field), finding.message if remark is None else remark)
+
+
+def uncorrected(values: dict[str, Any]) -> Finding | None:
+    """Take what a file to correct adds out of a row's values. Returns a finding if the row's text is still in it as it came."""
+    values.pop(REASON, None)
+    text = values.get(UNREAD)
+    if text is None or (isinstance(text, str) and not text.strip()):
+        values.pop(UNREAD, None)
+        return None
+    message = "the row is not corrected yet: put its text into the fields of the row, and empty this one"
+    return Finding("unknown_field", UNREAD, message)
 
 
 def unread(line: int, raw: bytes, finding: Finding) -> Record:

@@ -1,8 +1,8 @@
 """Writes the files of a new batch into the store. The batch is accepted when `batch.json` is written.
 
-The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the final failures of the refused
-rows, `batch.json`, the open hint. The open hint is an empty file that lets fleets find an open batch sooner. A folder without
-`batch.json` is not a batch (rules 3 and 4).
+The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the refused rows as they came,
+their final failures, `batch.json`, the open hint. The open hint is an empty file that lets fleets find an open batch sooner. A
+folder without `batch.json` is not a batch (rules 3 and 4).
 """
 
 import shlex
@@ -46,6 +46,9 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
         make_id(store)
         for lane in batch.lanes:
             with store.writer(paths.input(lane)) as target, staging.lane_path(lane).open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+        if batch.refused:
+            with store.writer(paths.refused) as target, staging.as_they_came.open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
         for n, outcomes in enumerate(_chunks(staging.refused_outcomes()), start=1):
             segment.write(store, paths, outcomes, "intake", batch.full_sha256[:12], n)

@@ -14,11 +14,13 @@ from typing import BinaryIO, Final
 
 import orjson
 
-from jobs.batches.batch import LaneInput
+from jobs.batches.batch import InputLayout, LaneInput
+from jobs.batches.refused import UNREAD, RefusedRow
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.line import EVERY_ROUND, Outcome
 from jobs.formats.columns import listed
-from jobs.formats.json_lines import Finding
+from jobs.formats.input_format import InputFormat
+from jobs.formats.json_lines import Finding, is_object
 from jobs.formats.record import Record
 from jobs.intake.refusals import AllRefused, FaultGroups
 from jobs.intake.row_reader import RowFault, RowReader
@@ -31,6 +33,9 @@ SHOWN_FAULTS: Final = 10_000
 NAMES_IN_MEMORY: Final = 100_000
 """At most this many custom_ids are kept in memory. Further custom_ids are kept in a table on disk."""
 
+
+TOO_LARGE_CHARACTERS: Final = 100_000
+"""Of a row that is too large, this many characters stand in the file to correct."""
 
 EXTRA_COLUMNS: Final = 1_000
 """At most about this many columns that were taken along become columns of results. The metadata has all columns that were taken
@@ -72,7 +77,14 @@ class Staging:
         self._lanes: dict[str, _Lane] = {}
         self._lane_of_model: dict[str, _Lane] = {}
         self._refused = self._files.enter_context((folder / _REFUSED).open("wb"))
+        self._as_they_came = self._files.enter_context(self.as_they_came.open("wb"))
+        self.layout: InputLayout | None = None
         self._hash = hashlib.sha256()
+
+    @property
+    def as_they_came(self) -> Path:
+        """The path of the file of the refused rows, for the file to correct."""
+        return self._folder / "refused-as-they-came.jsonl"
 
     def fill(self, records: Iterable[Record], reader: RowReader, limit: int | None) -> None:
         """Take in all records, or the first `limit`."""
@@ -85,7 +97,7 @@ class Staging:
                 if record.extra and len(self.extra) < EXTRA_COLUMNS:
                     self.extra.update(dict.fromkeys(record.extra))
             else:
-                self._refuse(result, record.raw)
+                self._refuse(result, record)
                 if not self._advice and result.code in _OF_COLUMNS and not isinstance(record.values, Finding):
                     columns = record.columns or tuple(record.values)
                     self._advice = f"The columns are {listed(columns)}. {reader.advice(columns, result.kind)}"
@@ -168,8 +180,10 @@ class Staging:
         self._lane_of_model[model] = self._lanes[name]
         return self._lanes[name]
 
-    def _refuse(self, fault: RowFault, raw: bytes) -> None:
+    def _refuse(self, fault: RowFault, record: Record) -> None:
+        raw = record.raw
         self.refused += 1
+        self._keep_as_it_came(fault, record)
         self.codes[fault.code] = self.codes.get(fault.code, 0) + 1
         self._groups.add(fault)
         if len(self.faults) < SHOWN_FAULTS:
@@ -178,6 +192,22 @@ class Staging:
         # The hash covers the row's bytes and not the message, whose words may change between releases.
         refusal = [fault.row, fault.line, fault.code, fault.field, hashlib.sha256(raw).hexdigest()]
         self._hash.update(orjson.dumps(refusal) + b"\n")
+
+    def _keep_as_it_came(self, fault: RowFault, record: Record) -> None:
+        """Keep a refused row for the file to correct. A CSV row without cells, or other text that is no object, is unread."""
+        form, columns, delimiter = record.layout
+        cells, is_csv = record.cells, record.layout.form is InputFormat.CSV
+        is_unread = fault.field == UNREAD or cells is None if is_csv else not is_object(record.raw)
+        text = record.raw.decode(errors="replace") if is_unread or not is_csv else ""
+        if fault.code == "row_too_large":  # its end was not read
+            text = f"{text[:TOO_LARGE_CHARACTERS]}\N{HORIZONTAL ELLIPSIS}"
+        has_unread = is_unread or (self.layout is not None and self.layout.has_unread)
+        if self.layout is None or self.layout.has_unread != has_unread:
+            self.layout = InputLayout(
+                form=form.value, columns=tuple(columns), delimiter=delimiter, has_unread=has_unread
+            )
+        kept = RefusedRow(fault.row, fault.line, fault.custom_id, str(fault), text, cells, is_unread)
+        self._as_they_came.write(kept.to_line())
 
 
 class _Lane:

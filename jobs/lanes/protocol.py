@@ -134,7 +134,9 @@ class WorkerRecord:
     """A worker sends this record of itself with each claim and beat. Snapshots show the last record for a while.
 
     `running` is the number of jobs in hand: only a worker with no job in hand may be given suspects. `slots` is the number of
-    jobs that the engine works on at once; it is 0 if the number is not known.
+    jobs that the engine works on at once; it is 0 if the number is not known. `loading_s` is for how many seconds the worker has
+    been loading its model; it is None once the model is loaded. A snapshot adds `silent_s`: for how many seconds the worker has
+    not been heard of.
     """
 
     worker: str
@@ -143,6 +145,8 @@ class WorkerRecord:
     lane: str
     running: int
     slots: int = 0
+    loading_s: int | None = None
+    silent_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,11 +131,12 @@ def worker_bytes(worker: WorkerRecord) -> bytes:
 
 
 def workers_of(records: Iterable[bytes]) -> list[WorkerRecord]:
-    """Return the workers of a lane, read from their records. A damaged record is left out."""
+    """Return the workers of a lane, read from their records, each after its silence. A damaged record is left out."""
     found: list[WorkerRecord] = []
     for raw in records:
         with contextlib.suppress(ValueError, TypeError):
-            found.append(WorkerRecord(**orjson.loads(raw)))
+            silent_ms, _, record = raw.partition(b"|")
+            found.append(WorkerRecord(**{**orjson.loads(record), "silent_s": int(silent_ms) // 1000}))
     return found
 
 

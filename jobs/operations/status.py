@@ -11,8 +11,9 @@ from typing import Any, Literal
 from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Usage
 
-State = Literal["open", "queued", "running", "paused", "cancelling", "expiring", "publishing", "published"]
-"""`open` means not published; no queue answers, so nothing more is known. `publishing` means that the round waits for a
+State = Literal["open", "queued", "loading", "running", "paused", "cancelling", "expiring", "publishing", "published"]
+"""`open` means not published; no queue answers, so nothing more is known. `loading` means that workers load the model of the rows
+that wait. `publishing` means that the round waits for a
 publisher, because every row has its outcome or the soft deadline has come.
 """
 
@@ -29,13 +30,15 @@ class BatchStatus:
         round: The current round: 1, and one more for each reopening.
         rows: All rows of its input, those that intake refused among them.
         completed: Rows with an output.
-        failed: Rows whose failure is final.
+        failed: Rows whose failure is final, those that intake refused among them.
         cancelled: Rows without an outcome when the batch was cancelled; 0 until the batch is published.
         expired: Rows without an outcome at the deadline; 0 until the batch is published.
         ready: Rows on the queue that a worker may take.
         delayed: Rows on the queue that are tried again later.
         leased: Rows that workers have under a lease.
         waiting: Rows that are not on the queue yet; without a queue, all rows that have no outcome.
+        refused: Rows that intake refused. They count as failed, and are no part of the work.
+        codes: The failed rows by the code of their failure, the most frequent first.
         usage: What completed rows used; an estimate until the batch is published.
         wasted: What failed rows and lost attempts used; an estimate until the batch is published.
         currency: The currency of the amounts, which are integers in billionths of it.
@@ -69,6 +72,8 @@ class BatchStatus:
     wasted: Usage
     currency: str
     created_at: datetime
+    refused: int = 0
+    codes: Mapping[str, int] = field(default_factory=dict)
     deadline: datetime | None = None
     paused_reason: str | None = None
     published_at: datetime | None = None
@@ -82,6 +87,16 @@ class BatchStatus:
     def finished(self) -> int:
         """How many rows have an outcome."""
         return self.completed + self.failed + self.cancelled + self.expired
+
+    @property
+    def work(self) -> int:
+        """How many rows are to be run: all rows but those that intake refused."""
+        return self.rows - self.refused
+
+    @property
+    def worked(self) -> int:
+        """How many of the rows that are to be run have an outcome."""
+        return self.finished - self.refused
 
     def describe_outcomes(self) -> str:
         """Return the outcomes in words: `12 rows: 10 completed, 2 failed`."""

@@ -14,7 +14,7 @@ from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
 from jobs.batches.records import no_batch
-from jobs.batches.rounds import Clock, list_batches, load_batch, now, read_round, require_batch
+from jobs.batches.rounds import Clock, now, read_round, require_batch
 from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
 from jobs.batches.segments.name import SegmentName
 from jobs.errors import NoBatch, QueueUnavailable, StoreDamaged
@@ -162,6 +162,7 @@ class StatusReader:
             usage=Usage.from_dict(usage),
             wasted=Usage.from_dict(usage["wasted"]),
             currency=usage["currency"],
+            codes=done.codes,
             published_at=done.at,
             delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
         )
@@ -184,7 +185,7 @@ class StatusReader:
         if per_second is None:
             return status
         rows_per_s, tokens_per_s = per_second
-        left = status.rows - status.finished
+        left = status.work - status.worked
         end = at + timedelta(seconds=left / rows_per_s) if rows_per_s > 0 and is_running else None
         return replace(status, rows_per_s=rows_per_s, tokens_per_s=tokens_per_s, expected_end=end)
 
@@ -196,7 +197,7 @@ class StatusReader:
             watched.first_started = first_started(self.store, index.paths)
         if watched.first_started is None or (elapsed_s := (at - watched.first_started).total_seconds()) <= 0:
             return None
-        return (status.finished - index.batch.refused) / elapsed_s, status.usage.completion_tokens / elapsed_s
+        return status.worked / elapsed_s, status.usage.completion_tokens / elapsed_s
 
 
 def first_started(store: Store, paths: BatchPaths) -> datetime | None:
@@ -231,32 +232,13 @@ def spent(store: Store, batch_id: str, currency: str) -> Usage:
     return until_read(store, added)
 
 
-def listed(store: Store, published: int | None = None, faults: list[StoreDamaged] | None = None) -> Sequence[str]:
-    """Return the ids of the open batches, oldest first, then of the published batches, newest first.
-
-    At most `published` of the published batches are returned; all if it is None. A damaged batch is left out, and its error is
-    added to `faults`; without `faults`, the error is raised.
-    """
-    unfinished: list[tuple[datetime, str]] = []
-    finished: list[tuple[datetime, str]] = []
-    for batch_id in list_batches(store):
-        with collect_damage(faults), suppress(NoBatch):
-            if (batch := load_batch(store, batch_id)) is None:
-                continue
-            if (done := read_round(store, batch).published) is None:
-                unfinished.append((batch.created_at, batch_id))
-            else:
-                finished.append((done.at, batch_id))
-    newest = sorted(finished, reverse=True)[:published]
-    return [batch_id for _, batch_id in (*sorted(unfinished), *newest)]
-
-
 def _named(batch: Batch) -> dict[str, Any]:
     return {
         "id": batch.batch_id,
         "name": batch.name,
         "tenant": batch.tenant,
         "rows": batch.rows,
+        "refused": batch.refused,
         "created_at": batch.created_at,
         "deadline": batch.deadline,
     }
@@ -289,6 +271,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         leased=leased,
         # A row whose outcome is written but not settled yet is counted twice for a moment: as finished and as leased.
         waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
+        codes=index.codes,
         usage=index.usage,
         wasted=index.wasted,
         currency=index.currency or currency,
@@ -303,9 +286,10 @@ def _state(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, leased
         return "publishing"
     if index.current.paused is not None:
         return "paused"
-    if lanes is None:
-        return "open"
-    if leased:
-        return "running"
+    if lanes is None or leased:
+        return "open" if lanes is None else "running"
     ours = [lanes[lane] for lane in index.batch.lanes if lane in lanes]
-    return "paused" if ours and all(lane.paused for lane in ours) else "queued"
+    if ours and all(lane.paused for lane in ours):
+        return "paused"
+    workers = [worker for lane in ours for worker in lane.workers]
+    return "loading" if workers and all(worker.loading_s is not None for worker in workers) else "queued"

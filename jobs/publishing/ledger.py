@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jobs.batches.batch import FORMAT, Batch
-from jobs.batches.output_rows import first_template
+from jobs.batches.output_rows import code_of, first_template
 from jobs.batches.segments.head import Account
 from jobs.prices import Prices
 from jobs.usage import NAMES, Usage, counts_of, total
@@ -26,9 +26,9 @@ _NOTHING: Final = (0,) * len(NAMES)
 class Ledger:
     """Adds up one round.
 
-    An *account* adds up rows of one status, model, version of prices, currency, tenant, kind and template. An *entry* is what the
-    ledger needs of a row: the number of the row's account, then the six counts of its usage. Memory grows with the number of
-    accounts only.
+    An *account* adds up rows of one status, model, version of prices, currency, tenant, kind, template and code of failure. An
+    *entry* is what the ledger needs of a row: the number of the row's account, then the six counts of its usage. Memory grows
+    with the number of accounts only.
     """
 
     def __init__(self) -> None:
@@ -55,10 +55,11 @@ class Ledger:
     def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
         """Return the entry of a published row, without counting the row."""
         if row["status"] != "completed":
-            return (self.account_number(Account(row["status"], row["model"], None, "", "", "", None)), *_NOTHING)
+            account = Account(row["status"], row["model"], None, "", "", "", code_of(row.get("error")), None)
+            return (self.account_number(account), *_NOTHING)
         usage = row["usage"]
         group = (row["tenant"], row["kind"], first_template(row))
-        account = Account("completed", row["model"], usage.get("prices"), *group, usage.get("currency"))
+        account = Account("completed", row["model"], usage.get("prices"), *group, "", usage.get("currency"))
         return (self.account_number(account), *counts_of(usage))
 
     def post(self, entry: Sequence[int]) -> str:
@@ -71,6 +72,14 @@ class Ledger:
     def rows(self, status: str) -> int:
         """Return how many rows with this status were posted."""
         return sum(n for account, n in zip(self._accounts, self._rows, strict=True) if account.status == status)
+
+    def codes(self) -> Mapping[str, int]:
+        """Return how many rows failed with each code. Rows that were cancelled or expired have not failed."""
+        found: defaultdict[str, int] = defaultdict(int)
+        for account, rows in zip(self._accounts, self._rows, strict=True):
+            if account.status == "failed" and rows:
+                found[account.code] += rows
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def usage(self, batch: Batch, round_: int, prices: Prices, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the `usage.json` of a batch after this round.

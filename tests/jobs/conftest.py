@@ -15,8 +15,9 @@ import redis
 
 from jobs.accounts.archive import FOLDER
 from jobs.accounts.summaries import note_round
-from jobs.batches.batch import Batch, BatchPaths, Done, LaneInput
+from jobs.batches.batch import Batch, BatchPaths, Done, InputLayout, LaneInput
 from jobs.batches.published import ERRORS, OUTPUT, read_published
+from jobs.batches.refused import RefusedRow
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, list_batches, to_bytes
 from jobs.batches.segments.line import EVERY_ROUND, Outcome
@@ -75,6 +76,8 @@ class Shelf:
         self._tenants = tenants
         if refused:
             self.write(batch_id, [self.refusal(row) for row in refused])
+            kept = (RefusedRow(row, row + 1, None, f"line {row + 1}: not_json", "x", None, True) for row in refused)
+            self.store.create(paths.refused, b"".join(row.to_line() for row in kept))
         batch = Batch(
             batch_id=batch_id,
             name=batch_id,
@@ -83,6 +86,7 @@ class Shelf:
             run_key="key",
             rows=rows,
             refused=len(refused),
+            layout=InputLayout(form="jsonl", has_unread=True) if refused else None,
             lanes={
                 LANE: LaneInput(
                     model="stub", rows=len(accepted), bytes=len(lines), sha256=hashlib.sha256(lines).hexdigest()

@@ -261,7 +261,7 @@ def test_results_of_an_unfinished_batch_are_marked_so(client: Client, shelf: She
     assert (finished.round, finished.is_finished) == (1, True)
     assert [row["row"] for row in finished] == [0, 1]
     assert b"".join(finished.lines()) == shelf.store.read(f"batches/night-1/{done.folder}/output.jsonl")
-    assert client.retry("night-1") == 2
+    assert client.retry("night-1", rows=["c0"]) == 2
     reopened = client.results("night-1")
     assert (reopened.round, reopened.is_finished, len(list(reopened))) == (1, False, 2)
 

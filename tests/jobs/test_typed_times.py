@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.errors import RequestError
-from jobs.typed_times import When, moment_of, parse, parse_limit, words_of
+from jobs.typed_times import When, moment_of, parse, parse_limit, parse_past, words_of
 
 NOW = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 
@@ -145,3 +145,24 @@ def test_the_end_of_a_wait_may_be_a_time() -> None:
     for wrong in ("soon", "-3", "3 weeks", "1e3", "٣"):
         with pytest.raises(RequestError, match="is not a time"):
             parse_limit(wrong, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        pytest.param("36h", NOW - timedelta(hours=36), id="hours ago"),
+        pytest.param("7d", NOW - timedelta(days=7), id="days ago"),
+        pytest.param("06:00", datetime(2026, 11, 23, 4, tzinfo=UTC), id="the last time that the clock showed it"),
+        pytest.param("00:30", NOW, id="now"),
+        pytest.param("00:31", NOW - timedelta(days=1) + timedelta(minutes=1), id="a minute to come is yesterday's"),
+        pytest.param("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC), id="a date"),
+    ],
+)
+def test_a_moment_that_is_past(text: str, moment: datetime) -> None:
+    assert parse_past(text, NOW) == moment
+
+
+@pytest.mark.parametrize("text", ["+8h", "3", "", "h", "25:00", "yesterday", "-3h", "2026-13-01"])
+def test_a_text_that_is_no_past_moment_is_refused(text: str) -> None:
+    with pytest.raises(RequestError, match="write"):
+        parse_past(text, NOW)

@@ -21,7 +21,7 @@ import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.options import input_file as opt
-from jobs.commands.session import BATCH
+from jobs.commands.session import BATCH, ROW
 from jobs.errors import ModelUnavailable, RequestError
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def nightly(
 def replay(
     ctx: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
-    row: Annotated[int, typer.Argument(metavar="ROW", min=0, help="The row's number: rows count from 0.")],
+    row: Annotated[str, typer.Argument(metavar="ROW", help=ROW)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object: the new output, and what differs.")] = False,
 ) -> None:
     """Run a completed row again, and say whether its output is the same.
@@ -231,19 +231,18 @@ def replay(
     session: Session = ctx.obj
     logs.configure("warning", session.settings.log_format)
     found = session.batch(batch)
-    if row >= found.rows:
-        raise RequestError(f"{found.batch_id} has rows 0 to {found.rows - 1}")
-    published, request = published_row(session.store, found, row), request_of(session.store, found, row)
+    number = session.row(found.batch_id, row)
+    published, request = published_row(session.store, found, number), request_of(session.store, found, number)
     if published is None or request is None or published["status"] != "completed":
         state = "is not published yet" if published is None else "did not complete"
-        raise RequestError(f"row {row} of {found.batch_id} {state}: nightpress show {found.batch_id} {row}")
+        raise RequestError(f"row {number} of {found.batch_id} {state}: nightpress show {found.batch_id} {number}")
     again = replay_row(found.batch_id, RowRequest(**request), published, session.settings, found.created_at)
     if as_json:
         session.write_json({"same": again.same, "differs": again.differs, "output": again.output, "error": again.error})
     elif again.error is not None:
-        session.write(f"row {row}: it failed this time: {again.error}")
+        session.write(f"row {number}: it failed this time: {again.error}")
     else:
-        session.write(f"row {row}: {'the same output' if again.same else 'another output'}")
+        session.write(f"row {number}: {'the same output' if again.same else 'another output'}")
     for name in again.differs if not as_json else ():
         session.write(f"  differs: {describe_difference(name, published, again.receipt)}")
     if again.unexplained and again.error is None and not as_json:

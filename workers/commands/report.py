@@ -1,25 +1,30 @@
 """The report of a run for a person: a progress bar, then a summary of the rows, the cost, the files and what to do next."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from jobs import logs
 from jobs.batches.batch import Batch, Done
 from jobs.batches.published import copy_published, read_usage
+from jobs.commands.views.fitting import width_of
 from jobs.logs import logger
 from jobs.prices import formatted
 from jobs.printable import one_line
 from jobs.settings import Settings
 from jobs.store.store import Store
-from workers.commands.run import RunProgress
+from workers.commands.run import GENERATING, RunProgress
 
 LINE_S: Final = 10.0
 """Seconds between two lines or events of progress if standard error is no terminal. A terminal shows a progress bar instead."""
+
+BAR: Final = 20
+"""Characters of the bar of a terminal that is wide enough for it."""
 
 
 class Reporter:
@@ -34,11 +39,7 @@ class Reporter:
         self._console = Console(highlight=False)
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
             console=self._error,
             disable=not self._error.is_terminal,
             transient=True,
@@ -46,14 +47,17 @@ class Reporter:
         self._task: TaskID | None = None
         self._line_at = 0.0
         self._done_rows = 0
+        self._rows = batch.rows - batch.refused
         self._first: tuple[float, int, int] | None = None
 
     def __enter__(self) -> "Reporter":
         if logs.is_json():
             return self
-        self._error.print(f"batch {self._batch.batch_id}: {_rows(self._batch.rows)}, {self._batch.refused} refused")
+        self._error.print(
+            f"batch {self._batch.batch_id}: {_rows(self._batch.rows)}, {self._batch.refused:,} refused", soft_wrap=True
+        )
         self._bar.start()
-        self._task = self._bar.add_task("starting", total=self._batch.rows, rate="")
+        self._task = self._bar.add_task("starting", total=self._rows)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -61,21 +65,33 @@ class Reporter:
 
     def show(self, progress: RunProgress) -> None:
         """Update the bar. If standard error is no terminal, print a line of progress every LINE_S seconds instead."""
-        rate = ""
+        rate: Sequence[str] = ()
         if progress.index is not None:
-            self._done_rows = sum(progress.index.counts.values())
+            self._done_rows = sum(progress.index.counts.values()) - self._batch.refused
             rate = self._rate(progress, progress.index.usage.completion_tokens)
         if self._task is not None:
-            self._bar.update(self._task, description=progress.phase, completed=self._done_rows, rate=rate)
+            self._bar.update(self._task, description=self._line(progress, rate), completed=self._done_rows)
         if (logs.is_json() or not self._error.is_terminal) and time.monotonic() - self._line_at >= LINE_S:
             self._line_at = time.monotonic()
             if logs.is_json():
                 logger().info(
-                    "run.progress", phase=progress.phase, done=self._done_rows, rows=self._batch.rows, rate=rate
+                    "run.progress", phase=progress.phase, done=self._done_rows, rows=self._rows, rate=", ".join(rate)
                 )
                 return
-            line = f"{progress.phase}: {self._done_rows} of {_rows(self._batch.rows)}"
-            self._error.print(f"{line}, {rate}" if rate else line)
+            line = f"{progress.phase}: {self._done_rows:,} of {_rows(self._rows)}"
+            self._error.print(", ".join([line, *rate]), soft_wrap=True)
+
+    def _line(self, progress: RunProgress, rate: Sequence[str]) -> str:
+        """Return the line beside the spinner: as many whole parts as fit the terminal, without the least important ones."""
+        filled = BAR * self._done_rows // max(self._rows, 1)
+        bar = f"[{'#' * filled}{'.' * (BAR - filled)}]"
+        parts = [progress.phase, bar, f"{self._done_rows:,} of {_rows(self._rows)}", *rate]
+        parts.append(_for_a_person(progress.elapsed_s))
+        for least in (bar, *rate[1:2], parts[-1], *rate[:1], *rate[2:]):
+            if width_of("  ".join(parts)) <= self._error.width - 3:
+                break
+            parts.remove(least)
+        return "  ".join(parts)
 
     def report(self, event: str, message: str) -> None:
         """Print one line above the bar, or log it as the event if the command logs JSON."""
@@ -88,9 +104,9 @@ class Reporter:
         """Print how many rows are done and kept, and the command line that resumes the run: this program with `args`."""
         if logs.is_json():
             command = f"{self._command} {args}"
-            logger().warning("run.interrupted", done=self._done_rows, rows=self._batch.rows, command=command)
+            logger().warning("run.interrupted", done=self._done_rows, rows=self._rows, command=command)
             return
-        self._error.print(f"Interrupted. {self._done_rows} of {_rows(self._batch.rows)} are done and kept. Go on with:")
+        self._error.print(f"Interrupted. {self._done_rows:,} of {_rows(self._rows)} are done and kept. Go on with:")
         self._error.print(f"  {self._command} {args}", soft_wrap=True)
 
     def published(self, done: Done, folder: Path, elapsed_s: float | None) -> None:
@@ -105,9 +121,9 @@ class Reporter:
         say()
         if elapsed_s is None:
             say("This batch is published already: nothing was generated.", style="bold")
-        not_completed = "".join(f", {n} {status}" for status, n in others.items())
+        not_completed = "".join(f", {n:,} {status}" for status, n in others.items())
         say(
-            f"  Rows     {completed} completed{not_completed}, of {self._batch.rows}",
+            f"  Rows     {completed:,} completed{not_completed}, of {self._batch.rows:,}",
             style="bold" if not others else "yellow",
         )
         say(f"  Tokens   {usage['prompt_tokens']:,} in, {tokens:,} out", end="")
@@ -123,20 +139,23 @@ class Reporter:
             say(f"  Errors   {folder / 'errors.jsonl'}", soft_wrap=True)
         say("\n  Next: ", end="")
         say(f"{self._command} show {self._batch.batch_id} 0", soft_wrap=True)
+        if self._batch.refused:
+            say(f"        {self._command} failed export {self._batch.batch_id} -o FILE", soft_wrap=True)
         say(f"        {self._command} usage --by kind", soft_wrap=True)
         if elapsed_s is None:
             say("        the same command with --again makes a new batch")
 
-    def _rate(self, progress: RunProgress, tokens: int) -> str:
-        if self._first is None:
+    def _rate(self, progress: RunProgress, tokens: int) -> Sequence[str]:
+        """Return rows and tokens a second, and the time that is left, in words; nothing while no row has ended."""
+        if self._first is None or not progress.phase.startswith(GENERATING):  # loading a model is no part of the pace
             self._first = (progress.elapsed_s, self._done_rows, tokens)
         since, rows, before = self._first
         passed = progress.elapsed_s - since
         if passed < 1.0 or self._done_rows == rows:
-            return ""
+            return ()
         rows_s = (self._done_rows - rows) / passed
-        left_s = (self._batch.rows - self._done_rows) / rows_s
-        return f"{rows_s:,.1f} rows/s {(tokens - before) / passed:,.0f} tok/s, {_for_a_person(left_s)} left"
+        left_s = (self._rows - self._done_rows) / rows_s
+        return f"{rows_s:,.1f} rows/s", f"{(tokens - before) / passed:,.0f} tok/s", f"{_for_a_person(left_s)} left"
 
 
 def _rows(n: int) -> str:

@@ -28,6 +28,11 @@ SWEEP_S: Final = 0.2
 """Seconds between two sweeps of the batch."""
 
 
+STARTING: Final = "starting workers"
+"""The phase of a run whose workers have no room yet, or are only slow to come up."""
+GENERATING: Final = "generating"
+
+
 @dataclass(frozen=True)
 class RunProgress:
     """How far a run is: its phase in words, what storage holds of the batch, and the seconds since the start.
@@ -56,6 +61,7 @@ class Run:
     workers: int | None = None
     supervisor: Supervisor = field(init=False)
     _done: Done | None = None
+    _phase: str = STARTING
     _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -116,15 +122,16 @@ class Run:
                 f"Mend the cause, then nightpress resume {batch_id}, and the same command again"
             )
         timings = self.supervisor.timings
-        if "first_row_s" not in timings and index is not None and sum(index.counts.values()) > self.batch.refused:
-            timings["first_row_s"] = round(time.monotonic() - self._began, 2)
-        self.show(RunProgress("generating", index, time.monotonic() - self._began))
+        if index is not None and sum(index.counts.values()) > self.batch.refused:
+            timings.setdefault("first_row_s", round(time.monotonic() - self._began, 2))
+        self.show(RunProgress(self._phase, index, time.monotonic() - self._began))
         self._done = sweeper.published.get(self.batch.batch_id)
         return self._done is not None
 
     def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
-        """Once the first row has an outcome, note how long the model took to load."""
+        """Note whether the models are loaded and, once the first row has an outcome, how long the model took to load."""
         del sweeper
+        self._phase = phase_of(fleet)
         timings = self.supervisor.timings
         if "first_row_s" in timings and "load_s" not in timings:
             loads = [status["load_s"] for status in fleet.statuses() if "load_s" in status]
@@ -132,3 +139,17 @@ class Run:
 
     def show_phase(self, phase: str) -> None:
         self.show(RunProgress(phase, None, time.monotonic() - self._began))
+
+
+def phase_of(fleet: Fleet) -> str:
+    """Return what a fleet does in words. While a model is loaded for its first worker, name the model and the time so far."""
+    if not any(replica.placed for replica in fleet.replicas):
+        return STARTING
+    loading = ", ".join(f"{alias} for {seconds:.0f} s" for alias, seconds in sorted(fleet.loading().items()))
+    if not loading:
+        return GENERATING
+    return (
+        f"{GENERATING}, loading {loading}"
+        if any(replica.loaded for replica in fleet.replicas)
+        else f"loading {loading}"
+    )

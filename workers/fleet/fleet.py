@@ -3,6 +3,7 @@
 The fleet decides no outcome. If it is killed, its workers end with it, and another fleet continues from what storage holds.
 """
 
+import contextlib
 import random
 import secrets
 import time
@@ -52,13 +53,15 @@ START_TRIES: Final = 4
 class Fleet:
     """The workers of one `run` or `work`. Call `watch` about once a second.
 
-    If `only` is given, the workers work only on the batches that it names.
+    If `only` is given, the workers work only on the batches that it names. `forget` is called with the lane and the name of each
+    worker that has ended, so that the queue shows it no longer. It may raise UnavailableError.
     """
 
     settings: Settings
     redis_url: str = field(repr=False)  # the URL may hold a password
     cluster: Cluster
     only: frozenset[str] | None = None
+    forget: Callable[[str, str], object] = lambda *_: None
     monotonic: Callable[[], float] = time.monotonic
     rng: random.Random = field(default_factory=random.Random)
     replicas: list[Replica] = field(default_factory=list)
@@ -70,6 +73,7 @@ class Fleet:
     _waiting: WaitingModels = field(default_factory=WaitingModels)
     _relay: Relay = field(default_factory=Relay)
     _fault: UnavailableError | None = None
+    _ended: list[tuple[str, str]] = field(default_factory=list)
 
     def staff(self, alias: str, n: int) -> None:
         """Add workers for the model `alias` until there are `n`. If the model has more workers already, all of them stay."""
@@ -89,6 +93,7 @@ class Fleet:
         self._note_placed()
         self._note_left()
         self._note_dead()
+        self._forget_ended()
         for replica in self.replicas:
             if replica.handle is None and not replica.parked and self.monotonic() >= replica.start_at:
                 self._start(replica)
@@ -159,6 +164,7 @@ class Fleet:
         for replica in self.replicas:
             self._end(replica)
         self._relay.finish()
+        self._forget_ended()
         logger().info("fleet.stopped")
 
     def kill(self) -> None:
@@ -179,6 +185,16 @@ class Fleet:
         statuses = [answer(max(0.0, until - self.monotonic())) for answer in answers]
         return [status for status in statuses if status is not None]
 
+    def loading(self) -> Mapping[str, float]:
+        """Return the models that no worker has loaded yet although one is at it, and for how many seconds."""
+        placed = [replica for replica in self.replicas if replica.placed]
+        loaded = {replica.alias for replica in placed if replica.loaded}
+        since: dict[str, float] = {}
+        for replica in placed:
+            if replica.alias not in loaded:
+                since[replica.alias] = min(replica.placed_at, since.get(replica.alias, replica.placed_at))
+        return {alias: self.monotonic() - at for alias, at in since.items()}
+
     def check_workers(self) -> None:
         """Raise an error if workers report a fault of Redis or the storage. Only workers notice a full Redis.
 
@@ -188,6 +204,9 @@ class Fleet:
         if self.monotonic() - self._asked_at >= FAULTS_S:
             self._asked_at = self.monotonic()
             statuses = self.statuses()
+            loaded = {status["worker"] for status in statuses if "load_s" in status}
+            for replica in self.replicas:
+                replica.loaded = replica.loaded or (replica.placed and replica.worker in loaded)
             faults = (error(status[name]) for name, error in FAULTS.items() for status in statuses if status[name])
             self._fault = next(faults, None)
         if self._fault is not None:
@@ -213,12 +232,21 @@ class Fleet:
             replica.handle.kill()
             replica.handle.end(0.0 if self.cluster.is_away() else KILL_S)
             self._relay.end(replica.handle.log)
+            self._ended.append((self.settings.lane_of(replica.alias), replica.worker))
         replica.vacate(parked=parked)
+
+    def _forget_ended(self) -> None:
+        """Let the queue show the workers no longer that have ended. If Redis is away, it shows them as silent for a while."""
+        ended, self._ended = self._ended, []
+        with contextlib.suppress(UnavailableError):
+            for lane, worker in ended:
+                self.forget(lane, worker)
 
     def _note_placed(self) -> None:
         for replica in self.replicas:
             if replica.handle is not None and not replica.placed:
                 replica.placed = replica.handle.is_placed()
+                replica.placed_at = self.monotonic()
 
     def _note_left(self) -> None:
         for replica in self.replicas:

@@ -18,7 +18,8 @@ class Replica:
     `needs` are the resources of its worker, the scarcest first. `started_at` is when its worker was started; `start_at` is the
     earliest time of the next start. `deaths` counts how many workers died in a row, and `failed_starts` how many in a row died
     before their model was loaded. `waiting_since` is the time since which the model has rows and the replica no room; None if the
-    model has no rows or the replica has room.
+    model has no rows or the replica has room. `placed_at` is when its worker was first seen to have come up, and `loaded` whether
+    that worker has loaded its model.
     """
 
     alias: str
@@ -27,6 +28,8 @@ class Replica:
     worker: str = ""
     needs: Mapping[str, float] = field(default_factory=dict)
     placed: bool = False
+    placed_at: float = 0.0
+    loaded: bool = False
     leaving_until: float | None = None
     parked: bool = False
     waiting_since: float | None = None
@@ -53,4 +56,4 @@ class Replica:
     def vacate(self, *, parked: bool = False) -> None:
         """Forget the replica's worker, which has ended. If `parked`, no other worker is started for now."""
         self.handle = None
-        self.placed, self.leaving_until, self.parked = False, None, parked
+        self.placed, self.loaded, self.leaving_until, self.parked = False, False, None, parked

@@ -121,11 +121,12 @@ class Supervisor:
         joining = self._join() if with_workers else None
         try:
             with self._redis_url() as url:
-                sweeper = self._sweeper(RedisQueue.from_settings(self.settings, self.store, url))
+                queue = RedisQueue.from_settings(self.settings, self.store, url)
+                sweeper = self._sweeper(queue)
                 if joining is None:
                     goal.is_reached(sweeper, self.sweep(goal, sweeper))
                 elif (cluster := self._joined(joining, goal)) is not None:
-                    self._supervise(goal, sweeper, Fleet(self.settings, url, cluster, self.only))
+                    self._supervise(goal, sweeper, Fleet(self.settings, url, cluster, self.only, queue.leave))
         finally:
             if joining is not None:
                 self._give_up(joining)

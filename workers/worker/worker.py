@@ -7,7 +7,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
 from workers.engines.registry import identity, make_engine
 from workers.worker.context import WorkerContext
+from workers.worker.loading import LoadingSign
 from workers.worker.metrics import WorkerMetrics
 from workers.worker.runner import Runner
 
@@ -63,7 +65,8 @@ class Worker:
         self._configure_logs()
         began = time.monotonic()
         card = plan.settings.catalog[plan.alias]
-        engine = make_engine(plan.alias, card, plan.settings.cache_dir)
+        with self._shown_as_loading():
+            engine = make_engine(plan.alias, card, plan.settings.cache_dir)
         self._timings["load_s"] = time.monotonic() - began
         device = engine.stats().device
         logger().info("engine.loaded", model=plan.alias, device=device, load_s=round(self._timings["load_s"], 2))
@@ -115,6 +118,16 @@ class Worker:
 
     def _configure_logs(self) -> None:
         configure(self._plan.settings.log_level, self._plan.settings.log_format)
+
+    @contextmanager
+    def _shown_as_loading(self) -> Iterator[None]:
+        """Let the queue show that this worker loads its model, while the block lasts."""
+        plan, settings = self._plan, self._plan.settings
+        store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
+        queue = RedisQueue.from_settings(settings, store, plan.redis_url)
+        lane, lease_ms = settings.lane_of(plan.alias), int(settings.lease_s * 1000)
+        with closing(queue), LoadingSign(queue, lane, plan.worker, plan.node, lease_ms, queue.lanes):
+            yield
 
     def _context(self, engine: Engine) -> WorkerContext:
         plan, settings = self._plan, self._plan.settings

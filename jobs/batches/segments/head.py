@@ -41,8 +41,9 @@ class HeadRow(NamedTuple):
 class Account(NamedTuple):
     """An account is a group of rows that the ledger adds up together.
 
-    A completed row has all fields; `prices` names the version of the prices that the row was charged by. A row of another status
-    has no prices, tenant, kind or template. `currency` is None if no line of the segment names one.
+    A completed row has all fields but `code`; `prices` names the version of the prices that the row was charged by. A row of
+    another status has no prices, tenant, kind or template; `code` is the code of its failure. `currency` is None if no line of
+    the segment names one.
     """
 
     status: str
@@ -51,6 +52,7 @@ class Account(NamedTuple):
     tenant: str
     kind: str
     template: str
+    code: str
     currency: str | None
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from jobs.batches.batch import FORMAT, BatchPaths
-from jobs.batches.output_rows import first_template
+from jobs.batches.output_rows import code_of, first_template
 from jobs.batches.segments.head import SOLO, SegmentHead, damaged, parse_head, stored_heads
 from jobs.batches.segments.line import LineStatus, Outcome, parse_line, to_line
 from jobs.batches.segments.name import SegmentName
@@ -90,9 +90,9 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
 def _account(outcome: Outcome) -> Sequence[str | None]:
     """Return the fields of an outcome's `Account`, without the currency, which the head names once."""
     if outcome.status != "completed":
-        return outcome.status, outcome.model, None, "", "", ""
+        return outcome.status, outcome.model, None, "", "", "", code_of(outcome.error)
     template = first_template(outcome.receipt)
-    return outcome.status, outcome.model, outcome.receipt.get("prices"), outcome.tenant, outcome.kind, template
+    return outcome.status, outcome.model, outcome.receipt.get("prices"), outcome.tenant, outcome.kind, template, ""
 
 
 def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> str:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-from rich import box
-from rich.table import Table
-
+from jobs.commands.views.table import Table
 from jobs.operations.estimate import Estimate
 from jobs.prices import formatted
 
@@ -25,19 +23,15 @@ def heading(found: Estimate) -> Iterator[str]:
 
 def table(found: Estimate, currency: str) -> Table:
     """Return a table with a line for each kind and lane. Device hours are `?` if the line rests on no published rows."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("kind", "lane"):
-        shown.add_column(name, overflow="fold", min_width=12)
-    for name in ("rows", "in", "out", "device h", f"charge {currency}"):
-        shown.add_column(name, justify="right", overflow="fold")
-    shown.add_column("by")
+    rows = []
     for line in found.lines:
         usage = line.usage
         hours = f"{usage.device_ns / 3.6e12:,.2f}" if line.basis != "assumed" else "?"
         charge = formatted(usage.charge, currency).removesuffix(f" {currency}")
         counts = (f"{line.rows:,}", f"{usage.prompt_tokens:,}", f"{usage.completion_tokens:,}")
-        shown.add_row(line.kind, line.lane, *counts, hours, charge, line.basis)
-    return shown
+        rows.append((f"{line.kind} by {line.lane}", *counts, hours, charge, line.basis))
+    titles = ("kind and lane", "rows", "in", "out", "device h", f"charge {currency}", "by")
+    return Table(titles, rows, texts=frozenset({0, 6}))
 
 
 def legend(found: Estimate) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """Shows the history of a row to a person, in plain lines that are no wider than the terminal."""
 
 from collections.abc import Iterator, Mapping
-from textwrap import wrap
 from typing import Any
 
 import orjson
 
+from jobs.commands.views.fitting import fitted
 from jobs.operations.row_history import RowHistory
 from jobs.prices import formatted
 from jobs.printable import one_line
@@ -21,7 +21,7 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     request, outcome = row.request, row.outcome
     named = f" ({one_line(str(request['custom_id']))})" if request and request.get("custom_id") is not None else ""
     about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""
-    yield from _fitted(f"{row.batch_id} row {row.row}{named}{about}", "", width)
+    yield from fitted(f"{row.batch_id} row {row.row}{named}{about}", width, "")
     if request is None:
         yield "  refused at intake: no attempt was made"
     else:
@@ -38,7 +38,7 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
         for name, value in (outcome.get("output") or outcome["error"]).items():
             yield from _pair(name, value, width)
     if outcome is not None and outcome.get("usage"):
-        yield from _fitted(_usage(outcome, currency), "", width)
+        yield from fitted(_usage(outcome, currency), width, "")
 
 
 def _usage(outcome: Values, currency: str) -> str:
@@ -57,7 +57,7 @@ def _prompt(prompt: Values, width: int) -> Iterator[str]:
     for turn in prompt["messages"] or [{"role": "text", "content": prompt["text"]}]:
         yield f"  {turn['role']}:"
         for line in turn["content"].splitlines():
-            yield from _fitted(line, "    ", width)
+            yield from fitted(line, width, "    ")
 
 
 def _attempt(attempt: Values, width: int) -> Iterator[str]:
@@ -66,12 +66,12 @@ def _attempt(attempt: Values, width: int) -> Iterator[str]:
     when = f", {began} to {ended}" if began else f", {ended}" if ended else ""
     by = f" by {receipt['worker']}" if receipt.get("worker") else ""
     ends = "" if attempt["final"] else ", to be tried again"
-    yield from _fitted(
-        f"attempt {attempt['attempt']}, round {attempt['round']}{by}{when}: {attempt['status']}{ends}", "", width
+    yield from fitted(
+        f"attempt {attempt['attempt']}, round {attempt['round']}{by}{when}: {attempt['status']}{ends}", width, ""
     )
     error = attempt.get("error")
     if error:
-        yield from _fitted(f"check failed: {error['code']}: {error['message']}", "  ", width)
+        yield from fitted(f"check failed: {error['code']}: {error['message']}", width, "  ")
     elif attempt["status"] == "completed":
         yield "  checks passed"
     if attempt["wasted"]["completion_tokens"]:
@@ -81,10 +81,6 @@ def _attempt(attempt: Values, width: int) -> Iterator[str]:
 def _pair(name: str, value: Any, width: int) -> Iterator[str]:
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
     first, *rest = text.splitlines() or [""]
-    yield from _fitted(f"{name}: {first}", "  ", width)
+    yield from fitted(f"{name}: {first}", width, "  ")
     for line in rest:
-        yield from _fitted(line, "    ", width)
-
-
-def _fitted(line: str, indent: str, width: int) -> list[str]:
-    return wrap(line, width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False) or [""]
+        yield from fitted(line, width, "    ")

@@ -4,16 +4,16 @@
 --        12 crashed  13 flights
 -- ARGV   the batches that are asked for; none for all of them and the workers
 -- Reply  {paused, ready, delayed, leased, bytes, batches, counts, workers, reason, suspects}
---        batches and counts: fields and values, as HGETALL gives them. workers: the records of the workers that are shown. ready counts the
---        suspects too
+--        batches and counts: fields and values, as HGETALL gives them. workers: the workers that are shown, each as its silence
+--        in ms, a | and its record. ready counts the suspects too
 
 local now = now_ms()
 local shown = {}
 local workers = ARGV[1] and {} or redis.call('HGETALL', WORKERS)
 for i = 2, #workers, 2 do
-  local expiry, record = string.match(workers[i], '^(%d+)|(.*)$')
+  local expiry, heard, record = string.match(workers[i], '^(%d+)|(%d+)|(.*)$')
   if expiry and tonumber(expiry) > now then
-    shown[#shown + 1] = record
+    shown[#shown + 1] = text_of(math.max(0, now - tonumber(heard))) .. '|' .. record
   end
 end
 -- Return the fields in `asked` and their values, without those that are missing; all fields if `asked` is nil.

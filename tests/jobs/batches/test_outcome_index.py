@@ -56,6 +56,28 @@ def test_a_completed_line_after_a_final_failure_is_counted_once(shelf: Any) -> N
     assert index.counts == {"completed": 1, "failed": 0}
 
 
+def test_failures_are_counted_by_code_before_and_after_publishing(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=6, refused=[1, 4]))
+    shelf.write("night-1", [shelf.failed(0), shelf.failed(2, final=False), shelf.failed(3)])
+    index.refresh()
+    assert dict(index.codes) == {"empty_output": 2, "not_json": 2}
+    assert index.counts == {"completed": 0, "failed": 4}
+    shelf.write("night-1", [shelf.completed(3), shelf.completed(2), shelf.completed(5)])
+    index.refresh()
+    assert list(index.codes.items()) == [("not_json", 2), ("empty_output", 1)]
+    assert shelf.publish().codes == index.codes
+
+
+def test_any_number_of_codes_takes_a_byte_for_each_row(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=400))
+    coded = [replace(shelf.failed(row), error={"code": f"code-{row:03}", "message": ""}) for row in range(400)]
+    shelf.write("night-1", coded)
+    index.refresh()
+    assert index.counts == {"completed": 0, "failed": 400}
+    assert list(index.codes.items())[:2] == [("other", 147), ("code-000", 1)]
+    assert sum(index.codes.values()) == 400
+
+
 def test_attempts_and_crashes_are_counted_until_the_row_ends(shelf: Any) -> None:
     index = OutcomeIndex(shelf.store, shelf.accept())
     shelf.write("night-1", [shelf.failed(0, final=False), crashed(0), crashed(1), shelf.failed(2, final=False)])

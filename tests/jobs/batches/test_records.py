@@ -21,9 +21,10 @@ from jobs.batches.rounds import close, load_batch, pause, reopen, require_batch
 from jobs.errors import NightpressError, StoreDamaged, StoreTooNew
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.operations.listing import listing
 from jobs.operations.results import results
 from jobs.operations.row_history import row_history
-from jobs.operations.status_reader import StatusReader, listed
+from jobs.operations.status_reader import StatusReader
 from jobs.prices import Prices
 from jobs.publishing.delivery import Deliverer
 from jobs.publishing.retention import delete_leftovers, find_old_batches
@@ -107,7 +108,7 @@ def use(shelf: Shelf, queue: RedisQueue) -> list[NightpressError]:
     deliverer = Deliverer(store, lambda _: {}, load_kinds(), shelf.clock)
     sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.0), Prices(), shelf.clock, compact_segments=1)
     parties: tuple[Callable[[], object], ...] = (
-        lambda: StatusReader(store, None, clock=shelf.clock, counts_late=True).read(listed(store)),
+        lambda: StatusReader(store, None, clock=shelf.clock, counts_late=True).read(listing(store).ids),
         lambda: list(results(store, BATCH)),
         lambda: list(results(store, BATCH, errors=True)),
         lambda: row_history(store, BATCH, 0, load_kinds()),
@@ -168,7 +169,7 @@ def test_no_field_that_was_edited_by_hand_ends_in_anything_but_damage(
         for value in HOSTILE:
             path.write_bytes(with_field(orjson.loads(before), place, value))
             faults: list[StoreDamaged] = []
-            listed(edited.store, faults=faults)
+            listing(edited.store, faults=faults)
             with suppress(NightpressError):
                 list(results(edited.store, BATCH))
             tried, refused = tried + 1, refused + bool(faults)
@@ -248,7 +249,7 @@ def test_published_sums_that_were_edited_together_with_their_hash_are_damage(
         with suppress(StoreDamaged):
             tallies(edited.store, "batch")
         with suppress(StoreDamaged):
-            StatusReader(edited.store, None, clock=edited.clock, counts_late=True).read(listed(edited.store))
+            StatusReader(edited.store, None, clock=edited.clock, counts_late=True).read(listing(edited.store).ids)
 
 
 @pytest.mark.parametrize(

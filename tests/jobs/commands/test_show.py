@@ -68,3 +68,12 @@ def test_show_works_for_a_row_whose_request_is_damaged(nightpress: Callable[...,
         assert nightpress("show", "night-1", str(row), "--json").json()["request"] is None
     assert nightpress("show", "night-1", "0").status == 0
     assert nightpress("show", "night-1", "3", "--json").json()["request"]["request"] == {"prompt": "Row 3"}
+
+
+def test_a_row_is_shown_by_its_custom_id(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=3, refused=[1])
+    assert "night-1 row 2 (c2)" in nightpress("show", "night-1", "c2").out
+    assert nightpress("show", "night-1", "id:c2", "--json").json()["row"] == 2
+    ran = nightpress("show", "night-1", "c9")
+    assert (ran.status, ran.out) == (2, "")
+    assert "no row of night-1 has the custom_id 'c9'" in ran.err

@@ -29,9 +29,74 @@ def test_status_fits_80_columns_and_has_no_colour(nightpress: Callable[..., Ran]
     ran = nightpress("status")
     assert "from storage alone" in ran.err
     assert "\x1b" not in ran.out
-    assert max(map(len, ran.out.splitlines())) <= 80
-    assert long_id in "".join(ran.out.split())
-    assert "completed 2  failed 2" in ran.out
+    assert max(len(line) for line in ran.out.splitlines() if line != long_id) <= 80
+    assert long_id in ran.out.splitlines(), "it can be copied"
+    assert "failed: 1 empty_output, 1 not_json; see: nightpress failed list BATCH" in ran.out
+    one = nightpress("status", "night-1").out
+    assert "completed 2  failed 2\n  failed: 1 empty_output, 1 not_json; see: nightpress failed list night-1\n" in one
+    assert "3 of 3 rows, 1 more refused" in one
+
+
+def test_all_batches_are_shown_if_asked_for(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    for n in range(8):
+        shelf.accept(f"night-{n}", 1, tenants=["shop" if n % 2 else "press"])
+        shelf.write(f"night-{n}", [shelf.completed(0)])
+        shelf.publish(f"night-{n}")
+        shelf.pass_s(3_600)
+
+    def shown(*words: str) -> list[str]:
+        return [one["id"] for one in nightpress("status", *words, "--json").json()["batches"]]
+
+    assert shown() == [f"night-{n}" for n in (7, 6, 5, 4, 3)]
+    assert "and 3 more that are published: nightpress status --all" in nightpress("status").err
+    assert len(shown("--all")) == 8
+    assert "more that are published" not in nightpress("status", "--all").err
+    assert shown("--tenant", "shop") == ["night-7", "night-5", "night-3", "night-1"]
+    assert shown("--since", "150min") == ["night-7", "night-6"]
+    assert len(shown("--since", "2026-11-01")) == 8
+    assert shown("--all", "--tenant", "press", "--since", "4h") == ["night-6", "night-4"]
+    assert shown("--tenant", "nobody") == []
+    assert "no such batches" in nightpress("status", "--tenant", "nobody").err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        pytest.param(["night-1", "--all"], "leave out BATCH", id="one and all"),
+        pytest.param(["night-1", "--since", "1h"], "leave out BATCH", id="one and a time"),
+        pytest.param(["--since", "soon"], "'soon' is not a time", id="no time"),
+        pytest.param(["--since", "+8h"], "write 8h for that long ago", id="a time to come"),
+    ],
+)
+def test_a_choice_that_means_nothing_is_refused(
+    nightpress: Callable[..., Ran], night: Shelf, words: list[str], message: str
+) -> None:
+    ran = nightpress("status", *words)
+    assert ran.status == 2
+    assert message in ran.err
+
+
+def test_a_watch_shows_batches_that_are_made_meanwhile(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept("night-1", rows=1)
+    looks: list[int] = []
+
+    def work(seconds: float) -> None:
+        shelf.pass_s(seconds)
+        looks.append(len(looks))
+        if len(looks) == 1:
+            shelf.accept("night-2", rows=1, tenants=["shop"])
+            shelf.accept("night-3", rows=1, tenants=["other"])
+            for batch_id in ("night-2", "night-3"):
+                shelf.store.create(BatchPaths(batch_id).open_hint, b"")
+        batch_id = f"night-{len(looks)}"
+        shelf.write(batch_id, [shelf.completed(0)])
+        shelf.publish(batch_id)
+
+    ran = nightpress("status", "--watch", sleep=work)
+    assert ran.status == 0
+    for n in (1, 2, 3):
+        assert f"night-{n}  published" in ran.out
+    assert len(looks) == 3
 
 
 def test_status_without_batches_says_what_to_do(nightpress: Callable[..., Ran]) -> None:
@@ -94,9 +159,9 @@ def test_on_a_terminal_the_watch_is_drawn_in_place(
     screen = io.StringIO()
     session.out = Console(file=screen, force_terminal=True, width=80)
     assert main(["status", "--watch"], session) == 0
-    assert "night-1  open" in screen.getvalue()
+    assert "night-1  open      2    0%       0" in screen.getvalue()
     assert screen.getvalue().endswith("\x1b[1A\x1b[2K"), "and cleared at the end"
-    assert "completed 1  failed 1" in capsys.readouterr().out
+    assert "failed: 1 empty_output" in capsys.readouterr().out
 
 
 def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
@@ -106,6 +171,15 @@ def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf:
     ran = nightpress("status", "--json", given_queue=queue)
     assert ran.err == ""
     assert ran.json()["workers"] == [
-        {"worker": "w-stub-0", "pid": 4711, "node": "node-1", "lane": "stub", "running": 0, "slots": 0}
+        {
+            "worker": "w-stub-0",
+            "pid": 4711,
+            "node": "node-1",
+            "lane": "stub",
+            "running": 0,
+            "slots": 0,
+            "loading_s": None,
+            "silent_s": 0,
+        }
     ]
     assert "w-stub-0  0 in hand  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out

@@ -17,7 +17,8 @@ from jobs.batches.rounds import close, reopen
 from jobs.errors import NoBatch, RequestError, StoreDamaged
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
-from jobs.operations.status_reader import FORGET_AFTER, StatusReader, first_started, listed
+from jobs.operations.listing import Choice, listing
+from jobs.operations.status_reader import FORGET_AFTER, StatusReader, first_started
 from jobs.store.store import Store
 from jobs.usage import Usage
 
@@ -242,7 +243,7 @@ def test_open_batches_are_listed_first_and_then_the_newest_that_were_published(s
     shelf.pass_s(60)
     shelf.accept("0-the-youngest", 1)
     shelf.store.create("batches/no-batch-yet/input/stub.jsonl", b"")
-    assert listed(shelf.store, published=2) == ["c", "0-the-youngest", "d", "a"]
+    assert listing(shelf.store, Choice(published=2)).ids == ["c", "0-the-youngest", "d", "a"]
 
 
 def test_a_batch_that_is_not_there_is_a_wrong_request(shelf: Shelf) -> None:

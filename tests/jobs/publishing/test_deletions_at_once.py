@@ -26,9 +26,10 @@ from jobs.batches.segments.compaction import compact
 from jobs.errors import NoBatch, RequestError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.operations.listing import listing
 from jobs.operations.results import results
 from jobs.operations.row_history import row_history
-from jobs.operations.status_reader import StatusReader, listed
+from jobs.operations.status_reader import StatusReader
 from jobs.operations.waiting import wait
 from jobs.prices import Prices
 from jobs.publishing.delivery import Deliverer, undelivered_url
@@ -98,7 +99,7 @@ def _scan(store: Store, shelf: Shelf, queue: RedisQueue) -> None:
 
 
 def _status(store: Store, shelf: Shelf, _: RedisQueue) -> None:
-    now = StatusReader(store, None, clock=shelf.clock, counts_late=True).read(listed(store))
+    now = StatusReader(store, None, clock=shelf.clock, counts_late=True).read(listing(store).ids)
     assert [one.state for one in now.batches] in ([], ["published"])
     assert all(one.completed == 1 and one.late is not None and one.late.charge >= 0 for one in now.batches)
 

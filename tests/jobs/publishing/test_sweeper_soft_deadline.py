@@ -11,7 +11,8 @@ import pytest
 from jobs.accounts.tallies import tallies
 from jobs.batches.published import ERRORS, read_published
 from jobs.batches.rounds import close, is_open, read_round, reopen, resume
-from jobs.operations.status_reader import StatusReader, listed
+from jobs.operations.listing import Choice, listing
+from jobs.operations.status_reader import StatusReader
 from jobs.store.store import Store
 from tests.support.clocks import EVENING
 from tests.support.night import LANE, LEASE_MS, chats
@@ -137,7 +138,7 @@ def test_a_batch_between_two_rounds_is_shown_as_open(
     night.store = whole
     assert read_round(whole, batch).has_next_round, "round 1 is published, and round 2 not open yet"
     assert StatusReader(whole, night.queue).batch(batch.batch_id).state == "publishing"
-    assert listed(whole, published=0) == [batch.batch_id]
+    assert listing(whole, Choice(published=0)).ids == [batch.batch_id]
     assert is_open(whole, batch.batch_id)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from jobs import logs
 from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
 from jobs.intake.accept import IntakeOptions, accept_file
@@ -104,3 +105,45 @@ def test_progress_without_a_terminal_is_a_line_from_time_to_time(
         "Interrupted. 0 of 3 rows are done and kept. Go on with:",
         "  nightpress run rows.jsonl",
     ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_the_line_of_a_terminal_has_whole_parts_alone(settings: Settings, tmp_path: Path, width: int) -> None:
+    reporter, _, _ = reported(settings, tmp_path, completed=3)
+    reporter._error.width = width
+    reporter._rows, reporter._done_rows = 3_256_950, 1_628_475
+    line = reporter._line(
+        RunProgress("generating", None, 3_661.0), ("1,234.5 rows/s", "123,456 tok/s", "12:34:56 left")
+    )
+    whole = "generating  [##########..........]  1,628,475 of 3,256,950 rows  1,234.5 rows/s  123,456 tok/s"
+    assert len(line) <= width - 3 or line == "generating  1,628,475 of 3,256,950 rows"
+    assert set(line.split("  ")) <= {*whole.split("  "), "12:34:56 left", "1:01:01"}
+    assert "1,628,475 of 3,256,950 rows" in line
+    assert ("[####" in line) == (width == 140)
+
+
+def test_refused_rows_and_the_loading_of_a_model_are_no_progress(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(settings.store_url)
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"kind": "chat", "prompt": "Hi?"}\n' * 10 + "nonsense\n" * 4)
+    batch = accept_file(store, path, IntakeOptions(), settings, "k").batch
+    index = OutcomeIndex(store, batch)
+    index.refresh()
+    reporter = Reporter(store, batch, settings)
+    with reporter:
+        reporter.show(RunProgress("loading stub for 2 s", index, 2.0))
+        reporter.show(RunProgress("loading stub for 12 s", index, 12.0))
+    reporter.interrupted("run rows.jsonl")
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0] == f"batch {batch.batch_id}: 14 rows, 4 refused"
+    assert printed[1] == "loading stub for 2 s: 0 of 10 rows"
+    assert printed[2].startswith("Interrupted. 0 of 10 rows are done and kept.")
+    outcome = Outcome(
+        0, 1, 1, "c", "completed", True, "chat", output={"text": "x"}, usage=Usage(1, 0, 20), model="stub"
+    )
+    write(store, BatchPaths(batch.batch_id), [outcome], "w", "i", 2)
+    index.refresh()
+    reporter._done_rows = 1
+    assert reporter._rate(RunProgress("generating", index, 22.0), 20) == ("0.1 rows/s", "2 tok/s", "0:01:30 left")

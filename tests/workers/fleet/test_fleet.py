@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobs.errors import StoreDamaged, StoreUnavailable
+from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable
 from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
+from workers.commands.run import phase_of
 from workers.fleet.fleet import Fleet
 
 
@@ -81,3 +82,57 @@ def test_nothing_is_asked_while_the_cluster_is_away(fleet: Fleet, cluster: FakeC
     cluster.away = False
     fleet.allocate(has_work)
     assert asked == ["stub"]
+
+
+def test_workers_that_have_ended_are_forgotten_before_others_take_their_names(
+    fleet: Fleet, cluster: FakeCluster
+) -> None:
+    forgotten: list[tuple[str, str]] = []
+    started: list[int] = []
+
+    def forget(lane: str, worker: str) -> None:
+        forgotten.append((lane, worker))
+        started.append(len(cluster.workers))
+
+    fleet.forget = forget
+    name = fleet.replicas[0].worker
+    cluster.workers[0].kill()
+    fleet.watch()
+    assert forgotten == [("stub", name)]
+    assert started == [2], "the worker that replaces it has not been started before"
+    assert fleet.replicas[0].worker == name
+    cluster.draining_s = 0.0
+    fleet.drain(1.0)
+    assert len(forgotten) == 3
+
+
+def test_a_redis_that_is_away_keeps_no_fleet_from_going_on(fleet: Fleet, cluster: FakeCluster) -> None:
+    calls: list[str] = []
+
+    def forget(lane: str, worker: str) -> None:
+        calls.append(worker)
+        raise QueueUnavailable("Redis is away")
+
+    fleet.forget = forget
+    for worker in cluster.workers:
+        worker.kill()
+    fleet.watch()
+    assert len(calls) == 1, "it is not waited for a second time"
+    assert len(cluster.workers) == 4
+
+
+def test_a_model_counts_as_loading_until_one_of_its_workers_has_loaded_it(fleet: Fleet, cluster: FakeCluster) -> None:
+    well = {"store_fault": "", "queue_fault": "", "store_damage": ""}
+    assert (fleet.loading(), phase_of(fleet)) == ({}, "starting workers")
+    cluster.status = well
+    fleet.check_workers()
+    cluster.seconds += 75
+    assert phase_of(fleet) == "loading stub for 75 s"
+    cluster.status = {**well, "load_s": "80"}
+    cluster.seconds += 5
+    fleet.check_workers()
+    assert (fleet.loading(), phase_of(fleet)) == ({}, "generating")
+    fleet.replicas[0].alias = "other"
+    fleet.replicas[0].loaded = False
+    assert phase_of(fleet) == "generating, loading other for 80 s"
+    fleet.replicas[0].alias = "stub"

@@ -10,8 +10,12 @@ import pytest
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import ModelUnavailable
 from jobs.intake.accept import IntakeOptions, accept_file
+from jobs.lanes.protocol import WorkerRecord
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
+from jobs.store.identity import make_id
 from jobs.store.opening import open_store
+from workers.engines.protocol import Engine
 from workers.worker.worker import Worker, WorkerPlan
 
 
@@ -60,6 +64,27 @@ def test_a_model_that_is_not_there_is_an_error(settings: Settings, redis_url: st
     plan = WorkerPlan("w-1", "gone", redis_url, Settings(**{**settings.model_dump(), "models": models}))
     with pytest.raises(ModelUnavailable):
         Worker(plan).run()
+
+
+def test_the_queue_of_the_store_shows_that_a_model_is_loaded(
+    settings: Settings, redis_url: str, until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(settings.store_url)
+    make_id(store)
+    queue = RedisQueue.from_settings(settings, store, redis_url)
+    shown: list[WorkerRecord] = []
+
+    def make_engine(*_: object) -> Engine:
+        until(lambda: queue.snapshot("stub").workers, 20, "the worker to be shown")
+        shown.extend(queue.snapshot("stub").workers)
+        raise ModelUnavailable("gone")
+
+    monkeypatch.setattr("workers.worker.worker.make_engine", make_engine)
+    with pytest.raises(ModelUnavailable):
+        Worker(WorkerPlan("w-1", "stub", redis_url, settings, node="node-1")).run()
+    assert [(one.worker, one.node, one.loading_s is None) for one in shown] == [("w-1", "node-1", False)]
+    assert queue.snapshot("stub").workers == []
+    queue.close()
 
 
 def test_an_engine_that_fails_ends_the_process(

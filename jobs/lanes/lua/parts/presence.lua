@@ -34,10 +34,10 @@ local function note_presence(now, lease_ms)
   end
 end
 
--- Show a worker in snapshots for `shown_ms`. If the worker is new here, look at the records of some workers, and remove records
+-- Show a worker in snapshots for `shown_ms`: its record follows the end of this time, and the time of this call. If the worker is new here, look at the records of some workers, and remove records
 -- that ended a day ago.
 local function show_worker(now, worker, record, shown_ms)
-  if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. record) == 0 then return end
+  if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. text_of(now) .. '|' .. record) == 0 then return end
   local cursor, workers = unpack(redis.call('HSCAN', WORKERS, meta('scanned') or '0', 'COUNT', 64))
   local removed = {}
   set_meta('scanned', cursor ~= '0' and cursor)

@@ -9,6 +9,7 @@ import redis
 
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import ClaimReply, LanePolicy, Settlement, WorkerRecord
+from jobs.lanes.records import worker_bytes
 from jobs.lanes.redis_queue import RedisQueue
 from tests.support.lane import LANE, LEASE_MS, ME, counts, fed, key, pass_ms, row
 
@@ -161,7 +162,13 @@ def test_at_maxmemory_a_grace_is_given_too(servers: Callable[[str], str], server
 def test_a_beat_shows_the_worker_and_silence_hides_it(queue: RedisQueue, client: redis.Redis) -> None:
     queue.beat(LANE, [], LEASE_MS, ME)
     assert queue.snapshot(LANE).workers == [ME]
-    client.hset(f"np:2:{{-/{LANE}}}:workers", "w-1", "1|{}")
+    now_ms = int(client.time()[0]) * 1000
+    record = worker_bytes(ME).decode()
+    client.hset(f"np:2:{{-/{LANE}}}:workers", "w-1", f"{now_ms + 9_000}|{now_ms - 12_000}|{record}")
+    (silent,) = queue.snapshot(LANE).workers
+    assert 12 <= silent.silent_s <= 14
+    assert replace(silent, silent_s=0) == ME
+    client.hset(f"np:2:{{-/{LANE}}}:workers", "w-1", "1|1|{}")
     assert queue.snapshot(LANE).workers == []
 
 
