@@ -39,8 +39,8 @@ class Target(Protocol):
 class CsvWriter:
     """Writes rows as CSV, with all cells quoted and guarded. Numbers are not guarded: a negative number stays a number."""
 
-    def __init__(self, target: Target, line_end: str = "\r\n") -> None:
-        self._writer = csv.writer(target, quoting=csv.QUOTE_ALL, lineterminator=line_end)
+    def __init__(self, target: Target, line_end: str = "\r\n", delimiter: str = ",") -> None:
+        self._writer = csv.writer(target, quoting=csv.QUOTE_ALL, lineterminator=line_end, delimiter=delimiter)
 
     def write(self, cells: Iterable[Any]) -> None:
         """Write a row. None is an empty cell."""
@@ -61,7 +61,12 @@ def guarded(cell: str) -> str:
 def unguarded(cell: str, *, ours: bool = True) -> str:
     """Return the cell without the apostrophes of `guarded`. In the file of somebody else, only the first may be one."""
     rest = cell[1:] if cell[:1] == "'" and _BEGIN.match(cell) else cell
-    return _GUARD_WITHIN.sub(r"\1", rest) if ours else rest
+    return unguarded_within(rest) if ours else rest
+
+
+def unguarded_within(cell: str) -> str:
+    """Return the cell without the apostrophes of `guarded` that stand after a separator."""
+    return _GUARD_WITHIN.sub(r"\1", cell)
 
 
 def _text(cell: Any) -> Any:
