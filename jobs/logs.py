@@ -15,6 +15,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 EVENTS: Final[dict[str, str]] = {
@@ -63,7 +64,7 @@ EVENTS: Final[dict[str, str]] = {
     "engine.graphs_stopped": "The engine no longer records CUDA graphs, and computes each step directly: reason.",
     "worker.started": "A worker began: worker, lane.",
     "worker.draining": "A worker takes no more jobs: worker.",
-    "worker.stopped": "A worker ended: worker, released.",
+    "worker.stopped": "A worker ended; `released` is how many rows it gave back since it was told to stop: worker, released.",
     "worker.hung": "The engine makes no step and cannot be stopped, so the process ends: hung_s.",
     "worker.failed": "The engine failed; its rows go to other workers, and the process ends: error.",
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
@@ -153,7 +154,9 @@ class _Lines:
         if self.write is not None:
             self.write(line)
         else:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201 - sys.stderr as it is when an event is logged
+            # a full disk takes no log, and ends no work
+            with suppress(OSError):
+                print(line, file=sys.stderr, flush=True)  # noqa: T201 - sys.stderr as it is when an event is logged
 
     debug = info = warning = error = msg
 

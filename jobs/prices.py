@@ -4,7 +4,7 @@ All prices are integers in billionths of the currency, for an hour of a device o
 rounded once, half up, so it can be computed again from the counts and the price version in the row's receipt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -56,6 +56,20 @@ class Prices(BaseModel):
         },
         description="Token prices by model alias. A model without an entry costs nothing.",
     )
+
+    @property
+    def are_own(self) -> bool:
+        """Whether the settings give prices of their own, which replace the shipped ones."""
+        return bool(self.model_fields_set & {"device_hour", "models", "currency", "version"})
+
+    @property
+    def bear_the_name_of_others(self) -> bool:
+        """Whether amounts or a currency of the settings bear the name of the shipped version, so that receipts are misread."""
+        return self.version == Prices().version and self != Prices()
+
+    def without_price(self, models: Iterable[str]) -> Sequence[str]:
+        """Return those of `models` that have no price, so that their tokens are charged nothing."""
+        return [model for model in models if not (entry := self.models.get(model)) or not entry.model_fields_set]
 
     def of_device(self, device: str) -> int:
         """Return the cost of an hour of `device`, in billionths of the currency. It is the cost of the longest entry with which

@@ -277,11 +277,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_store(cls, url: str) -> str:
         """Make a local folder absolute: workers run in other working folders than the command that starts them."""
+        _check_printable(url)
         return url if "://" in url else str(Path(url).expanduser().absolute())
 
     @field_validator("templates_dir", "cache_dir", "redis_ca", "spool_dir")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
+        _check_printable(str(folder))
         return None if folder is None else folder.expanduser().absolute()
 
     @classmethod
@@ -329,6 +331,12 @@ class Settings(BaseSettings):
     def lane_of(self, alias: str) -> str:
         """Return the lane of a model of the catalog. Raises KeyError if the catalog has no such alias."""
         return lane_of(alias, self.catalog[alias])
+
+
+def _check_printable(name: str) -> None:
+    """Raise ValueError for a path with a control character, since the system has no such files."""
+    if not name.isprintable():
+        raise ValueError("it holds a control character")
 
 
 def found_toml(folder: Path) -> Path | None:

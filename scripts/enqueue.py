@@ -29,7 +29,7 @@ def main() -> None:
         from jobs import Client
         from jobs.errors import NightpressError
     except ModuleNotFoundError as error:
-        parser.exit(3, f"enqueue: {error}: give pip install nightpress\n")
+        parser.exit(3, f"enqueue: {error}: in the folder of Nightpress, pip install .\n")
     try:
         with Client() as client:
             print(client.enqueue(products, name="products", run_key=f"products:{datetime.now(UTC).date()}").id)

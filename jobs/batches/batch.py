@@ -50,12 +50,16 @@ class _Record(_Part):
 
 
 class LaneInput(_Part):
-    """One lane of a batch: its model, and the rows, bytes and sha256 (in hex) of the file `input/<lane>.jsonl`."""
+    """One lane of a batch: its model, and the rows, bytes and sha256 (in hex) of the file `input/<lane>.jsonl`.
+
+    `cost` is the expected work of all its rows, in tokens.
+    """
 
     model: str
     rows: Rows
     bytes: Count
     sha256: Sha256
+    cost: Count = 0
 
 
 class InputLayout(_Part):

@@ -59,6 +59,9 @@ class OutcomeIndex:
     each file that was read to the number of bytes of its lines. `compacted` maps the name of each segment that is in a compacted
     file to the path of that file. `single_files` is the number of files with one segment at the last listing.
 
+    `cost` is the expected work in tokens of the rows that have an outcome. In a further round, a second byte for each row notes
+    whether the cost of a carried row is in it.
+
     `usage` and `wasted` are sums over the heads of all segments, in `currency` (None until a head names one). They are
     estimates until the round is published. `is_stale` is True once files are gone that only a deletion of the batch removes: a
     new batch with the same id may have been accepted since, and needs a new index. One thread at a time may use an index.
@@ -81,6 +84,8 @@ class OutcomeIndex:
         self.compacted: dict[str, str] = {}
         self.single_files = 0
         self.carried = 0
+        self.cost = 0
+        self._carried_rows = bytearray()
         self.is_stale = False
         self._moved: set[str] = set()
         self._states = bytearray(self.batch.rows)
@@ -97,6 +102,7 @@ class OutcomeIndex:
             carried = self._carried(current)
             self._start_over(current)
             self._states = carried
+            self._carried_rows = bytearray(carried) if current.before is not None else bytearray()
             self.carried = carried.count(_COMPLETED)
         self.current = current
         return self._read_new()
@@ -179,6 +185,15 @@ class OutcomeIndex:
             yield row
             row = self._states.find(_NONE, row + 1)
 
+    def first_of_last_missing(self, count: int) -> int:
+        """Return the first of the last `count` rows without an outcome; 0 if there are not more of them."""
+        row = len(self._states)
+        for _ in range(count):
+            row = self._states.rfind(_NONE, 0, row)
+            if row <= 0:
+                return 0
+        return row
+
     @property
     def complete(self) -> bool:
         """Whether the round can be published: every row has an outcome, or the round is closed."""
@@ -240,12 +255,21 @@ class OutcomeIndex:
         any_completed = not self.current.sent_back
         for line, sizes in zip(head.rows, head.lines, strict=True):
             if (any_completed and line.status == "c") or counts(line):
+                self._count_cost(line)
                 if states[line.row] != _COMPLETED:
                     states[line.row] = _COMPLETED if line.status == "c" else self._failed_with(head, sizes)
                 if unfinished:
                     unfinished.pop(line.row, None)
             elif not line.final and line.round == self.round and not self.has_outcome(line.row):
                 self._count_attempt(line)
+
+    def _count_cost(self, line: HeadRow) -> None:
+        """Add the expected work of a row, at the first line that shows its outcome. The state of the row is not changed yet."""
+        if not self._states[line.row]:
+            self.cost += line.cost
+        elif self._carried_rows and self._carried_rows[line.row] and line.status == "c":
+            self._carried_rows[line.row] = _NONE
+            self.cost += line.cost
 
     def _count_attempt(self, line: HeadRow) -> None:
         past = self.past_attempts(line.row)

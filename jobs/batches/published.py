@@ -58,10 +58,16 @@ def read_published(store: Store, done: Done, batch_id: str, name: str) -> Iterat
 def published_rows(store: Store, done: Done, batch_id: str, name: str) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Yield each row of `output.jsonl` or `errors.jsonl` with its line as it is stored. Raises StoreDamaged."""
     for line in published_lines(store, done, batch_id, name):
-        try:
-            yield orjson.loads(line), line
-        except orjson.JSONDecodeError as error:
-            raise damaged_file(store, published_path(done, batch_id, name)) from error
+        yield parsed_row(store, done, batch_id, name, line), line
+
+
+def parsed_row(store: Store, done: Done, batch_id: str, name: str, line: bytes) -> dict[str, Any]:
+    """Read a line of a published file. Raises StoreDamaged if it is not JSON."""
+    try:
+        row: dict[str, Any] = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise damaged_file(store, published_path(done, batch_id, name)) from error
+    return row
 
 
 def read_usage(store: Store, done: Done, batch_id: str) -> dict[str, Any]:

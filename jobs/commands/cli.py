@@ -1,13 +1,14 @@
 """The entry of the command line: the app, its commands, and the one place that turns an error into a line and an exit status.
 
 Exit status: 0 every row completed; 1 some rows did not complete; 2 the request is wrong; 3 something that the command needs is
-missing or damaged; 4 the batch is not published; 130 interrupted. Standard output is for results, standard error for everything
-else.
+missing or damaged; 4 the batch is not published; 5 the output cannot be written; 130 interrupted. Standard output is for results,
+standard error for everything else.
 
 Other packages add commands through the entry point group `nightpress.commands`: a callable that takes the app. A command
 finds the Session in `ctx.obj`.
 """
 
+import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points, version
@@ -31,7 +32,8 @@ from jobs.commands import (
     usage,
 )
 from jobs.commands.session import Session
-from jobs.errors import NightpressError
+from jobs.commands.views.standard_output import checked_streams, reason_of, takes_no_more
+from jobs.errors import NightpressError, OutputUnavailable
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as a shell gives it for SIGINT."""
@@ -43,7 +45,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: quick, and the same in a pipe
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 every row completed, 1 some did not, 2 the request is wrong, 3 something is missing.",
+    epilog="Exit status: 0 every row completed, 1 some did not, 2 the request is wrong, 3 something is missing,"
+    " 4 not published, 5 the output cannot be written.",
 )
 
 
@@ -82,18 +85,40 @@ def main(args: Sequence[str] | None = None, session: Session | None = None) -> i
     """Run one command and return its exit status. `args` are its arguments; if None, the arguments of the process are taken."""
     load_extensions()
     session = session or Session()
+    with checked_streams():
+        return _status_of(args, session)
+
+
+def _status_of(args: Sequence[str] | None, session: Session) -> int:
     try:
-        app(args=args, prog_name="nightpress", obj=session)
-    except SystemExit as ended:  # typer ends so, with the status of typer.Exit or of a usage error
-        return ended.code if isinstance(ended.code, int) else 1
+        status = _ended(args, session)
+        sys.stdout.flush()
+        return status
     except NightpressError as error:
-        message = " ".join(str(error).split())
-        if logs.is_json():
-            logs.logger().error("command.failed", error=message, status=error.exit_status)
-        else:
-            for line in f"nightpress: {error}".splitlines() if error.has_lines else [f"nightpress: {message}"]:
-                session.say(line)
+        _say(session, error)
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:  # from a scratch folder, mostly; a place that is wrong is named where it is opened
+        if not takes_no_more(error):
+            raise
+        _say(session, OutputUnavailable(f"cannot write {error.filename or 'a file'}: {reason_of(error)}"))
+        return OutputUnavailable.exit_status
+
+
+def _ended(args: Sequence[str] | None, session: Session) -> int:
+    """Run a command, and return the status with which typer ends it: that of typer.Exit, or of a usage error."""
+    try:
+        app(args=args, prog_name="nightpress", obj=session)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
     return 0
+
+
+def _say(session: Session, error: NightpressError) -> None:
+    message = " ".join(str(error).split())
+    if logs.is_json():
+        logs.logger().error("command.failed", error=message, status=error.exit_status)
+        return
+    for line in f"nightpress: {error}".splitlines() if error.has_lines else [f"nightpress: {message}"]:
+        session.say(line)

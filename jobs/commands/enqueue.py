@@ -9,6 +9,7 @@ import typer
 
 from jobs.commands.options import input_file as opt
 from jobs.commands.session import Session
+from jobs.errors import OutputUnavailable
 from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ def enqueue(
         return
     accepted = session.client.enqueue(file, run_key=_run_key(run_key, again=again), **options)
     _report(session, accepted)
-    session.write(accepted.id, at_once=True)
+    try:
+        session.write(accepted.id, at_once=True)
+    except OutputUnavailable as error:
+        raise OutputUnavailable(f"{error}. The batch {accepted.id} is accepted all the same") from None
     _say_if_queue_is_away(session)
 
 
@@ -109,13 +113,18 @@ def _run_key(named: str | None, *, again: bool) -> str | None:
 def _report(session: Session, accepted: AcceptedBatch) -> None:
     """Say how many rows were accepted, and what is wrong with the first refused rows."""
     from jobs.batches.rounds import is_open
+    from jobs.commands.views.prices import free_models
+    from jobs.commands.views.remarks import remark_lines
 
     if not accepted.is_new:
         state = "is open" if is_open(session.store, accepted.id) else "is published"
         session.say(f"{accepted.id} exists already, from the same rows and run key, and {state}: --again makes another")
     session.say(f"{accepted.rows:,} row{'s' * (accepted.rows != 1)}, {accepted.refused:,} refused")
-    for fault in accepted.faults[:SHOWN_FAULTS]:
-        session.say(f"  {fault}")
+    prices = session.settings.prices
+    if prices.are_own and (free := free_models(prices, list(accepted.models))) is not None:
+        session.say(f"  {free}")
+    for line in (*map(str, accepted.faults[:SHOWN_FAULTS]), *remark_lines(accepted.remarks)):
+        session.say(f"  {line}")
     if accepted.refused > SHOWN_FAULTS:
         session.say(f"  and {accepted.refused - SHOWN_FAULTS:,} more: nightpress failed list {accepted.id}")
     if accepted.refused:
@@ -140,6 +149,7 @@ def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: 
     from dataclasses import asdict
 
     from jobs.commands.views.estimate import heading, legend, table
+    from jobs.commands.views.prices import free_models
 
     found = session.client.estimate(file, **options)
     currency = session.settings.prices.currency
@@ -148,7 +158,10 @@ def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: 
     else:
         for line in heading(found):
             session.write(line)
-        session.write_table(table(found, currency))
+        if found.lines:
+            session.write_table(table(found, currency))
         for line in legend(found):
             session.write(line)
+        if (free := free_models(session.settings.prices, sorted({line.model for line in found.lines}))) is not None:
+            session.write(free)
     raise typer.Exit(1 if found.refused else 0)

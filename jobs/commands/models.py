@@ -48,7 +48,8 @@ def _priced(session: Session, alias: str) -> str:
 
     prices = session.settings.prices
     of_model = prices.models.get(alias)
-    if of_model is None:
-        return "no price: its tokens are charged nothing"
-    prompt, completion = (formatted(amount, prices.currency) for amount in (of_model.prompt, of_model.completion))
-    return f"a million tokens: {prompt} prompt, {completion} completion (prices {prices.version})"
+    if of_model is None or prices.without_price([alias]):
+        return f"no price in [prices.models]: its tokens are charged nothing (prices {prices.version})"
+    amounts = {"prompt": of_model.prompt, "cached": of_model.cached_prompt, "completion": of_model.completion}
+    shown = ", ".join(f"{formatted(amount, prices.currency)} {name}" for name, amount in amounts.items())
+    return f"a million tokens: {shown} (prices {prices.version})"

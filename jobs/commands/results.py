@@ -12,7 +12,8 @@ import typer
 
 from jobs.commands import shell_completion as completion
 from jobs.commands.session import BATCH, Session
-from jobs.errors import RequestError
+from jobs.commands.views.standard_output import reason_of, takes_no_more
+from jobs.errors import OutputUnavailable, RequestError
 from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
@@ -128,4 +129,5 @@ def opened(session: Session, place: str, *, with_folders: bool) -> Iterator[Bina
         with write_destination(place, session.settings.options_for(place), with_folders=with_folders) as target:
             yield target
     except OSError as error:
-        raise RequestError(f"cannot write {place}: {error.strerror or error}") from None
+        kind = OutputUnavailable if takes_no_more(error) else RequestError
+        raise kind(f"cannot write {place}: {reason_of(error)}") from None

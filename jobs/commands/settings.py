@@ -38,6 +38,8 @@ def settings(
 
     The environment takes precedence over nightpress.toml, and both over the defaults.
     """
+    from jobs.commands.views.prices import in_words
+
     session: Session = ctx.obj
     listed = [origin for origin in origins(session) if not changed or origin.source != "default"]
     for name, value, source in listed:
@@ -45,6 +47,7 @@ def settings(
             session.write_json({"setting": name, "value": value, "source": source})
         else:
             text = value if isinstance(value, str) else orjson.dumps(value).decode()
+            text = in_words(session.settings.prices) if name == "prices" else text
             session.write(f"{name} = {text}" + ("" if source == "default" else f"  ({source})"))
     if not listed:
         session.say("every setting has its default value")

@@ -192,7 +192,7 @@ class _Lines:
             session.write_json(now.as_dict())
         for one in now.batches:
             if not as_json and changed[one.id] != self._last.get(one.id):
-                session.write(progress_line(one, session.clock()))
+                session.write(progress_line(one, session.clock()), at_once=True)
         self._last = changed
 
 

@@ -95,12 +95,13 @@ class Accepted:
     """A batch, and how it was accepted.
 
     `created` tells whether this call made the batch. `faults` are those of the first refused rows; `batch.refused` counts all
-    refused rows.
+    refused rows. `remarks` are what kinds remark on accepted rows, each with the number of these rows.
     """
 
     batch: Batch
     created: bool
     faults: Sequence[RowFault]
+    remarks: Mapping[str, int]
 
 
 def accept_file(store: Store, path: Path | str, options: IntakeOptions, settings: Settings, run_key: str) -> Accepted:
@@ -204,7 +205,7 @@ def _accepted(
     staging.require_rows()
     batch = _batch(staging, options, options.tenant or settings.tenant, run_key, clock())
     batch, created = write_batch(store, batch, staging)
-    return Accepted(batch, created, staging.faults)
+    return Accepted(batch, created, staging.faults, staging.remarks)
 
 
 def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, created_at: datetime) -> Batch:

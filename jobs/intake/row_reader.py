@@ -134,7 +134,7 @@ class RowReader:
 
     A fault has the code of the first thing that is wrong. The order is: the line itself, the kind, the fields that any row may
     have, the fields of the kind, the model, the abilities of the model's engine. The message of the fault also names the other
-    fields that are wrong.
+    fields that are wrong. `remark` is what the kind remarks on the request that was read last; None if it remarks nothing.
 
     Raises:
         RequestError: `defaults` gives a field that no kind has.
@@ -145,6 +145,7 @@ class RowReader:
         self._models = models
         self._defaults = defaults
         self._given: dict[str, _Values] = {}
+        self.remark: str | None = None
         if unknown := sorted(name for name in defaults.given if name not in self.known):
             raise RequestError(f"--set {unknown[0]}=...: no kind has a field {unknown[0]!r}")
 
@@ -177,6 +178,7 @@ class RowReader:
     def read(self, record: Record, row: int) -> RowRequest | RowFault:
         """Return the request of a record, or a fault if the row is refused. `row` is the number of the row in the batch."""
         line, given = record.line, record.values
+        self.remark = None
         if isinstance(given, Finding):
             return _fault([given], row, line, "", _valid_custom_id(record.custom_id))
         envelope = _envelope(given)
@@ -225,6 +227,7 @@ class RowReader:
             findings += self._beyond_engine(envelope, request, model)
         if findings or envelope is None or request is None or model is None:
             return findings
+        self.remark = getattr(request, "remark") if _may_remark(type(request)) else None  # noqa: B009 - of some kinds only
         return self._request(envelope, request, kind, model, position)
 
     def _beyond_rights(self, envelope: Envelope) -> Iterator[Finding]:
@@ -354,6 +357,12 @@ def _may_need_schema(request_type: type[BaseModel]) -> bool:
     the row's check.
     """
     return hasattr(request_type, "schema_field") or "schema_field" in request_type.model_fields
+
+
+@cache
+def _may_remark(request_type: type[BaseModel]) -> bool:
+    """Whether requests of this type have the property `remark`. A field of that name is a value of the user."""
+    return isinstance(getattr(request_type, "remark", None), property)
 
 
 @cache

@@ -33,6 +33,8 @@ SHOWN_FAULTS: Final = 10_000
 NAMES_IN_MEMORY: Final = 100_000
 """At most this many custom_ids are kept in memory. Further custom_ids are kept in a table on disk."""
 
+REMARKS: Final = 20
+"""At most this many different remarks of kinds are counted."""
 
 TOO_LARGE_CHARACTERS: Final = 100_000
 """Of a row that is too large, this many characters stand in the file to correct."""
@@ -68,6 +70,7 @@ class Staging:
         self.kinds: dict[str, int] = {}
         self.codes: dict[str, int] = {}
         self.extra: dict[str, None] = {}
+        self.remarks: dict[str, int] = {}
         self._groups = FaultGroups()
         self._advice = ""
         self._folder = folder
@@ -94,6 +97,8 @@ class Staging:
                 result = self._unless_named_before(result, record)
             if isinstance(result, RowRequest):
                 self._keep(result)
+                if reader.remark is not None and (reader.remark in self.remarks or len(self.remarks) < REMARKS):
+                    self.remarks[reader.remark] = self.remarks.get(reader.remark, 0) + 1
                 if record.extra and len(self.extra) < EXTRA_COLUMNS:
                     self.extra.update(dict.fromkeys(record.extra))
             else:
@@ -168,7 +173,7 @@ class Staging:
         if (lane := self._lane_of_model.get(request.model)) is None:
             lane = self._new_lane(request.model)
         line = request.to_bytes()
-        lane.add(with_checksum(line) + b"\n")
+        lane.add(with_checksum(line) + b"\n", request.cost)
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
         self._hash.update(line + b"\n")  # `line` has no checksum yet: the checksum follows from the line
 
@@ -218,16 +223,19 @@ class _Lane:
         self._file = file
         self._rows = 0
         self._bytes = 0
+        self._cost = 0
         self._hash = hashlib.sha256()
 
-    def add(self, line: bytes) -> None:
+    def add(self, line: bytes, cost: int) -> None:
         self._file.write(line)
         self._hash.update(line)
         self._rows += 1
         self._bytes += len(line)
+        self._cost += cost
 
     def input(self) -> LaneInput:
-        return LaneInput(model=self._model, rows=self._rows, bytes=self._bytes, sha256=self._hash.hexdigest())
+        sha256 = self._hash.hexdigest()
+        return LaneInput(model=self._model, rows=self._rows, bytes=self._bytes, sha256=sha256, cost=self._cost)
 
 
 class _Names:

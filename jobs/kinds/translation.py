@@ -16,7 +16,7 @@ from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief, Original, key_of, sentence_count
-from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.writing.fields import LanguageTag, Line, Text, language_name, same_language
 from jobs.writing.labels import TRANSLATION, label
 from jobs.writing.prose import FENCE, sentences, whole_length
 from jobs.writing.templates import Templates
@@ -45,6 +45,14 @@ class TranslationRequest(BaseModel):
     formality: Literal["default", "formal", "informal"] = Field(
         default="default", description="How to address readers."
     )
+
+    @property
+    def remark(self) -> str | None:
+        """A sentence on a translation from a language into itself, which is mostly a mistake; else None."""
+        source, target = self.source_language, self.target_language
+        if not same_language(source, target):
+            return None
+        return f"source_language {source} and target_language {target} are the same language"
 
 
 class TranslatedSegment(BaseModel):

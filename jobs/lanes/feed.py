@@ -7,8 +7,8 @@ lane (rule 10).
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, Protocol
 
 from jobs.batches.input import lane_input, read_row
@@ -16,8 +16,8 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import NoBatch, StoreDamaged
 from jobs.lanes.job import InputSlice
-from jobs.lanes.places import place_of
-from jobs.lanes.protocol import BatchSchedule, FeedReply, FeedRow, Lanes, Schedule
+from jobs.lanes.places import LAST_ROWS_PER_SLOT, place_of
+from jobs.lanes.protocol import BatchSchedule, FeedReply, FeedRow, Lanes, LaneSnapshot, Schedule
 from jobs.lanes.window import REFERENCE_BYTES, Room, Window
 from jobs.logs import logger
 from jobs.settings import Settings
@@ -112,7 +112,7 @@ class Feeder:
         """
         snapshot = self._queue.snapshot(lane)
         here = [index for index in self._batches if lane in index.batch.lanes]
-        window = Window(self._settings, snapshot, (index.batch for index in here))
+        window = Window(self._settings, _without_other_rounds(snapshot, here), (index.batch for index in here))
         self._slots[lane] = max(sum(worker.slots for worker in snapshot.workers), 1)
         added = 0
         self._faults.pop(lane, None)
@@ -174,10 +174,11 @@ class Feeder:
     def _feed_from(self, file: BinaryIO, lane: str, index: OutcomeIndex, start: int, room: Room) -> Room:
         """Feed the input from the byte offset `start` on. Returns how many rows and bytes were put on the lane."""
         left, mismatches = room, 0
+        last_from = index.first_of_last_missing(LAST_ROWS_PER_SLOT * self._slots.get(lane, 1))
         cursor: int | None = start
         while cursor is not None and left.is_left and mismatches < MISMATCHES:
             most = Room(min(left.rows, CHUNK_ROWS), min(left.size, CHUNK_BYTES))
-            chunk = self._chunk(file, index, cursor, most, self._slots.get(lane, 1))
+            chunk = self._chunk(file, index, cursor, most, last_from)
             place = (index.round, cursor, chunk.next_cursor, chunk.at_end)
             reply = self._queue.feed(
                 lane, index.batch.batch_id, *place, chunk.rows, finish=index.current.continues, due_ms=_due_ms(index)
@@ -234,10 +235,10 @@ class Feeder:
         self._queue.drop(lane, batch_id, round_, forget=True, finish=True)
         self._ended.discard((lane, batch_id, round_))
 
-    def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room, slots: int) -> Chunk:
+    def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room, last_from: int) -> Chunk:
         """Return the next chunk: rows without an outcome, until `room` is full. The last row may exceed the bytes of `room`.
 
-        `slots` is the number of slots of the lane's workers.
+        `last_from` is the first of the last rows, which are claimed by their length.
         """
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
@@ -246,7 +247,7 @@ class Feeder:
                 at_end = False
                 break
             next_cursor = offset + len(line)
-            row = self._row(index, offset, line.rstrip(b"\n"), slots)
+            row = self._row(index, offset, line.rstrip(b"\n"), last_from)
             if row is not None:
                 rows.append(row)
                 size += len(row.payload) if isinstance(row.payload, bytes) else REFERENCE_BYTES
@@ -259,7 +260,7 @@ class Feeder:
             yield offset, line
             offset += len(line)
 
-    def _row(self, index: OutcomeIndex, offset: int, line: bytes, slots: int) -> FeedRow | None:
+    def _row(self, index: OutcomeIndex, offset: int, line: bytes, last_from: int) -> FeedRow | None:
         request = read_row(line)
         if (
             request is None or request.row >= index.batch.rows
@@ -278,7 +279,7 @@ class Feeder:
             attempts=tries.attempts,
             crashes=tries.crashes,
             solo_crashes=tries.solo_crashes,
-            place=place_of(request.row, request.cost, rows=index.batch.rows, slots=slots),
+            place=place_of(request.row, request.cost, last_from=last_from),
         )
 
 
@@ -291,6 +292,13 @@ def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None, window: 
     if schedule is None or schedule.round != index.round:
         return False
     return schedule.at_end or schedule.closed or window.has_enough(index.batch)
+
+
+def _without_other_rounds(snapshot: LaneSnapshot, indexes: Sequence[OutcomeIndex]) -> LaneSnapshot:
+    """Return the snapshot without the batches of another round, so that a reopened batch counts as one that is to be fed."""
+    rounds = {index.batch.batch_id: index.round for index in indexes}
+    known = {name: one for name, one in snapshot.batches.items() if one.round == rounds.get(name)}
+    return replace(snapshot, batches=known)
 
 
 def _due_ms(index: OutcomeIndex) -> int:

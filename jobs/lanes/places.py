@@ -9,7 +9,7 @@ the longest first: "longest processing time first" (Graham 1969), for the end of
 from typing import Final
 
 LAST_ROWS_PER_SLOT: Final = 4
-"""A batch has this many last rows for each slot of the lane's workers. `scripts/checks/order.py` measures the effect on the
+"""A round has this many last rows for each slot of the lane's workers. `scripts/checks/order.py` measures the effect on the
 order.
 """
 
@@ -20,15 +20,14 @@ MOST_COST: Final = 10**9
 """A cost, in tokens. A row with a higher cost is put on the lane with this cost."""
 
 
-def place_of(row: int, cost: int, *, rows: int, slots: int) -> int:
+def place_of(row: int, cost: int, *, last_from: int) -> int:
     """Return the place of a row: a number below 10**10.
 
     Args:
         row: The row's number in the batch.
         cost: The expected work in tokens.
-        rows: The number of rows of the batch.
-        slots: The slots of all workers on the lane.
+        last_from: The first of the last rows of the round.
     """
-    if row < rows - LAST_ROWS_PER_SLOT * slots:
+    if row < last_from:
         return row
     return _LAST + MOST_COST - min(cost, MOST_COST)

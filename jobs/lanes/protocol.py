@@ -90,10 +90,14 @@ class ClaimReply:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The answer to a beat. The leases in `lost` are gone. The leases in `cancelled` are of batches that were closed."""
+    """The answer to a beat. The leases in `lost` are gone. The leases in `cancelled` are of batches that were closed.
+
+    `forgotten` are those of `lost` that are gone because their batch has ended. No other worker has their rows.
+    """
 
     lost: frozenset[Lease]
     cancelled: frozenset[Lease]
+    forgotten: frozenset[Lease] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +139,9 @@ class WorkerRecord:
 
     `running` is the number of jobs in hand: only a worker with no job in hand may be given suspects. `slots` is the number of
     jobs that the engine works on at once; it is 0 if the number is not known. `loading_s` is for how many seconds the worker has
-    been loading its model; it is None once the model is loaded. A snapshot adds `silent_s`: for how many seconds the worker has
-    not been heard of.
+    been loading its model; it is None once the model is loaded. `begun` is the number of jobs in hand whose rows the engine has
+    begun, and `began_at` is the mean of the times when it began them, in seconds since 1970. A snapshot adds `silent_s`: for how
+    many seconds the worker has not been heard of.
     """
 
     worker: str
@@ -147,6 +152,8 @@ class WorkerRecord:
     slots: int = 0
     loading_s: int | None = None
     silent_s: int = 0
+    begun: int = 0
+    began_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +227,10 @@ class Schedule(Protocol):
         ...
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
-        """Report jobs as done or to be tried again. Returns the leases that were no longer valid: nothing changed for them."""
+        """Report jobs as done or to be tried again. Returns the leases that were lost: nothing changed for them.
+
+        A lease whose batch has ended is not among them. Nothing changed for it either.
+        """
         ...
 
     def release(self, lane: str, leases: Sequence[Lease]) -> frozenset[Lease]:

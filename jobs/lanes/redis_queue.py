@@ -138,8 +138,8 @@ class RedisQueue:
 
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         head = (lease_ms, worker.worker, worker_bytes(worker), shown_ms(lease_ms))
-        lost, cancelled = self._run("beat", lane, *head, lease_lines(leases))
-        return Beat(frozenset(leases[i - 1] for i in lost), frozenset(leases[i - 1] for i in cancelled))
+        ended = self._run("beat", lane, *head, lease_lines(leases))
+        return Beat(*(frozenset(leases[i - 1] for i in numbers) for numbers in ended))
 
     def leave(self, lane: str, worker: str) -> None:
         self._redis.command("HDEL", lane_key(self._known_id(), lane, "workers"), worker)

@@ -1,6 +1,6 @@
 """The doctor checks whether everything that Nightpress needs is there, and says what to do about each fault.
 
-This module checks Python, the queue and the storage. Other packages add checks through the entry point group
+This module checks Python, kinds and templates, the queue and the storage. Other packages add checks through the entry point group
 `nightpress.doctor`: a callable that takes the Settings and returns Checks. A check returns a fault, and never raises it.
 """
 
@@ -11,9 +11,22 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Final, Protocol
 
-from jobs.errors import NightpressError, QueueUnavailable, StoreUnavailable
+from jobs.errors import NightpressError, QueueUnavailable, RequestError, StoreUnavailable
+from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
 from jobs.urls import redacted
+
+_FAULTS: Final = (
+    ImportError,
+    NightpressError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+)
+"""Errors of another package's checks, which must not hide the other checks."""
 
 OLDEST_PYTHON: Final = (3, 11)
 OLDEST_REDIS: Final = (7, 0)
@@ -55,6 +68,9 @@ class Checked(Protocol):
 def examine(settings: Settings, queue: Callable[[], Pinged | None], store: Callable[[], Checked]) -> Iterator[Check]:
     """Make all checks, and yield each result at once. If `queue` or `store` cannot be opened, that is a result too."""
     yield python(sys.version_info[:3])
+    yield from kinds(settings)
+    yield from model(settings)
+    yield from prices(settings)
     yield from redis(queue)
     yield storage(store)
     yield from extensions(settings)
@@ -65,6 +81,32 @@ def python(version: tuple[int, int, int]) -> Check:
     running = ".".join(map(str, version))
     oldest = ".".join(map(str, OLDEST_PYTHON))
     return Check("python", version[:2] >= OLDEST_PYTHON, running, f"use Python {oldest} or newer")
+
+
+def kinds(settings: Settings) -> Iterator[Check]:
+    """Yield a check only if a kind or a template cannot be loaded."""
+    try:
+        load_kinds(settings.templates_dir)
+    except RequestError as error:
+        yield Check("kinds", False, str(error), "correct that template or package, or the setting templates_dir")
+
+
+def model(settings: Settings) -> Iterator[Check]:
+    """Yield a check only if no model has the alias of the setting `model`."""
+    if settings.model not in settings.catalog:
+        known = ", ".join(sorted(settings.catalog))
+        yield Check("model", False, f"no model has the alias {settings.model!r}", f"set model to one of: {known}")
+
+
+def prices(settings: Settings) -> Iterator[Check]:
+    """Yield notes on own prices that leave a model free, or that bear the name of the shipped version."""
+    own = settings.prices
+    if own.are_own and (free := own.without_price(sorted(settings.catalog))):
+        remedy = "give them prices in [prices.models], which replaces the shipped table, if they are to be charged"
+        yield Check("prices", False, f"nothing is charged for {', '.join(free)}", remedy, needed=False)
+    if own.bear_the_name_of_others:
+        detail = f"your own prices bear the name of the shipped ones, {own.version}"
+        yield Check("prices", False, detail, "give them a name of their own: version in [prices]", needed=False)
 
 
 def redis(queue: Callable[[], Pinged | None]) -> Iterator[Check]:
@@ -122,5 +164,7 @@ def extensions(settings: Settings) -> Iterator[Check]:
         try:
             checks: Iterable[Check] = point.load()(settings)
             yield from checks
-        except (ImportError, NightpressError) as error:
-            yield Check(point.name, False, f"{point.value}: {error}", "install that package again")
+        except _FAULTS as error:
+            yield Check(
+                point.name, False, f"{point.value}: {error or type(error).__name__}", "install that package again"
+            )

@@ -31,6 +31,8 @@ class AcceptedBatch:
         rows: The number of rows of the input.
         refused: How many of these rows could not be accepted. A refused row is a failed row already, and harms no other row.
         faults: The faults of the refused rows, at most the first 10,000.
+        models: The aliases of the models of the accepted rows.
+        remarks: What kinds remark on accepted rows that are probably a mistake, each with the number of these rows.
         is_new: False if the same rows, options and run key made this batch before.
     """
 
@@ -39,6 +41,8 @@ class AcceptedBatch:
     refused: int
     faults: Sequence[RowFault]
     is_new: bool
+    models: Sequence[str]
+    remarks: Mapping[str, int]
 
 
 def enqueue(
@@ -63,7 +67,15 @@ def enqueue(
             clock=clock,
         )
     batch = accepted.batch
-    return AcceptedBatch(batch.batch_id, batch.rows, batch.refused, accepted.faults, accepted.created)
+    return AcceptedBatch(
+        id=batch.batch_id,
+        rows=batch.rows,
+        refused=batch.refused,
+        faults=accepted.faults,
+        is_new=accepted.created,
+        models=sorted({lane.model for lane in batch.lanes.values()}),
+        remarks=accepted.remarks,
+    )
 
 
 @contextmanager

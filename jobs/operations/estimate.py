@@ -6,6 +6,7 @@ assumption is that completions are as long as the kind expects, and that prompts
 tokens of sampled prompts are estimated from their bytes. An estimate that rests on this assumption has no device time.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -18,6 +19,7 @@ from jobs.batches.output_rows import short_template
 from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, staged
+from jobs.intake.row_reader import RowFault
 from jobs.intake.staging import Staging
 from jobs.kinds.kind import Kind
 from jobs.operations.preview import estimated, first_prompts
@@ -26,7 +28,9 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 SAMPLE_ROWS: Final = 200
-"""The prompts of at most this many rows of each kind and model are made, to find the mean length of a row's prompts."""
+"""The mean length of a row's prompts is that of at most this many rows of each kind and model."""
+SHOWN_REFUSALS: Final = 20
+"""An estimate holds the faults of at most this many rows."""
 HISTORY_ROWS: Final = 20
 """An estimate rests on published rows only if there are at least this many."""
 
@@ -55,12 +59,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The estimate of a file: a line for each kind and model. `faults` counts the refused rows by code."""
+    """The estimate of a file: a line for each kind and model.
+
+    `refused` rows would be refused by intake, or could not be run, since their prompts cannot be made. `faults` counts them by
+    code, and `refusals` are the first of them. `remarks` are what kinds remark on other rows, each with the number of rows.
+    """
 
     rows: int
     refused: int
     faults: Mapping[str, int]
     lines: tuple[Line, ...]
+    refusals: tuple[RowFault, ...] = ()
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def usage(self) -> Usage:
@@ -91,37 +101,62 @@ def estimate(
     with staged(lines, options, kinds, settings) as staging:
         if staging.rows:
             staging.require_rows()
-        seen = _counted(staging, kinds)
+        broken = _Broken()
+        seen = _counted(staging, kinds, broken)
         history = _history(store) if seen else {}
         shown = tuple(_line(group, found, history.get(group, {}), settings) for group, found in sorted(seen.items()))
-        return Estimate(staging.rows, staging.refused, dict(sorted(staging.codes.items())), shown)
+        codes = Counter(staging.codes) + broken.codes
+        refusals = sorted([*staging.faults, *broken.faults], key=lambda fault: fault.row)[:SHOWN_REFUSALS]
+        return Estimate(
+            rows=staging.rows,
+            refused=staging.refused + broken.codes.total(),
+            faults=dict(sorted(codes.items())),
+            lines=shown,
+            refusals=tuple(refusals),
+            remarks=staging.remarks,
+        )
 
 
-def _counted(staging: Staging, kinds: Mapping[str, Kind]) -> Mapping[Group, _Seen]:
+@dataclass
+class _Broken:
+    """The rows whose prompts cannot be made, such as by a broken template: how many by code, and the first of each lane."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    faults: list[RowFault] = field(default_factory=list)
+
+    def add(self, request: RowRequest, error: RowError) -> None:
+        """Count a row. The faults of the first rows of each kind and model are kept."""
+        if self.codes.total() < SHOWN_REFUSALS or self.faults[-1].kind != request.kind:
+            fault = RowFault(
+                request.row, request.line, error.code, error.message, error.field, request.kind, request.custom_id
+            )
+            self.faults.append(fault)
+        self.codes[error.code] += 1
+
+
+def _counted(staging: Staging, kinds: Mapping[str, Kind], broken: _Broken) -> Mapping[Group, _Seen]:
+    """Count the rows whose prompts can be made. The prompts of every row are made, since a template may fail for some rows."""
     seen: dict[Group, _Seen] = {}
     for lane in staging.lanes():
         for request in _requests(staging.lane_path(lane)):
+            try:
+                prompts = first_prompts(request, kinds[request.kind])
+            except RowError as error:
+                broken.add(request, error)
+                continue
             found = seen.setdefault((request.kind, request.model), _Seen(lane=lane))
             found.rows += 1
             found.cost += request.cost
             if found.sampled < SAMPLE_ROWS:
                 found.sampled += 1
-                _sample(found, request, kinds[request.kind])
+                found.sampled_tokens += sum(map(estimated, {prompt.read: prompt for prompt in prompts}.values()))
+                found.templates.update(short_template(prompt.template_sha256) for prompt in prompts[:1])
     return seen
 
 
 def _requests(path: Path) -> Iterator[RowRequest]:
     with path.open("rb") as file:
         yield from map(RowRequest.from_bytes, file)
-
-
-def _sample(found: _Seen, request: RowRequest, kind: Kind) -> None:
-    try:
-        prompts = first_prompts(request, kind)
-    except RowError:
-        return
-    found.sampled_tokens += sum(map(estimated, {prompt.read: prompt for prompt in prompts}.values()))
-    found.templates.update(short_template(prompt.template_sha256) for prompt in prompts[:1])
 
 
 def _history(store: Store) -> Mapping[Group, Mapping[str, Tally]]:

@@ -6,6 +6,7 @@ number of tokens is estimated.
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -13,7 +14,7 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 from jobs.batches.request_row import RowRequest
-from jobs.errors import CheckFailed, RowError
+from jobs.errors import CheckFailed, RequestError, RowError
 from jobs.formats.record import Record
 from jobs.generation import Prompt
 from jobs.intake.row_reader import RowFault, RowReader
@@ -22,6 +23,9 @@ from jobs.settings import Settings
 
 BYTES_A_TOKEN: Final = 4
 """About how many bytes of English text make a token. Used for models whose tokenizer is not on this machine."""
+
+_MISSING: Final = re.compile(r"'([^']+)' is undefined|has no attribute '([^']+)'")
+"""How Jinja2 says that a template uses a value that it was not given."""
 
 Counter = Callable[[Prompt], int]
 """Counts the tokens of a prompt. Raises RowError for a prompt that the model cannot take."""
@@ -37,12 +41,15 @@ class CounterMaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A row and its first prompts. `tokens` has the number of tokens of each prompt, counted if `exact`, else estimated."""
+    """A row and its first prompts. `tokens` has the number of tokens of each prompt, counted if `exact`, else
+    estimated. `remark` is what the kind remarks on the row, if it is probably a mistake.
+    """
 
     request: RowRequest
     prompts: Sequence[Prompt]
     tokens: Sequence[int]
     exact: bool
+    remark: str | None = None
 
     def max_tokens(self, prompt: Prompt) -> int:
         """Return how many tokens the completion of this prompt may have at most."""
@@ -56,6 +63,7 @@ class Preview:
             "custom_id": request.custom_id,
             "kind": request.kind,
             "model": request.model,
+            "remark": self.remark,
             "prompts": [
                 {
                     "label": prompt.label,
@@ -89,7 +97,7 @@ def previews(
         except RowError as error:
             yield RowFault(number, record.line, error.code, error.message, error.field, request.kind, request.custom_id)
             continue
-        yield Preview(request, prompts, tokens, count is not None)
+        yield Preview(request, prompts, tokens, count is not None, reader.remark)
 
 
 def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
@@ -100,12 +108,20 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
         prompts = tuple(prompt.with_template_kwargs(request.chat_template_kwargs) for prompt in next(conversation, ()))
     except RowError:
         raise
+    except RequestError as error:  # of a template, whose message names the template and its fault
+        raise CheckFailed("kind_failed", f"kind {kind.name}: {error}", field=_field_in(error)) from error
     except Exception as error:
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
     # the prompts are made: an error that the kind raises as it is closed does no harm
     with contextlib.suppress(Exception):
         conversation.close()
     return prompts
+
+
+def _field_in(error: RequestError) -> str | None:
+    """Return the name that a template uses and that the row lacks; None if the template has another fault."""
+    found = _MISSING.search(str(error))
+    return found[1] or found[2] if found else None
 
 
 def estimated(prompt: Prompt) -> int:

@@ -1,16 +1,46 @@
-"""The rate at which a batch gets outcomes and completion tokens, over a window of the last seconds."""
+"""How fast the rows of a batch are done, and when the last will be, from readings of its counters at several times.
+
+A batch runs only while workers have rows of it. The time before that, in which models are loaded, and the time in which no row is
+leased are left out.
+"""
 
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.segments.files import list_files, some_outcomes
+from jobs.batches.segments.name import SegmentName
+from jobs.lanes.protocol import LaneSnapshot
+from jobs.operations.status import BatchStatus
+from jobs.store.store import Store
+
 WINDOW_S: Final = 30.0
-"""The length of the window, in seconds. Of the readings older than this, only the newest is kept, and the window begins with
+"""The length of a rate's window, in seconds. Of the readings older than this, only the newest is kept, and the window begins with
 it.
 """
 
 SHORTEST_S: Final = 4.0
 """There is no rate until the readings cover this many seconds, because outcomes arrive in steps, with each flush."""
+
+SPEED_WINDOW_S: Final = 600.0
+"""The length of the window of a speed, in seconds. It is long, because in half a minute few long rows end."""
+
+TRUST_S: Final = 60.0
+"""A reader that came after the first row of a batch uses its own readings alone once they cover this many seconds.
+
+Until then it assumes that the batch has been running since its first row was begun.
+"""
+
+
+Snapshots = Mapping[str, LaneSnapshot]
+"""The lanes of a queue by name."""
+
+FIRST_SEGMENTS: Final = 8
+"""To find when a batch's first row was started, this many of its first segments are read, and this many lines of each segment."""
 
 
 class Rate:
@@ -21,13 +51,24 @@ class Rate:
         self.shortest_s = shortest_s
         self._samples: deque[tuple[datetime, int, int]] = deque()
 
-    def sample(self, at: datetime, rows: int, tokens: int) -> None:
-        """Add a reading of the counters `rows` and `tokens`. If `rows` fell, as in a new round, drop the earlier readings."""
-        if self._samples and rows < self._samples[-1][1]:
+    def sample(self, at: datetime, rows: int, tokens: int, *, is_running: bool = True) -> None:
+        """Add a reading of the counters `rows` and `tokens`.
+
+        If `rows` fell, as in a new round, or if the batch is not running, the earlier readings are dropped.
+        """
+        if not is_running or (self._samples and rows < self._samples[-1][1]):
             self._samples.clear()
         self._samples.append((at, rows, tokens))
         while len(self._samples) > 2 and self._samples[1][0] <= at - timedelta(seconds=self.window_s):
             self._samples.popleft()
+
+    def begin(self, at: datetime) -> None:
+        """Leave out the time before `at`, when the first row was begun. Earlier readings count as if they were made then."""
+        earlier = None
+        while self._samples and self._samples[0][0] < at:
+            earlier = self._samples.popleft()
+        if earlier is not None:
+            self._samples.appendleft((at, *earlier[1:]))
 
     @property
     def per_second(self) -> tuple[float, float] | None:
@@ -39,3 +80,169 @@ class Rate:
         if elapsed_s < self.shortest_s:
             return None
         return (rows_now - rows) / elapsed_s, (tokens_now - tokens) / elapsed_s
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """The rows of a batch that engines have begun: how many there are, and the sum of the seconds since each was begun.
+
+    `rows` need not be whole: if a lane has several batches, each is given its share of the lane's begun rows.
+    """
+
+    rows: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """`done` is the expected work of the rows with an outcome, in tokens. `row_s` grows by a second for each second of each row
+    that is under way.
+    """
+
+    at: datetime
+    done: int
+    under_way: UnderWay
+    row_s: float
+
+
+class Speed:
+    """The expected tokens that a row which is under way gets in a second, and when the work of a batch will be done.
+
+    The seconds that rows were under way are of two sorts: those of rows that have ended, whose work is known, and those of rows
+    that are still under way. So work divided by the seconds of the first sort is the speed, however long the rows are and
+    however few have ended.
+    """
+
+    def __init__(self) -> None:
+        self._readings: deque[_Reading] = deque()
+        self._began: _Reading | None = None
+
+    def sample(self, at: datetime, done: int, under_way: UnderWay) -> None:
+        """Add a reading. While no row is under way, and if `done` fell, as in a new round, the earlier readings are dropped."""
+        last = self._readings[-1] if self._readings else None
+        row_s = 0.0
+        if last is not None and done >= last.done and under_way.rows > 0:
+            mean = (last.under_way.rows + under_way.rows) / 2
+            row_s = last.row_s + mean * (at - last.at).total_seconds()
+        else:
+            self._readings.clear()
+            self._began = None
+        self._readings.append(_Reading(at, done, under_way, row_s))
+        while len(self._readings) > 2 and self._readings[1].at <= at - timedelta(seconds=SPEED_WINDOW_S):
+            self._readings.popleft()
+        if self._began is not None and (at - self._readings[0].at).total_seconds() >= TRUST_S:
+            self._began = None
+
+    def begin(self, at: datetime, done: int) -> None:
+        """Note when the first row was begun, and that work of `done` tokens was done before. Earlier readings are dropped."""
+        while len(self._readings) > 1 and (self._readings[0].at < at or not self._readings[0].under_way.rows):
+            self._readings.popleft()
+        if not self._readings:
+            return
+        first = self._readings[0]
+        rows = first.under_way.rows
+        began = _Reading(at, done, UnderWay(0, 0), first.row_s - rows * (first.at - at).total_seconds())
+        if first.done > done:
+            self._began = began
+        else:
+            self._readings.appendleft(began)
+
+    def left_s(self, total: int) -> float | None:
+        """Return in how many seconds work of `total` tokens will be done if as many rows stay under way; None if not known."""
+        if not self._readings:
+            return None
+        now, first = self._readings[-1], self._began or self._readings[0]
+        ended_s = (now.row_s - now.under_way.seconds) - (first.row_s - first.under_way.seconds)
+        too_short = (now.at - first.at).total_seconds() < SHORTEST_S
+        if too_short or now.done <= first.done or ended_s <= 0 or now.under_way.rows <= 0:
+            return None
+        speed = (now.done - first.done) / ended_s
+        left = total - now.done - speed * now.under_way.seconds
+        return max(left, 0.0) / (speed * now.under_way.rows)
+
+
+@dataclass
+class Progress:
+    """A reader's memory of how fast one open batch goes on."""
+
+    rate: Rate = field(default_factory=Rate)
+    speed: Speed = field(default_factory=Speed)
+    first_started: datetime | None = None
+
+    def look(
+        self, store: Store, index: OutcomeIndex, status: BatchStatus, lanes: Snapshots | None, at: datetime
+    ) -> BatchStatus:
+        """Take a reading, and return the status with the rate and the expected end. `lanes` is None if there is no queue.
+
+        Until the window is long enough, the rate is the mean since the first row was started.
+        """
+        done, total = _work(index, status)
+        is_running = lanes is None or status.leased > 0
+        self.rate.sample(at, status.finished, status.usage.completion_tokens, is_running=is_running)
+        self.speed.sample(at, done, _under_way(index.batch, status, lanes, at))
+        self._note_first_started(store, index, status, is_seen=lanes is not None)
+        per_second, left_s = self.rate.per_second or self._mean(status, at), self.speed.left_s(total)
+        if per_second is None:
+            return status
+        rows_per_s, tokens_per_s = per_second
+        end = None if left_s is None else at + timedelta(seconds=left_s)
+        return replace(status, rows_per_s=rows_per_s, tokens_per_s=tokens_per_s, expected_end=end)
+
+    def _note_first_started(self, store: Store, index: OutcomeIndex, status: BatchStatus, *, is_seen: bool) -> None:
+        """Look for the time when the first row was started, once there are outcomes. `is_seen`: whether the queue was asked.
+
+        In a further round the time is not known, since outcomes of earlier rounds are in the store too.
+        """
+        if index.round > 1 or self.first_started is not None or not status.worked:
+            return
+        self.first_started = first_started(store, index.paths)
+        if self.first_started is not None:
+            self.rate.begin(self.first_started)
+            if is_seen:
+                self.speed.begin(self.first_started, 0)
+
+    def _mean(self, status: BatchStatus, at: datetime) -> tuple[float, float] | None:
+        if self.first_started is None or (elapsed_s := (at - self.first_started).total_seconds()) <= 0:
+            return None
+        return status.worked / elapsed_s, status.usage.completion_tokens / elapsed_s
+
+
+def first_started(store: Store, paths: BatchPaths) -> datetime | None:
+    """Return about when the first row of the batch was started; None if no line shows it.
+
+    This time comes from the first lines of each worker's first segments.
+    """
+    files = list_files(store, paths)
+    earliest = sorted(files.alone, key=lambda path: SegmentName.parse(path).n)[:FIRST_SEGMENTS]
+    started = [
+        outcome.receipt["started_at"]
+        for outcome in some_outcomes(store, [*files.compacted[:1], *earliest], FIRST_SEGMENTS)
+        if "started_at" in outcome.receipt
+    ]
+    return min(map(datetime.fromisoformat, started), default=None)
+
+
+def _work(index: OutcomeIndex, status: BatchStatus) -> tuple[int, int]:
+    """Return two numbers of expected tokens: of the rows that have an outcome, and of all rows that intake accepted.
+
+    If no row is expected to take a token, each row counts as one.
+    """
+    total = sum(lane.cost for lane in index.batch.lanes.values())
+    return (index.cost, total) if total else (status.worked, status.work)
+
+
+def _under_way(batch: Batch, status: BatchStatus, lanes: Snapshots | None, at: datetime) -> UnderWay:
+    """Return how many rows of a batch engines have begun, and for how long.
+
+    Workers say it for all rows in their hands, and a batch has a share of them as large as of the lane's leases. If this is not
+    known, the batch counts as one row.
+    """
+    if lanes is None:
+        return UnderWay(1, 0)
+    rows = seconds = 0.0
+    for lane in filter(None, map(lanes.get, batch.lanes)):
+        schedule = lane.batches.get(batch.batch_id)
+        share = schedule.leased / lane.leased if schedule is not None and lane.leased else 0.0
+        rows += share * sum(worker.begun for worker in lane.workers)
+        seconds += share * sum(worker.begun * (at.timestamp() - worker.began_at) for worker in lane.workers)
+    return UnderWay(rows, seconds) if rows or not status.leased else UnderWay(1, 0)

@@ -1,14 +1,15 @@
 """The history of one row: its request, its first prompts, every attempt with what it cost, and its published outcome."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from jobs.batches.batch import Batch, BatchPaths
-from jobs.batches.input import read_rows
-from jobs.batches.published import ERRORS, OUTPUT, read_published
+from jobs.batches.input import lane_input, read_row
+from jobs.batches.published import ERRORS, OUTPUT, parsed_row, published_lines
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import latest_done, read_round, require_batch
 from jobs.batches.segments.files import each_heads, each_segments, list_files, until_read
@@ -19,6 +20,11 @@ from jobs.operations.preview import first_prompts
 from jobs.store.store import Store
 
 Values = Mapping[str, Any]
+
+NUMBER_WITHIN: Final = 300
+"""The first bytes of a line in which its row's number stands: only the id of the batch may stand before it."""
+
+_NUMBER: Final = re.compile(rb'^\{(?:"batch_id":"[^"\\]*",)?"row":([0-9]{1,18}),')
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +76,15 @@ def check_row(batch: Batch, row: int) -> None:
 def request_of(store: Store, batch: Batch, row: int) -> Values | None:
     """Return the row's normalised request; None if intake refused the row, or if the request cannot be read back."""
     for lane in batch.lanes:
-        for request in read_rows(store, batch.batch_id, lane):
-            if request.row == row:
-                return dict(orjson.loads(request.to_bytes()))
-            if request.row > row:  # rows stand in order
-                break
+        with lane_input(store, batch.batch_id, lane) as file:
+            for line in file:
+                if (_number_in(line) or row) < row:  # rows stand in order
+                    continue
+                request = read_row(line)
+                if request is not None and request.row == row:
+                    return dict(orjson.loads(request.to_bytes()))
+                if request is not None and request.row > row:
+                    break
     return None
 
 
@@ -84,12 +94,24 @@ def published_row(store: Store, batch: Batch, row: int) -> Values | None:
     if done is None:
         return None
     for name in (OUTPUT, ERRORS):
-        for published in read_published(store, done, batch.batch_id, name):
+        for line in published_lines(store, done, batch.batch_id, name):
+            if (_number_in(line) or row) < row:
+                continue
+            published: Values = parsed_row(store, done, batch.batch_id, name, line)
             if published["row"] == row:
                 return published
             if published["row"] > row:
                 break
     return None
+
+
+def _number_in(line: bytes) -> int | None:
+    """Return the row's number in a line of an input or of a published file, without parsing the line; None if it is not found.
+
+    The number stands before any text of a user or a model.
+    """
+    found = _NUMBER.search(line, 0, NUMBER_WITHIN)
+    return None if found is None else int(found[1])
 
 
 def _prompts(request: Values, kind: Kind, attempts: Sequence[Outcome]) -> Iterator[Values]:

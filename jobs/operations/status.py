@@ -49,9 +49,11 @@ class BatchStatus:
         delivered: Whether the published outputs are at the batch's output URL; None if it has no URL.
         late: The usage of attempts that ended after the batch was published; None unless the reader has `counts_late`.
         rows_per_s: How many rows get an outcome in a second: the mean over the reader's last half minute or, at the reader's
-            first looks, over the time since the first row was started. None if neither mean is known.
+            first looks, over the time since the first row was started. None if neither mean is known. The time before the first
+            row, in which models are loaded, and the time in which no worker has a row are left out.
         tokens_per_s: Completion tokens in a second, over the same time as `rows_per_s`.
-        expected_end: When the last row will be done at this rate; None if there is no rate, or no worker was seen at work.
+        expected_end: When the last row will be done if as many rows stay under way. It is reckoned in the tokens that each row
+            is expected to take, since rows differ in length. None if there is no rate, or no worker was seen at work.
     """
 
     id: str

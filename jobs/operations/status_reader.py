@@ -15,20 +15,16 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
 from jobs.batches.records import no_batch
 from jobs.batches.rounds import Clock, now, read_round, require_batch
-from jobs.batches.segments.files import each_heads, list_files, some_outcomes, until_read
-from jobs.batches.segments.name import SegmentName
+from jobs.batches.segments.files import each_heads, list_files, until_read
 from jobs.errors import NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import Lanes, LaneSnapshot
-from jobs.operations.rate import Rate
+from jobs.operations.rate import Progress
 from jobs.operations.status import BatchStatus, State, Status
 from jobs.prices import Prices
 from jobs.publishing.delivery import is_delivered
 from jobs.store.damage import collect_damage
 from jobs.store.store import Store
 from jobs.usage import Usage
-
-FIRST_SEGMENTS: Final = 8
-"""To find when a batch's first row was started, this many of its first segments are read, and this many lines of each segment."""
 
 FORGET_AFTER: Final = timedelta(hours=1)
 """A reader drops its memory of an open batch that nobody has asked about for this long."""
@@ -46,8 +42,7 @@ class _Watched:
 
     index: OutcomeIndex
     asked_at: datetime
-    rate: Rate = field(default_factory=Rate)
-    first_started: datetime | None = None
+    progress: Progress = field(default_factory=Progress)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -124,7 +119,8 @@ class StatusReader:
                 watched.index.refresh()
                 done = watched.index.current.published
                 if done is None:
-                    return self._with_rate(watched, _unfinished(watched.index, lanes, self.prices.currency))
+                    status = _unfinished(watched.index, lanes, self.prices.currency)
+                    return watched.progress.look(self.store, watched.index, status, lanes, self.clock())
         self._forget(batch_id)
         return self._published(batch, done)
 
@@ -174,45 +170,6 @@ class StatusReader:
             self.store, require_batch(self.store, one.id)
         )  # raises NoBatch if the batch was deleted while its files were read
         return replace(one, late=late)
-
-    def _with_rate(self, watched: _Watched, status: BatchStatus) -> BatchStatus:
-        """Add the rate over the window. Until the window is long enough, add the mean since the first row was started."""
-        at = self.clock()
-        watched.rate.sample(at, status.finished, status.usage.completion_tokens)
-        per_second, is_running = watched.rate.per_second, True
-        if per_second is None:
-            per_second, is_running = self._mean(watched, status, at), status.state == "running"
-        if per_second is None:
-            return status
-        rows_per_s, tokens_per_s = per_second
-        left = status.work - status.worked
-        end = at + timedelta(seconds=left / rows_per_s) if rows_per_s > 0 and is_running else None
-        return replace(status, rows_per_s=rows_per_s, tokens_per_s=tokens_per_s, expected_end=end)
-
-    def _mean(self, watched: _Watched, status: BatchStatus, at: datetime) -> tuple[float, float] | None:
-        index = watched.index
-        if index.round > 1:  # the counts include rows carried from earlier rounds
-            return None
-        if watched.first_started is None:
-            watched.first_started = first_started(self.store, index.paths)
-        if watched.first_started is None or (elapsed_s := (at - watched.first_started).total_seconds()) <= 0:
-            return None
-        return status.worked / elapsed_s, status.usage.completion_tokens / elapsed_s
-
-
-def first_started(store: Store, paths: BatchPaths) -> datetime | None:
-    """Return about when the first row of the batch was started; None if no line shows it.
-
-    This time comes from the first lines of each worker's first segments.
-    """
-    files = list_files(store, paths)
-    earliest = sorted(files.alone, key=lambda path: SegmentName.parse(path).n)[:FIRST_SEGMENTS]
-    started = [
-        outcome.receipt["started_at"]
-        for outcome in some_outcomes(store, [*files.compacted[:1], *earliest], FIRST_SEGMENTS)
-        if "started_at" in outcome.receipt
-    ]
-    return min(map(datetime.fromisoformat, started), default=None)
 
 
 def spent(store: Store, batch_id: str, currency: str) -> Usage:

@@ -4,6 +4,7 @@ A file appears there as a whole or not at all, and replaces an existing file. `f
 """
 
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,7 +45,7 @@ def write_destination(url: str, options: Mapping[str, str], *, with_folders: boo
         with write_url(url, options) as target:
             yield target
         return
-    if with_folders:
+    if with_folders and not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as target:
         yield target
@@ -52,15 +53,42 @@ def write_destination(url: str, options: Mapping[str, str], *, with_folders: boo
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[BinaryIO]:
-    """Write a file of this machine in place of an existing file. Raises OSError.
+    """Write a file of this machine in place of an existing file. Raises OSError, which names the file.
 
-    Several writers may write the same file at once. The file of the writer that ends last stays.
+    Several writers may write the same file at once. The file of the writer that ends last stays. A device or a named pipe, such
+    as /dev/stdout, is written itself and not replaced.
     """
-    partial = path.with_name(f".nightpress-{secrets.token_hex(8)}.partial")
-    try:
-        with partial.open("xb") as file:
+    if _is_device(path):
+        with _named(path), path.open("wb") as file:
             yield file
-        partial.replace(path)
+        return
+    partial = path.with_name(f".nightpress-{secrets.token_hex(8)}.partial")
+    is_whole = False
+    try:
+        with _named(path):
+            with partial.open("xb") as file:
+                yield file
+            partial.replace(path)
+        is_whole = True
     finally:
-        with suppress(OSError):
-            partial.unlink()
+        if not is_whole:
+            with suppress(OSError):
+                partial.unlink()
+
+
+def _is_device(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give the path to an OSError that names no file, as a failed write does."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise

@@ -200,10 +200,36 @@ _OTHER_LANGUAGE_NAMES: Final = {
 }
 """Tag -> the language's name in itself, and names of languages with a region or script as lists of languages write them."""
 
+_CHINESE_SCRIPTS: Final = {"cn": "hans", "sg": "hans", "my": "hans", "tw": "hant", "hk": "hant", "mo": "hant"}
+"""Region -> the script in which it writes Chinese."""
+_PAIRS: Final = """
+cmn:zh nb:no fil:tl
+ara:ar bul:bg cat:ca ces:cs cze:cs dan:da deu:de ger:de ell:el gre:el eng:en est:et fas:fa per:fa fin:fi fra:fr fre:fr
+heb:he hin:hi hrv:hr hun:hu ind:id ita:it jpn:ja kor:ko lit:lt lav:lv msa:ms nob:no nor:no nld:nl dut:nl pol:pl por:pt
+ron:ro rum:ro rus:ru slk:sk slo:sk slv:sl spa:es srp:sr swa:sw swe:sv tam:ta tha:th tur:tr ukr:uk urd:ur vie:vi zho:zh
+chi:zh
+"""
+_SAME_LANGUAGES: Final = dict(pair.split(":") for pair in _PAIRS.split())
+"""Other codes of languages, such as those of three letters, -> the usual code. Bokmål is what `no` means in practice."""
+
 _TAGS: Final = {
     **{folded(name): tag for tag, name in _LANGUAGE_NAMES.items()},
     **{folded(name): tag for tag, names in _OTHER_LANGUAGE_NAMES.items() for name in names},
 }
+
+
+def same_language(tag: str, other: str) -> bool:
+    """Whether two tags name one language in one script, such as `en` and `en-US`. Their regions may differ."""
+    (language, script), (other_language, other_script) = map(_language_and_script, (tag, other))
+    return language == other_language and (script == other_script or "" in (script, other_script))
+
+
+def _language_and_script(tag: str) -> tuple[str, str]:
+    language, *rest = tag.lower().split("-")
+    script = next((part for part in rest if len(part) == 4 and part.isalpha()), "")
+    if language == "zh" and not script:
+        script = next((_CHINESE_SCRIPTS[part] for part in rest if part in _CHINESE_SCRIPTS), "")
+    return _SAME_LANGUAGES.get(language, language), script
 
 
 def language_name(tag: str) -> str:

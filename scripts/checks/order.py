@@ -27,7 +27,7 @@ from rich.table import Table
 
 from jobs.errors import UnavailableError
 from jobs.lanes.job import Lease
-from jobs.lanes.places import place_of
+from jobs.lanes.places import LAST_ROWS_PER_SLOT, place_of
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from workers.fleet import embedded_redis
@@ -75,11 +75,12 @@ class Fleet:
     def enqueue(self, batch: str, rows: Sequence[Row], *, longest_first: bool = False) -> None:
         """Put all rows of a batch on the lane."""
         self._rows[batch], self.ended[batch] = rows, {}
+        last_from = 0 if longest_first else len(rows) - LAST_ROWS_PER_SLOT * self.slots
         for first in range(0, len(rows), CHUNK):
             part = [
                 FeedRow(
                     n, b"{}", row.tokens, 4, "default",
-                    place=place_of(n, row.tokens, rows=0 if longest_first else len(rows), slots=self.slots),
+                    place=place_of(n, row.tokens, last_from=last_from),
                 )
                 for n, row in enumerate(rows[first : first + CHUNK], start=first)
             ]  # fmt: skip

@@ -50,7 +50,7 @@ def main() -> None:
 
         from jobs import Client
     except ModuleNotFoundError as error:
-        parser.exit(3, f"dataframe: {error}: give pip install 'nightpress[parquet]'\n")
+        parser.exit(3, f"dataframe: {error}: in the folder of Nightpress, pip install '.[parquet]'\n")
     with Client() as nightpress:
         parquet.write_table(articles(nightpress, parquet.read_table(args.products)), args.articles)
 

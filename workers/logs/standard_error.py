@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -65,13 +66,17 @@ class _Pump:
         atexit.register(self.close)
 
     def write(self, line: str) -> None:
-        """Write one event. If the child process was killed, write it directly."""
+        """Write one event. If the child process was killed, write it directly.
+
+        If that fails too, such as on a full disk, the event is dropped: the command goes on.
+        """
         data = (line + "\n").encode()
         with self._lock:
             try:
                 self._events.sendall(data)
             except OSError:
-                os.write(self._stderr, data)
+                with suppress(OSError):
+                    os.write(self._stderr, data)
 
     def close(self) -> None:
         """Write the rest of what was printed, and restore file descriptor 2."""

@@ -233,6 +233,7 @@ class Claimer:
         if job.rescued:
             self._write_lost(job)
             if self._has_outcome(job):
+                self._leases.mark_ending([job.lease])
                 context.schedule.settle(context.lane, [Settlement(job.lease)])
                 self._leases.remove([job.lease])
                 return None

@@ -110,12 +110,18 @@ class WorkerContext:
         return str(ClaimId(self.worker, self.incarnation, n))
 
     def record(self) -> WorkerRecord:
-        """Return what the queue shows of this worker: its name, process, node, lane, number of leases, and slots."""
-        return WorkerRecord(self.worker, os.getpid(), self.node, self.lane, self.leases.holding, self.slots)
+        """Return what the queue shows of this worker: its name, process, node, lane, number of leases, slots, and begun rows."""
+        begun, age_s = self.leases.begun()
+        began_at = round(self.clock().timestamp() - age_s, 3) if begun else 0.0
+        leases = self.leases.holding
+        return WorkerRecord(
+            self.worker, os.getpid(), self.node, self.lane, leases, self.slots, begun=begun, began_at=began_at
+        )
 
     def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back to the queue, which counts no attempt. If Redis is away, this is logged, and the leases run out."""
+        self.leases.mark_ending(leases)
         try:
-            self.schedule.release(self.lane, leases)
+            self.leases.count_released(len(leases) - len(self.schedule.release(self.lane, leases)))
         except QueueUnavailable as error:
             logger().warning("queue.unavailable", error=str(error))

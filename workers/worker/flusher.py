@@ -68,6 +68,14 @@ class _Segment:
     may_exist: bool = False
 
 
+@dataclass(slots=True)
+class _Reports:
+    """The settlements of rows whose outcomes are durable. `may_be_known` is True after a try to send them got no answer."""
+
+    settlements: list[Settlement]
+    may_be_known: bool = False
+
+
 class Flusher:
     """Writes the segments of one worker. Use it as a context manager: leaving it writes and settles everything that waits.
 
@@ -145,7 +153,7 @@ class Flusher:
     def put(self, batch_id: str, outcome: Outcome, settlement: Settlement | None) -> None:
         """Take an outcome to be written soon. If the lease of its row is gone, the outcome is dropped."""
         if settlement is not None and not self._leases.mark_settling(settlement.lease):
-            self._abandon(settlement.lease)
+            self._leases.remove([settlement.lease])
             return
         size = LINE_BYTES + len(orjson.dumps(outcome.output)) if outcome.output else LINE_BYTES
         self._context.failing_batches.count(batch_id, outcome)
@@ -206,6 +214,7 @@ class Flusher:
             return ()
 
     def _release_unreadable(self) -> None:
+        self._leases.mark_ending(self._unreadable)
         self._context.schedule.release(self._context.lane, self._unreadable)
         self._leases.remove(self._unreadable)
         self._unreadable = []
@@ -215,14 +224,14 @@ class Flusher:
         batches: dict[str, list[Finished]] = defaultdict(list)
         for finished in due:
             batches[finished.batch_id].append(finished)
-        settlements: list[Settlement] = []
+        reports = _Reports([])
         for batch_id, lines in batches.items():
             self._segments += 1
             new = _Segment(batch_id, self._segments, lines)
             if self._until_done(StoreUnavailable, partial(self._write, new)):
-                settlements += [finished.settlement for finished in lines if finished.settlement is not None]
-        if settlements:
-            self._until_done(QueueUnavailable, partial(self._settle, settlements))
+                reports.settlements += [finished.settlement for finished in lines if finished.settlement is not None]
+        if reports.settlements:
+            self._until_done(QueueUnavailable, partial(self._settle, reports))
 
     def _write(self, new: _Segment) -> None:
         """Try once to write a segment. Lines whose lease is gone by now are left out, unless the segment may exist already."""
@@ -249,16 +258,19 @@ class Flusher:
             if finished.settlement is None or self._leases.holds(finished.settlement.lease):
                 yield finished
             else:
-                self._abandon(finished.settlement.lease)
+                self._leases.remove([finished.settlement.lease])
 
-    def _abandon(self, lease: Lease) -> None:
-        logger().info("lease.lost", job=str(lease.key))
-        self._leases.remove([lease])
-
-    def _settle(self, settlements: Sequence[Settlement]) -> None:
-        for lease in self._context.schedule.settle(self._context.lane, settlements):
+    def _settle(self, reports: _Reports) -> None:
+        """Try once to settle. If an earlier try got no answer, its leases may be settled already, and then none was lost."""
+        leases = [settlement.lease for settlement in reports.settlements]
+        self._leases.mark_ending(leases)
+        try:
+            gone = self._context.schedule.settle(self._context.lane, reports.settlements)
+        except QueueUnavailable:
+            reports.may_be_known = True
+            raise
+        for lease in self._leases.remove(leases, lost=() if reports.may_be_known else gone):
             logger().info("lease.lost", job=str(lease.key))
-        self._leases.remove(settlement.lease for settlement in settlements)
 
     def _until_done(self, error_type: type[UnavailableError], act: Callable[[], None]) -> bool:
         """Call `act` until it no longer raises `error_type`, and log the first error.

@@ -101,7 +101,9 @@ class Heartbeat:
             logger().error("worker.hung", hung_s=round(hung_s, 1))
             self._end_process(1)
         answer = context.schedule.beat(context.lane, self._leases.renewable(), context.lease_ms, context.record())
-        self._leases.mark_ended(lost=answer.lost, cancelled=answer.cancelled)
+        ended = {"lost": answer.lost, "cancelled": answer.cancelled, "forgotten": answer.forgotten}
+        for lease in self._leases.mark_ended(**ended):
+            logger().info("lease.lost", job=str(lease.key))
         self._answered_at = context.monotonic()
 
     def confirm(self) -> None:

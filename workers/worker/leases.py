@@ -7,11 +7,14 @@
 A lease ends in one of three ways. It is *settled* once the outcome is durable. It is *released* so that another worker does the
 row, and no attempt is counted. It is *abandoned* if it is gone: it ran out, or this worker no longer renews it. Nothing may be
 written of a row whose lease is gone, so ask `holds` before each write.
+
+From the moment that a lease is being settled or released, only the answer to that call tells whether it was held. A beat may
+reach the queue between the call and its answer, and finds the lease ended, although it was never lost.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -32,6 +35,7 @@ class Phase(StrEnum):
 class _Held:
     phase: Phase
     since: float
+    begun_at: float | None = None
 
 
 class Leases:
@@ -43,7 +47,9 @@ class Leases:
         self._held: dict[Lease, _Held] = {}
         self._gone: set[Lease] = set()
         self._cancelled: set[Lease] = set()
+        self._ending: set[Lease] = set()
         self._losses = 0
+        self._released = 0
         self._lock = threading.Lock()
 
     @classmethod
@@ -69,13 +75,29 @@ class Leases:
         """
         return self._enter(lease, Phase.SETTLING)
 
-    def remove(self, leases: Iterable[Lease]) -> None:
-        """Forget leases that were settled, released or abandoned."""
+    def mark_ending(self, leases: Iterable[Lease]) -> None:
+        """Note that these leases are about to be settled or released on the queue. They are renewed until they are removed."""
         with self._lock:
+            self._ending.update(lease for lease in leases if lease in self._held)
+
+    def remove(self, leases: Iterable[Lease], *, lost: Iterable[Lease] = ()) -> tuple[Lease, ...]:
+        """Forget leases that were settled, released or abandoned.
+
+        `lost` are the leases that were gone before they could be settled. Returns those of them that were held until now.
+        """
+        with self._lock:
+            newly = tuple(lease for lease in lost if lease in self._held and lease not in self._gone)
+            self._losses += len(newly)
             for lease in leases:
                 self._held.pop(lease, None)
-                self._gone.discard(lease)
-                self._cancelled.discard(lease)
+                for marked in (self._gone, self._cancelled, self._ending):
+                    marked.discard(lease)
+            return newly
+
+    def count_released(self, number: int) -> None:
+        """Count leases that the queue has taken back."""
+        with self._lock:
+            self._released += number
 
     def start_release(self, *phases: Phase) -> list[Lease]:
         """Mark the leases in these phases as gone, so that nothing more is written of their rows, and return them.
@@ -105,13 +127,22 @@ class Leases:
             self._losses += len(overdue)
             return overdue
 
-    def mark_ended(self, *, lost: Iterable[Lease], cancelled: Iterable[Lease]) -> None:
-        """Note an answer of the queue: the leases in `lost` are gone; the batches of the leases in `cancelled` were closed."""
+    def mark_ended(
+        self, *, lost: Iterable[Lease], cancelled: Iterable[Lease], forgotten: Collection[Lease] = ()
+    ) -> tuple[Lease, ...]:
+        """Note the answer to a beat (see `Beat`).
+
+        Returns the leases that were lost by this answer. A lease is not one of them if it is being settled or released, or if its
+        batch has ended.
+        """
         with self._lock:
-            gone = {lease for lease in lost if lease in self._held} - self._gone
-            self._gone |= gone
-            self._losses += len(gone)
+            known = self._held.keys() - self._gone - self._ending
+            gone = [lease for lease in lost if lease in known]
+            newly = tuple(lease for lease in gone if lease not in forgotten)
+            self._gone.update(gone)
+            self._losses += len(newly)
             self._cancelled.update(lease for lease in cancelled if lease in self._held)
+            return newly
 
     def holds(self, lease: Lease) -> bool:
         """Whether this worker holds the lease: the worker has not given it up, and the queue has not answered that it is lost."""
@@ -145,11 +176,24 @@ class Leases:
         with self._lock:
             return sum(held.phase is not Phase.SETTLING for held in self._held.values())
 
+    def begun(self) -> tuple[int, float]:
+        """Return how many of the held leases are of rows that the engine has begun, and the mean of their ages in seconds."""
+        now = self._monotonic()
+        with self._lock:
+            begun = [held.begun_at for held in self._held.values() if held.begun_at is not None]
+            return len(begun), now - sum(begun) / len(begun) if begun else 0.0
+
     @property
     def losses(self) -> int:
         """How many leases were ever lost, or abandoned because they were overdue."""
         with self._lock:
             return self._losses
+
+    @property
+    def released(self) -> int:
+        """How many leases the queue has ever taken back."""
+        with self._lock:
+            return self._released
 
     def _enter(self, lease: Lease, phase: Phase) -> bool:
         now = self._monotonic()
@@ -158,4 +202,6 @@ class Leases:
             if held is None or lease in self._gone:
                 return False
             held.phase, held.since = phase, now
+            if held.begun_at is None:
+                held.begun_at = now
             return True

@@ -28,7 +28,7 @@ METRICS: Final[dict[str, str]] = {
     "nightpress_engine_slots": "Texts that an engine can write at once.",
     "nightpress_engine_slots_in_use": "Texts that it writes.",
     "nightpress_device_seconds_total": "Time of the devices, by account: busy, idle, load.",
-    "nightpress_lease_losses_total": "Leases that ran out under a worker or were given up.",
+    "nightpress_lease_losses_total": "Leases that ran out under a worker, or that it gave up since a row hung.",
     "nightpress_flush_duration_seconds": "Histogram of how long the storage took to make a segment durable.",
 }
 """The metrics of one worker, with their help texts, as docs/reference.md shows them."""

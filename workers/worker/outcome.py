@@ -125,6 +125,7 @@ class OutcomeBuilder:
             "tenant": row.tenant if row else "",
             "metadata": row.metadata if row else None,
             "model": self.model,
+            "cost": row.cost if row else 0,
         }
 
 

@@ -60,6 +60,7 @@ class Runner:
         self._leases = context.leases
         self._stopping = threading.Event()
         self._finish_by = float("inf")
+        self._released_before = 0
         self._timers: list[threading.Timer] = []
         self._attempts: dict[Lease, Attempt] = {}
         self._attempt_of: dict[str, Attempt] = {}
@@ -109,11 +110,13 @@ class Runner:
         now = self._context.monotonic()
         self._finish_by = min(self._finish_by, now + finish_s)
         self._flusher.end_by(now + drain_s)
+        if not self._stopping.is_set():
+            self._released_before = self._leases.released
         self._stopping.set()
         self._claimer.stop()
         for after_s, phases in ((0.0, [Phase.WAITING]), (finish_s, [Phase.WAITING, Phase.RUNNING])):
             # Timers release the leases, because a step of the loop may take long.
-            timer = threading.Timer(after_s, self._release_in, phases)
+            timer = threading.Timer(after_s, self._release_in, [phases])
             timer.daemon = True
             self._timers.append(timer)
             timer.start()
@@ -129,7 +132,8 @@ class Runner:
                     self._submit_or_flush(self._checked(self._step_engine()))
             self._pulse.rest()
             self._await_timers()
-            released = self._release_in(*Phase)
+            self._release_in(Phase)
+            released = self._leases.released - self._released_before
         with contextlib.suppress(QueueUnavailable):  # without Redis, this worker stays in snapshots for a while
             context.schedule.leave(context.lane, context.worker)
         for lease in list(self._attempts):
@@ -227,8 +231,6 @@ class Runner:
     def _end_what_is_gone(self) -> None:
         """Abandon the attempts whose lease is gone, and release those whose batch was closed."""
         for lease in self._leases.gone() & self._attempts.keys():
-            if not self._stopping.is_set():  # otherwise `_release_in` has released the lease
-                logger().info("lease.lost", job=str(lease.key))
             self._abandon(lease)
         for lease in self._leases.cancelled() & self._attempts.keys():
             self._release(lease)
@@ -259,14 +261,12 @@ class Runner:
     def _drained(self) -> bool:
         return self._stopping.is_set() and (not self._attempts or self._context.monotonic() >= self._finish_by)
 
-    def _release_in(self, *phases: Phase) -> int:
-        """Release the leases in these phases, and return how many there were.
+    def _release_in(self, phases: Iterable[Phase]) -> None:
+        """Release the leases in these phases.
 
         Timers call this on threads of their own, so it does not touch the attempts; the loop abandons them later.
         """
-        leases = self._leases.start_release(*phases)
-        self._context.release(leases)
-        return len(leases)
+        self._context.release(self._leases.start_release(*phases))
 
     def _await_timers(self) -> None:
         """Wait for the drain timers: a timer may still be releasing leases, and ending the process now would lose that call."""

@@ -29,13 +29,17 @@ SOLO: Final = "s"
 
 
 class HeadRow(NamedTuple):
-    """One line as its head shows it. `status` is `c` (completed), `f` (failed), `x` (crashed) or `s` (crashed alone: `SOLO`)."""
+    """One line as its head shows it. `status` is `c` (completed), `f` (failed), `x` (crashed) or `s` (crashed alone: `SOLO`).
+
+    `cost` is the expected work of the row in tokens, or 0 if its request could not be read.
+    """
 
     row: int
     status: str
     final: bool
     round: int
     fence: int
+    cost: int = 0
 
 
 class Account(NamedTuple):
@@ -132,9 +136,10 @@ def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
 def _check(values: Mapping[str, Any]) -> None:
     """Raise ValueError if a head holds a value that would break the counts of rows. The error names the field."""
     rows = values["rows"]
-    for row, status, final, round_, fence in rows:
+    for row, status, final, round_, fence, cost in rows:
         if not (
-            type(row) is type(round_) is type(fence) is int
+            type(row) is type(round_) is type(fence) is type(cost) is int
+            and cost >= 0
             and 0 <= row < MOST_ROWS
             and 0 <= round_ <= MOST_ROUNDS
             and status in _STATUSES

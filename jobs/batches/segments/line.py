@@ -36,7 +36,7 @@ class Outcome:
     no other job, and None otherwise. `tenant` is billed for the row. `usage` is billed if this line wins. `wasted` is the cost
     of answers that were thrown away within the attempt, since the kind asked again. `receipt` holds the rest of an output row:
     model_revision, adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates,
-    and the labels of the prompts.
+    and the labels of the prompts. `cost` is the expected work of the row in tokens, or 0 if its request could not be read.
     """
 
     row: int
@@ -57,6 +57,7 @@ class Outcome:
     metadata: Mapping[str, Any] | None = None
     solo: bool | None = None
     receipt: Mapping[str, Any] = field(default_factory=dict)
+    cost: int = 0
 
 
 def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
@@ -75,6 +76,7 @@ def to_line(batch_id: str, outcome: Outcome) -> tuple[bytes, int]:
         "fence": outcome.fence,
         "final": outcome.final,
         "wasted": outcome.wasted,
+        "cost": outcome.cost,
         "receipt": {n: v for n, v in outcome.receipt.items() if v is not None and restored.get(n) != v},
     }
     published = orjson.dumps(row)

@@ -75,7 +75,9 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
     failed = total(outcome.usage for outcome in outcomes if outcome.status != "completed")
     head = {
         "format": FORMAT,
-        "rows": [[o.row, SOLO if o.solo else _LETTERS[o.status], int(o.final), o.round, o.fence] for o in outcomes],
+        "rows": [
+            [o.row, SOLO if o.solo else _LETTERS[o.status], int(o.final), o.round, o.fence, o.cost] for o in outcomes
+        ],
         "usage": total(outcome.usage for outcome in outcomes if outcome.status == "completed").as_dict(),
         "wasted": total([failed, *(outcome.wasted for outcome in outcomes)]).as_dict(),
         "bytes": sum(map(len, texts)),

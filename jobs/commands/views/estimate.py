@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from jobs.commands.views.remarks import remark_lines
 from jobs.commands.views.table import Table
 from jobs.operations.estimate import Estimate
 from jobs.prices import formatted
@@ -15,10 +16,15 @@ BASES = {
 
 
 def heading(found: Estimate) -> Iterator[str]:
-    """Yield how many rows there are, and how many of them would be refused, by code."""
+    """Yield how many rows there are, how many of them would be refused, by code, the first of these, and remarks on others."""
     yield f"{found.rows:,} row{'s' * (found.rows != 1)}, {found.refused:,} of them to be refused; nothing is enqueued"
     for code, count in found.faults.items():
         yield f"  {count:,} {code}"
+    for fault in found.refusals:
+        yield f"    {fault}"
+    if found.refused > len(found.refusals):
+        yield f"    and {found.refused - len(found.refusals):,} more"
+    yield from (f"  {line}" for line in remark_lines(found.remarks))
 
 
 def table(found: Estimate, currency: str) -> Table:

@@ -12,6 +12,8 @@ def lines(shown: Preview) -> Iterator[str]:
     named = f" ({one_line(request.custom_id)})" if request.custom_id is not None else ""
     about = "" if shown.exact else "about "
     yield f"row {request.row}{named}: {request.kind} by {request.model}"
+    if shown.remark is not None:
+        yield f"  note: {shown.remark}"
     for prompt, tokens in zip(shown.prompts, shown.tokens, strict=True):
         yield f"  {prompt.label}: {about}{tokens:,} tokens, at most {shown.max_tokens(prompt):,} more"
         turns: list[tuple[str, str]] = [(turn.role, turn.content) for turn in prompt.messages]

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-import yaml
+
+from jobs.formats.results.front_matter import front_matter
 
 FRONT: Final = ("batch_id", "row", "custom_id", "kind", "status", "model", "metadata")
 """The fields of a row that stand in the front matter under `nightpress`."""
@@ -22,20 +23,6 @@ NAME_BYTES: Final = 100
 
 _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
 """The beginning of a shortcode -> the same with an entity."""
-
-
-class _Quoting(yaml.SafeDumper):
-    """Dumps texts in double quotes, so that no Unicode line break is folded and no word is read as a number."""
-
-
-class _Key(str):
-    """A key of our own, which needs no quotes."""
-
-    __slots__ = ()
-
-
-_Quoting.add_representer(_Key, lambda dumper, name: dumper.represent_scalar("tag:yaml.org,2002:str", str(name)))
-_Quoting.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
 class Pages:
@@ -61,8 +48,7 @@ class Pages:
             slug = f"{slug}-{row['row']}"
         if slug:
             self._taken.add(hash(slug))
-        front = yaml.dump(_front(row, slug), Dumper=_Quoting, allow_unicode=True, sort_keys=False, width=4096)
-        return f"---\n{front}---\n\n{_body(row)}\n"
+        return f"---\n{front_matter(_front(row, slug))}---\n\n{_body(row)}\n"
 
 
 def _plain(text: object) -> str:
@@ -86,9 +72,9 @@ def _front(row: Mapping[str, Any], slug: str) -> dict[str, Any]:
         **{name: output.get(name) for name in TRANSLATED},
         **{name: row.get(name) for name in FRONT},
     }
-    ours = {_Key(name): values.pop(name) for name in (*FRONT, *TRANSLATED)}
+    ours = {name: values.pop(name) for name in (*FRONT, *TRANSLATED)}
     values["nightpress"] = {name: value for name, value in ours.items() if value not in (None, "")}
-    return {_Key(name): value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _body(row: Mapping[str, Any]) -> str:

@@ -3,20 +3,20 @@ except the columns that were taken along from the input.
 
 The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the error, usage and
 receipt. Lists and objects are written as JSON. A CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect
-it (RFC 4180), and no spreadsheet program runs a cell (see jobs/formats/formulas.py).
+it (RFC 4180). All cells are quoted, and no spreadsheet program runs one (see
+jobs/formats/formulas.py).
 """
 
 import codecs
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 
 from jobs.batches.output_rows import PRICED
-from jobs.formats.formulas import RESULT_COLUMNS, CsvWriter
+from jobs.formats.formulas import RESULT_COLUMNS, guarded
 from jobs.formats.parquet import modules
 from jobs.kinds.kind import Kind
 from jobs.usage import NAMES
@@ -44,24 +44,26 @@ PARQUET_ROWS: Final = 1_024
 CSV_BYTES: Final = 1 << 16
 """A CSV is yielded in pieces of about this many characters."""
 
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+"""The types of JSON's values that are no lists and no objects."""
+
+
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, and the path of its value in a row."""
+    """A column: its name, and the path of its value in a row, of one part or two."""
 
     name: str
     path: tuple[str, ...]
 
     def value(self, row: Row) -> str | int | float | bool | None:
         """Return the value of a row in this column; JSON for lists and objects, None if the row has no such value."""
-        value: Any = row
-        for part in self.path:
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is None or isinstance(value, str | int | float):
-            return value
-        return orjson.dumps(value).decode()
+        value: Any = row.get(self.path[0])
+        if len(self.path) > 1:
+            value = value.get(self.path[1]) if type(value) is dict else None
+        return value if type(value) in _PLAIN else orjson.dumps(value).decode()
 
 
 def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str] = ()) -> Sequence[Column]:
@@ -91,23 +93,23 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str
 
 def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
     """Yield the bytes of a CSV, in pieces."""
-    text = io.StringIO(newline="")
-    writer = CsvWriter(text)
-    writer.write(column.name for column in shown)
     yield codecs.BOM_UTF8
+    lines, size = [",".join(_cell(column.name) for column in shown)], 0
     for row in rows:
-        writer.write(column.value(row) for column in shown)
-        if text.tell() >= CSV_BYTES:
-            yield _taken(text)
-    yield _taken(text)
+        lines.append(",".join([_cell(column.value(row)) for column in shown]))
+        size += len(lines[-1])
+        if size >= CSV_BYTES:
+            yield _encoded(lines)
+            lines, size = [], 0
+    yield _encoded(lines)
 
 
-def write_parquet(rows: Iterable[Row], shown: Sequence[Column], path: Path) -> None:
-    """Write a Parquet file. Raises RequestError if the extra for Parquet is not installed."""
+def write_parquet(rows: Iterable[Row], shown: Sequence[Column], target: Path | BinaryIO) -> None:
+    """Write a Parquet file, to a path or an open file. Raises RequestError if the extra for Parquet is not installed."""
     pyarrow, parquet = modules()
     types = {True: pyarrow.int64(), False: pyarrow.string()}
     schema = pyarrow.schema([(column.name, types[column.name in _WHOLE]) for column in shown])
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(target if isinstance(target, Path) else _Appended(target), schema) as writer:
         waiting: list[dict[str, Any]] = []
         for row in rows:
             waiting.append({column.name: _typed(column, column.value(row)) for column in shown})
@@ -125,8 +127,38 @@ def _typed(column: Column, value: str | float | bool | None) -> str | int | None
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _taken(text: io.StringIO) -> bytes:
-    data = text.getvalue().encode(errors="replace")
-    text.seek(0)
-    text.truncate()
-    return data
+def _cell(value: str | float | bool | None) -> str:
+    """Return a cell in quotes. The csv module would look at each character of a long text by itself."""
+    if type(value) is str:
+        return '"{}"'.format(guarded(value).replace('"', '""'))
+    if type(value) is bool:
+        return '"true"' if value else '"false"'
+    return '""' if value is None else f'"{value!r}"'
+
+
+def _encoded(lines: Sequence[str]) -> bytes:
+    return "".join([f"{line}\r\n" for line in lines]).encode(errors="replace")
+
+
+class _Appended:
+    """A file that is only written to its end, such as that of an object store, as pyarrow needs it."""
+
+    closed = False
+
+    def __init__(self, inner: BinaryIO) -> None:
+        self._inner = inner
+        self._size = 0
+
+    def write(self, data: Any) -> int:
+        self._inner.write(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def flush(self) -> None:
+        self._inner.flush()
+
+    def close(self) -> None:
+        """Leave the file open for its owner."""

@@ -1,8 +1,6 @@
 """Writes rows in any form that makes one file. The caller opens the file, and shows the file to users only when it is whole."""
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
@@ -40,11 +38,6 @@ def write_results(
     elif form is ResultForm.PARQUET:
         from jobs.formats.results import tables
 
-        with TemporaryDirectory(prefix="nightpress-") as scratch:
-            path = Path(scratch) / "results.parquet"
-            tables.write_parquet(map(orjson.loads, lines), columns(), path)
-            with path.open("rb") as source:
-                while piece := source.read(1 << 20):
-                    target.write(piece)
+        tables.write_parquet(map(orjson.loads, lines), columns(), target)
     else:
         target.writelines(lines)

@@ -4,17 +4,19 @@
 --        12 crashed  13 flights
 -- ARGV   1 lease in ms  2 worker  3 the worker's record  4 ms for which the worker is shown
 --        5 the leases, each a line <job>|<round>|<fence>|<claim id>|
--- Reply  {lost, cancelled}: numbers of leases, from 1. lost: they no longer hold. cancelled: their batch was closed
+-- Reply  {lost, cancelled, forgotten}: numbers of leases, from 1. lost: they no longer hold. cancelled: their batch was closed.
+--        forgotten: those of `lost` whose batch had ended, so that the lane has forgotten it
 
 redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local now, lease_ms = now_ms(), tonumber(ARGV[1])
 local expiry = text_of(now + lease_ms)
 note_presence(now, lease_ms)
 show_worker(now, ARGV[2], ARGV[3], tonumber(ARGV[4]))
-local lost, cancelled = {}, {}
-each_lease(ARGV[5], function(number, job, r, held)
+local lost, cancelled, forgotten = {}, {}, {}
+each_lease(ARGV[5], function(number, job, r, held, _, fence)
   if not held then
     lost[#lost + 1] = number
+    forgotten[#forgotten + 1] = was_forgotten(job, r, fence) and number or nil
   else
     move(LEASED, job, expiry)
     if not is_current(r) then
@@ -23,4 +25,4 @@ each_lease(ARGV[5], function(number, job, r, held)
   end
 end)
 write()
-return {lost, cancelled}
+return {lost, cancelled, forgotten}

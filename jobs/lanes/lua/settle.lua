@@ -4,16 +4,17 @@
 --        12 crashed  13 flights
 -- ARGV   1 the reports, each a line <job>|<round>|<fence>|<claim id>|<delay>. A job with a delay is tried again after that
 --        many ms; a job without a delay is done
--- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
+-- Reply  the numbers, from 1, of leases that were lost: they no longer held, and their batch is still on the lane. Nothing
+--        changed for those
 --
 -- A row that is done, other than by burial, ends the streak of deaths. A suspect that is to be tried again is no longer a
 -- suspect, since it did not crash.
 
 redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local lost, finished = {}, 0
-each_lease(ARGV[1], function(number, job, r, held, delay)
+each_lease(ARGV[1], function(number, job, r, held, delay, fence)
   if not held then
-    lost[#lost + 1] = number
+    lost[#lost + 1] = not was_forgotten(job, r, fence) and number or nil
   elseif delay ~= '' and is_current(r) then
     take_out(job, r)
     forget_lost_lease(r)

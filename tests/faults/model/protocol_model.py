@@ -30,6 +30,7 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.local import LocalStore
 from jobs.usage import Usage
+from tests.faults.model.order_checks import ClaimCheck, leased, ready
 from tests.faults.model.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
 from workers.worker.outcome import OutcomeBuilder
 from workers.worker.retry import RetryPolicy
@@ -127,7 +128,18 @@ class World:
             self._sent(packet)
             fed(packet)
 
-        return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, sent, self.server.now_ms)
+        return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, sent, self.server.now_ms, self._claimed)
+
+    def _claimed(self, n: int, reply: Sequence[Any]) -> None:
+        """Check what a claim took and left. Suspects run apart, and a lane that lost a key is only repaired by the claim."""
+        jobs, _, _, _, paused, apart, _, _ = reply
+        client = self.server.client
+        taken = leased(client, LANE, jobs[::3])
+        if paused or apart or self.odd or client.zcard(f"np:2:{{-/{LANE}}}:suspects") or any(one for _, one in taken):
+            return
+        check = ClaimCheck(n, [one for one, _ in taken], ready(client, LANE))
+        assert not (faults := list(check.faults())), faults
+        self.seen |= {"rows of two priorities wait"} if len({one.level for one in check.left}) > 1 else set()
 
     def _made(self, path: str, data: bytes) -> None:
         self.made.setdefault(path, len(self.made))

@@ -6,11 +6,12 @@ before or after it took effect, or the action dies there. Two threads never run 
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Final, Literal, TypeVar
 
 from jobs.errors import QueueUnavailable, StoreUnavailable
+from jobs.lanes.protocol import LanePolicy
 from jobs.lanes.redis_connection import RedisConnection
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.scripts import sources
@@ -165,7 +166,10 @@ def _scripts_with_given_time() -> dict[str, str]:
 
 
 class SteppedQueue(RedisQueue):
-    """The queue of one process, in which each script is a step. `sent` is called after each script that may change something.
+    """The queue of one process, in which each script is a step. `sent` is called after each script that may change something,
+    and `claimed` after each claim under a new id that found no suspects, with the rows that it asked for and its reply.
+
+    Levels that are gained by waiting are switched off, so that the order of rows can be checked.
 
     With `now_ms` the time is passed to the scripts at each call. The scripts then do not ask the server, whose clock a test
     cannot move.
@@ -178,18 +182,23 @@ class SteppedQueue(RedisQueue):
         gate: Gate,
         sent: Callable[[Packet], None],
         now_ms: Callable[[], int] | None = None,
+        claimed: Callable[[int, Sequence[Any]], None] = lambda _, __: None,
     ) -> None:
         self._now_ms = now_ms
-        super().__init__(
-            RedisConnection(client, scripts=None if now_ms is None else _scripts_with_given_time()), max_attempts
-        )
+        scripts = None if now_ms is None else _scripts_with_given_time()
+        super().__init__(RedisConnection(client, scripts=scripts), max_attempts, LanePolicy(priority_aging_s=10**6))
+        self._client = client
         self._gate = gate
         self._sent = sent
+        self._claimed = claimed
 
     def _run(self, script: str, lane: str, *args: Any, more_keys: Any = ()) -> Any:
         def make() -> Any:
             keys = (*more_keys, *self._time_key(lane))
+            is_new_claim = script == "claim" and not self._client.exists(more_keys[0], f"np:2:{{-/{lane}}}:suspects")
             reply = super(SteppedQueue, self)._run(script, lane, *args, more_keys=keys)
+            if is_new_claim:
+                self._claimed(args[1], reply)
             if script not in READS_ONLY:
                 self._sent((script, lane, args, tuple(more_keys)))
             return reply

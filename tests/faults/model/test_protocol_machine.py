@@ -90,7 +90,7 @@ class Protocol(RuleBasedStateMachine):
 
     @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT)
     def begin(self, key: str, rows: int, minutes: int | None, soft: int | None) -> None:
-        self.submit(key, rows, False, minutes, soft, 0, None)
+        self.submit(key, rows, False, minutes, soft, 4, 0, None)
 
     @rule(
         key=st.sampled_from("abc"),
@@ -98,18 +98,27 @@ class Protocol(RuleBasedStateMachine):
         bad=st.booleans(),
         minutes=MINUTES,
         soft=SOFT,
+        priority=st.sampled_from([4, 4, 7]),
         who=PICK,
         steps=STEPS,
     )
     def submit(
-        self, key: str, rows: int, bad: bool, minutes: int | None, soft: int | None, who: int, steps: int | None
+        self,
+        key: str,
+        rows: int,
+        bad: bool,
+        minutes: int | None,
+        soft: int | None,
+        priority: int,
+        who: int,
+        steps: int | None,
     ) -> None:
         lines = [_line(key, row) for row in range(rows)] + [b"no JSON\n"] * bad
         deadline, publish_at = (
             None if minute is None else EVENING.replace(minute=minute) for minute in (minutes, soft)
         )
         tenant = "a" if key == "a" else "others"
-        options = IntakeOptions(name=key, tenant=tenant, deadline=deadline, publish_at=publish_at)
+        options = IntakeOptions(name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at)
 
         def act() -> None:
             if len(self.published.batches()) < 4:

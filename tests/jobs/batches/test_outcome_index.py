@@ -56,6 +56,22 @@ def test_a_completed_line_after_a_final_failure_is_counted_once(shelf: Any) -> N
     assert index.counts == {"completed": 1, "failed": 0}
 
 
+def test_the_expected_work_of_each_row_with_an_outcome_is_counted_once(shelf: Any) -> None:
+    """Row 1 fails and is run again in round 2, so its work is still to be done then."""
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=3, refused=[2]))
+    failed = [replace(shelf.failed(1, final=final), cost=300) for final in (False, True)]
+    shelf.write("night-1", [shelf.completed(0, cost=10), shelf.completed(0, cost=10), *failed])
+    index.refresh()
+    assert index.cost == 310
+    shelf.publish()
+    reopen(shelf.store, "night-1")
+    index.refresh()
+    assert (index.cost, OutcomeIndex(shelf.store, index.batch).cost) == (10, 0)
+    shelf.write("night-1", [shelf.completed(1, cost=300, round_=2)])
+    index.refresh()
+    assert index.cost == 310
+
+
 def test_failures_are_counted_by_code_before_and_after_publishing(shelf: Any) -> None:
     index = OutcomeIndex(shelf.store, shelf.accept(rows=6, refused=[1, 4]))
     shelf.write("night-1", [shelf.failed(0), shelf.failed(2, final=False), shelf.failed(3)])

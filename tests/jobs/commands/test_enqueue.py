@@ -134,3 +134,43 @@ def test_one_model_for_all_rows(nightpress: Callable[..., Ran], shelf: Shelf, tm
     shown = nightpress("preview", "night.jsonl", "--model", "stub", "--override-model", "--json").json()
     assert shown["model"] == "stub"
     assert "--override-model" in nightpress("preview", "night.jsonl").out
+
+
+def test_a_translation_into_its_own_language_is_said_by_every_command_that_reads_it(
+    nightpress: Callable[..., Ran], tmp_path: Path
+) -> None:
+    rows = [("en", "en-US"), ("English", "en-US"), ("en", "de"), ("de", "German")]
+    (tmp_path / "a.jsonl").write_bytes(
+        b"\n".join(
+            orjson.dumps(
+                {
+                    "kind": "translation",
+                    "text": "Tea.",
+                    "source_language": source,
+                    "target_language": target,
+                    "custom_id": "x",
+                }
+                if n == 1
+                else {"kind": "translation", "text": "Tea.", "source_language": source, "target_language": target}
+            )
+            for n, (source, target) in enumerate(rows)
+        )
+    )
+    both = "2 rows: source_language en and target_language en-US are the same language"
+    german = "1 row: source_language de and target_language de are the same language"
+    ran = nightpress("enqueue", "a.jsonl", "--dry-run", "--model", "stub")
+    assert (ran.status, both in ran.out, german in ran.out) == (0, True, True)
+    ran = nightpress("enqueue", "a.jsonl", "--model", "stub")
+    assert (ran.status, both in ran.err, german in ran.err, len(ran.out.splitlines())) == (0, True, True, 1)
+    ran = nightpress("preview", "a.jsonl", "--model", "stub")
+    assert ran.out.count("  note: source_language ") == 3
+    shown = nightpress("preview", "a.jsonl", "--model", "stub", "--json").rows()
+    assert [row["remark"] is not None for row in shown] == [True, True, False, True]
+
+
+def test_a_row_that_is_refused_is_not_remarked_on(nightpress: Callable[..., Ran], tmp_path: Path) -> None:
+    row = (
+        '{"kind": "translation", "text": "Tea.", "source_language": "en", "target_language": "en", "custom_id": "x"}\n'
+    )
+    (tmp_path / "a.jsonl").write_text(row * 3)
+    assert "  1 row: source_language en and" in nightpress("enqueue", "a.jsonl", "--model", "stub").err

@@ -1,5 +1,6 @@
 """Shows jobs/commands/settings.py."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -8,6 +9,7 @@ import pytest
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.settings import Settings
+from tests.support.command_line import Ran
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +70,12 @@ def test_no_secret_is_shown(
     out = shown(capsys, "--changed")
     assert out == f"{name.lower()} = {shown_value}  (environment)\n"
     assert "s3cret" not in shown(capsys, "--json")
+
+
+def test_prices_are_shown_as_money_with_their_currency(nightpress: Callable[..., Ran]) -> None:
+    shown = next(line for line in nightpress("settings").out.splitlines() if line.startswith("prices = "))
+    assert "an hour of a device: cpu 0.050000 USD, " in shown
+    assert "a million tokens: smollm2-135m 0.010000 USD prompt, 0.002500 USD cached, 0.040000 USD completion" in shown
+    listed = {row["setting"]: row["value"] for row in nightpress("settings", "--json").rows()}
+    assert listed["prices"]["models"]["stub"]["completion"] == 40_000_000
+    assert "0.010000 USD prompt, 0.002500 USD cached, 0.040000 USD completion" in nightpress("models", "list").out

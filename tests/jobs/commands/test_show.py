@@ -70,6 +70,20 @@ def test_show_works_for_a_row_whose_request_is_damaged(nightpress: Callable[...,
     assert nightpress("show", "night-1", "3", "--json").json()["request"]["request"] == {"prompt": "Row 3"}
 
 
+def test_numbers_in_the_texts_of_other_rows_mislead_nobody(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    """Lines of other rows are passed over by the number at their beginning, without being parsed."""
+    shelf.accept(rows=12)
+    texts = [f'{{"row":{11 - n},"batch_id":"x","row":{n}}}' for n in range(12)]
+    shelf.write("night-1", [shelf.completed(n, output={"text": text}) for n, text in enumerate(texts) if n % 5])
+    shelf.write("night-1", [shelf.failed(n) for n in (0, 5, 10)])
+    shelf.publish()
+    for n in range(12):
+        shown = nightpress("show", "night-1", str(n), "--json").json()
+        assert shown["request"]["request"] == {"prompt": f"Row {n}"}
+        assert shown["outcome"]["row"] == n
+        assert shown["outcome"].get("output") == ({"text": texts[n]} if n % 5 else None)
+
+
 def test_a_row_is_shown_by_its_custom_id(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     shelf.accept(rows=3, refused=[1])
     assert "night-1 row 2 (c2)" in nightpress("show", "night-1", "c2").out

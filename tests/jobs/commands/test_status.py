@@ -167,7 +167,7 @@ def test_on_a_terminal_the_watch_is_drawn_in_place(
 def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     queue = RedisQueue(fakeredis.FakeRedis())
     shelf.accept(rows=1)
-    queue.claim("stub", "claim", 1, 60_000, WorkerRecord("w-stub-0", 4711, "node-1", "stub", 0))
+    queue.claim("stub", "claim", 1, 60_000, WorkerRecord("w-stub-0", 4711, "node-1", "stub", 0, begun=1, began_at=1.5))
     ran = nightpress("status", "--json", given_queue=queue)
     assert ran.err == ""
     assert ran.json()["workers"] == [
@@ -180,6 +180,8 @@ def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf:
             "slots": 0,
             "loading_s": None,
             "silent_s": 0,
+            "begun": 1,
+            "began_at": 1.5,
         }
     ]
     assert "w-stub-0  0 in hand  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out

@@ -23,6 +23,7 @@ class Reader(RowReader):
 
     def __init__(self, words: str = "bad") -> None:
         self._words = words
+        self.remark = None
 
     def read(self, record: Record, row: int) -> RowRequest | RowFault:
         if record.raw.startswith(b"!"):

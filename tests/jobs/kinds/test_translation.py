@@ -406,3 +406,33 @@ def test_no_line_takes_long_to_segment(text: str) -> None:
     began = time.process_time()
     segmented(text, "markdown")
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "is_same"),
+    [
+        pytest.param("en", "en", True, id="one tag twice"),
+        pytest.param("en", "en-US", True, id="with a region"),
+        pytest.param("en-GB", "en-US", True, id="two regions"),
+        pytest.param("English", "en", True, id="its name"),
+        pytest.param("EN", "American English", True, id="a name with a region"),
+        pytest.param("eng", "en_gb", True, id="three letters"),
+        pytest.param("ger", "Deutsch", True, id="its name in itself"),
+        pytest.param("deu", "ger", True, id="both codes of three letters"),
+        pytest.param("iw", "he", True, id="a former code"),
+        pytest.param("no", "nb", True, id="Norwegian"),
+        pytest.param("zh", "zh-TW", True, id="a script and none"),
+        pytest.param("zh-CN", "zh-Hans", True, id="one script"),
+        pytest.param("zh-CN", "zh-TW", False, id="two scripts by region"),
+        pytest.param("Simplified Chinese", "zh-Hant", False, id="two scripts"),
+        pytest.param("sr-Cyrl", "sr-Latn", False, id="two scripts of Serbian"),
+        pytest.param("nb", "nn", False, id="two written languages"),
+        pytest.param("en", "de", False, id="two languages"),
+        pytest.param("pt", "es", False, id="two languages of one region"),
+    ],
+)
+def test_a_translation_into_its_own_language_is_remarked_on(source: str, target: str, is_same: bool) -> None:
+    values = {"text": "Tea.", "source_language": source, "target_language": target}
+    remark = TranslationRequest.model_validate(values).remark
+    assert (remark is not None) is is_same
+    assert remark is None or remark.endswith("are the same language")

@@ -5,7 +5,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 import redis
 
+from jobs.batches.rounds import reopen
 from jobs.lanes.places import LAST_ROWS_PER_SLOT, place_of
-from jobs.lanes.protocol import FeedRow, Settlement
+from jobs.lanes.protocol import FeedRow, LanePolicy, Settlement
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.store.local import LocalStore
+from jobs.tenants import TenantSettings
 from tests.support.lane import LANE, LEASE_MS, ME, key
 from tests.support.night import Night, chats
+from tests.support.outcomes import failed
 
 
 class Order:
@@ -111,6 +114,19 @@ def test_batches_that_are_due_come_first_by_time_and_leave_a_tenth(order: Order)
         assert order.tokens("other") >= due / 9 - 30
 
 
+@pytest.mark.parametrize(("due", "other"), [(1, 90), (90, 1)], ids=["short rows are due", "long rows are due"])
+def test_a_cap_holds_in_each_step_of_a_turn(fake_client: redis.Redis, due: int, other: int) -> None:
+    """The tenant's share allows many short rows at once, after a long row of the other batch."""
+    queue = RedisQueue(fake_client, policy=LanePolicy(tenants={"t": TenantSettings(rows_in_flight=3)}))
+    order = Order(queue)
+    order.feed("due", [due] * 30, due_ms=1_000_000)
+    order.feed("other", [other] * 30)
+    for n in range(6):
+        jobs = queue.claim(LANE, f"w-1-{n}", 20, LEASE_MS, ME).jobs
+        assert len(jobs) == 3
+        queue.settle(LANE, [Settlement(job.lease) for job in jobs])
+
+
 def test_all_of_what_is_due_is_served_if_nothing_else_waits(order: Order) -> None:
     order.feed("late", [10] * 5, due_ms=2_000_000)
     order.feed("early", [10] * 5, due_ms=1_000_000)
@@ -187,18 +203,91 @@ def test_the_last_rows_are_claimed_by_their_length_and_the_others_in_the_order_o
 
 
 @pytest.mark.parametrize(
-    ("rows", "slots", "row", "cost", "place"),
+    ("last_from", "row", "cost", "place"),
     [
-        (100, 1, 95, 7, 95),
-        (100, 1, 96, 7, 6 * 10**9 - 7),
-        (100, 2, 92, 10**9, 5 * 10**9),
-        (100, 2, 92, 10**12, 5 * 10**9),
-        (7, 8, 0, 1, 6 * 10**9 - 1),
-        (5 * 10**9, 1, 4 * 10**9, 1, 4 * 10**9),
+        (96, 95, 7, 95),
+        (96, 96, 7, 6 * 10**9 - 7),
+        (92, 92, 10**9, 5 * 10**9),
+        (92, 92, 10**12, 5 * 10**9),
+        (0, 0, 1, 6 * 10**9 - 1),
+        (5 * 10**9, 4 * 10**9, 1, 4 * 10**9),
     ],
 )
-def test_the_place_of_a_row(rows: int, slots: int, row: int, cost: int, place: int) -> None:
-    assert place_of(row, cost, rows=rows, slots=slots) == place < 10**10
+def test_the_place_of_a_row(last_from: int, row: int, cost: int, place: int) -> None:
+    assert place_of(row, cost, last_from=last_from) == place < 10**10
+
+
+# -- further rounds
+
+
+def publish_failures(night: Night, rows: Sequence[dict[str, Any]]) -> str:
+    """Accept a batch and publish it with a failure of every row. Returns its id."""
+    batch = night.accept(rows, name="reopened")
+    while jobs := night.claim():
+        night.finish(jobs, failed)
+    night.sweep()
+    return batch.batch_id
+
+
+def sent_back(night: Night, batch: str) -> None:
+    reopen(night.store, batch, [2, 3])
+    night.change()
+
+
+def retried(night: Night, batch: str) -> None:
+    reopen(night.store, batch)
+    night.change()
+
+
+@pytest.mark.parametrize("opened", [retried, sent_back])
+def test_a_reopened_row_keeps_its_priority_its_tenant_and_its_cap(
+    night: Night, opened: Callable[[Night, str], None]
+) -> None:
+    """The reopened rows have a high priority, so they come before those of another batch, but only up to their tenant's cap."""
+    night.change(rows_may_set=("tenant", "priority"), tenants={"capped": TenantSettings(rows_in_flight=2)})
+    batch = publish_failures(night, chats(9, tenant="capped", priority=8))
+    night.accept(3, name="other")
+    opened(night, batch)
+    found = [[job.key.batch_id for job in night.claim()] for _ in range(2)]
+    assert found == [[batch, batch, *[night.batch_id] * 3], []]
+
+
+def test_a_reopened_batch_of_low_priority_gains_levels_by_waiting(night: Night) -> None:
+    night.change(priority_aging_s=0.001, rows_may_set=("tenant", "priority"))
+    batch = publish_failures(night, chats(3, tenant="patient", priority=0))
+    reopen(night.store, batch)
+    night.change()
+    night.accept(chats(50, tenant="urgent", priority=9), name="urgent")
+    night.feed()
+    found = [night.claim(1)[0].key.batch_id for _ in range(20)]
+    assert found.count(batch) == 3
+
+
+def test_the_last_rows_of_a_round_are_those_that_it_runs(night: Night) -> None:
+    """The rows that failed stand at the beginning of the input. They are few, so the longest is claimed first."""
+    batch = night.accept([chats(1, max_tokens=10 * (1 + n))[0] for n in range(30)])
+    jobs = {job.key.row: job for job in night.claim()}
+    night.finish([jobs.pop(row) for row in range(3)], failed)
+    night.finish(list(jobs.values()))
+    night.sweep()
+    retried(night, batch.batch_id)
+    assert [job.key.row for job in night.claim()] == [2, 1, 0]
+
+
+def test_a_reopened_batch_has_its_part_of_the_window(night: Night, fake_client: redis.Redis) -> None:
+    """The lane still knows the round before, which was fed to its end."""
+    night.change(window_rows=20)
+    batch = publish_failures(night, chats(40))
+    fake_client.hset(
+        key("batches").replace("m@1", "stub"),
+        batch,
+        '{"round":1,"cursor":9999,"at_end":true,"closed":false,"version":1}',
+    )
+    retried(night, batch)
+    night.accept(40, name="other")
+    night.feed()
+    shown = night.snapshot().batches
+    assert (shown[batch].ready, shown[night.batch_id].ready) == (20, 10)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.operations import doctor
 from jobs.operations.doctor import Check, Pinged
+from jobs.prices import Prices, TokenPrices
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from jobs.store.store import Store
@@ -154,3 +155,41 @@ def test_everything_is_examined_in_order(tmp_path: Path, monkeypatch: pytest.Mon
     assert [check.name for check in checks] == ["python", "redis version", "redis memory", "storage"]
     assert all(check.ok for check in checks)
     assert checks[0].detail == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_settings_that_only_some_commands_use_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "entry_points", lambda group: [])
+    settings = Settings(model="nope", templates_dir=tmp_path / "nowhere")
+    faults = [
+        check for check in doctor.examine(settings, lambda: None, lambda: open_store(str(tmp_path))) if not check.ok
+    ]
+    assert [(check.name, check.needed) for check in faults] == [("kinds", True), ("model", True), ("redis", False)]
+    assert "templates_dir" in faults[0].detail
+    assert faults[1].remedy == "set model to one of: smollm2-135m, stub"
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("x"), OSError("x"), ValueError("x"), RuntimeError(), KeyError("x"), NotImplementedError("x")]
+)
+def test_a_check_that_fails_itself_is_a_fault(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(settings: Settings) -> None:
+        raise error
+
+    class Point:
+        name, value = "other", "other:checks"
+
+        def load(self) -> Callable[[Settings], None]:
+            return fail
+
+    monkeypatch.setattr(doctor, "entry_points", lambda group: [Point()])
+    (check,) = doctor.extensions(Settings())
+    assert (check.name, check.ok) == ("other", False)
+    assert check.detail.startswith("other:checks: ")
+
+
+def test_own_prices_are_looked_at() -> None:
+    assert list(doctor.prices(Settings())) == []
+    own = Settings(prices=Prices(models={"stub": TokenPrices(prompt=1)}))
+    free, name = doctor.prices(own)
+    assert (free.needed, free.detail) == (False, "nothing is charged for smollm2-135m")
+    assert "version in [prices]" in name.remedy

@@ -115,3 +115,64 @@ def test_a_dry_run_stores_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["enqueue", str(file), "--dry-run", "--json"], session) == 1
     assert orjson.loads(capsys.readouterr().out)["faults"] == {"missing_field": 1}
     assert not (tmp_path / "store").exists()
+
+
+def _templates(folder: Path, text: str) -> Settings:
+    (folder / "templates").mkdir()
+    (folder / "templates" / "article_outline.j2").write_text(text)
+    return Settings(model="stub", prices=PRICES, templates_dir=folder / "templates")
+
+
+ARTICLES = [orjson.dumps({"kind": "article", "topic": f"Tea {n}", "audience": "xyz"[n % 3]}) for n in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("template", "refused", "field"),
+    [
+        pytest.param("{{ nonsense }}", 300, "nonsense", id="a value that no row has"),
+        pytest.param("{{ request.nonsense }}", 300, "nonsense", id="a field that no row has"),
+        pytest.param("{% if request.audience == 'x' %}{{ nonsense }}{% endif %}", 100, "nonsense", id="in some rows"),
+        pytest.param("{{ request.topic + 1 }}", 300, None, id="a mistake of types"),
+        pytest.param("{{ 1 / 0 }}", 300, None, id="a division by zero"),
+        pytest.param("{{ request.topic }}", 0, None, id="a good one"),
+    ],
+)
+def test_rows_whose_prompts_cannot_be_made_count_as_refused(
+    template: str, refused: int, field: str | None, shelf: Shelf, tmp_path: Path
+) -> None:
+    """As the preview shows them. A template may fail for some rows only, and far behind the first."""
+    settings = _templates(tmp_path, template)
+    found = estimate(shelf.store, ARTICLES, IntakeOptions(), load_kinds(settings.templates_dir), settings)
+    assert (found.rows, found.refused) == (300, refused)
+    assert found.faults == ({"kind_failed": refused} if refused else {})
+    assert sum(line.rows for line in found.lines) == 300 - refused
+    assert len(found.refusals) == min(refused, 20)
+    for fault in found.refusals[:1]:
+        assert (fault.line, fault.field, fault.code) == (1, field, "kind_failed")
+
+
+def test_a_dry_run_names_the_line_and_field_of_each_refused_row(
+    shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = _templates(tmp_path, "{{ request.topic }}{% if request.audience == 'y' %}{{ nonsense }}{% endif %}")
+    (tmp_path / "rows.jsonl").write_bytes(b'{"kind": "article", "topic": 3}\n' + b"\n".join(ARTICLES[:3]))
+    session = Session(settings.model_copy(update={"store_url": str(tmp_path / "store")}), clock=shelf.clock)
+    assert main(["enqueue", str(tmp_path / "rows.jsonl"), "--dry-run"], session) == 1
+    out = capsys.readouterr().out
+    assert "4 rows, 2 of them to be refused" in out
+    assert "line 1: wrong_type (topic): " in out
+    assert "line 3: kind_failed (nonsense): kind article: template article_outline.j2: 'nonsense' is undefined" in out
+
+
+def test_own_prices_that_leave_a_model_free_say_so(
+    shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"kind": "chat", "prompt": "Tea."}\n')
+    for models, is_free in (({"other": TokenPrices(prompt=1)}, True), ({"stub": TokenPrices(prompt=1)}, False)):
+        prices = Prices(version="ours", currency="EUR", models=models)
+        session = Session(Settings(model="stub", prices=prices, store_url=str(tmp_path / "store")), clock=shelf.clock)
+        for command in (["enqueue", str(rows), "--dry-run"], ["enqueue", str(rows)]):
+            assert main(command, session) == 0
+            printed = capsys.readouterr()
+            assert ("stub: no price in [prices.models]" in printed.out + printed.err) is is_free

@@ -18,9 +18,13 @@ from jobs.errors import NoBatch, RequestError, StoreDamaged
 from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.operations.listing import Choice, listing
-from jobs.operations.status_reader import FORGET_AFTER, StatusReader, first_started
+from jobs.operations.rate import first_started
+from jobs.operations.status_reader import FORGET_AFTER, StatusReader
 from jobs.store.store import Store
 from jobs.usage import Usage
+from tests.support.night import chats
+from tests.support.outcomes import RECEIPT, completed
+from tests.support.timed_night import TimedNight
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
@@ -175,6 +179,28 @@ def test_a_batch_at_work_has_an_expected_end_at_the_first_look(shelf: Shelf, que
     shelf.pass_s(10)
     one = StatusReader(shelf.store, queue, clock=shelf.clock).batch("night-1")
     assert one.expected_end == shelf.now + timedelta(seconds=90)
+
+
+def test_the_expected_end_is_reckoned_in_expected_tokens_without_the_loading_of_the_model(night: TimedNight) -> None:
+    """Two slots give a row a token a second each. After 30 s two short rows have ended, and a long and a middle one run.
+
+    The model was loaded for 100 s before, while the reader looked on. Half of the rows are done, but 100 of 120 tokens are left.
+    """
+    batch = night.accept([*chats(2, max_tokens=10), *chats(1, max_tokens=80), *chats(1, max_tokens=20)])
+    assert [lane.cost for lane in batch.lanes.values()] == [120]
+    reader = StatusReader(night.store, night.queue, clock=night.now)
+    for _ in range(10):
+        assert reader.batch(batch.batch_id).expected_end is None
+        night.clock.pass_s(10)
+    jobs, began = night.claim(), night.now()
+    night.clock.pass_s(30)
+    receipt = {**RECEIPT, "started_at": began.isoformat()}
+    night.finish(jobs[:2], lambda lease: completed(lease, cost=10, receipt=receipt))
+    worker = replace(WORKER, slots=2, begun=2, began_at=began.timestamp() + (0 + 20) / 2)
+    night.queue.beat("stub", [job.lease for job in jobs[2:]], 60_000, worker)
+    one = reader.batch(batch.batch_id)
+    assert (one.state, one.completed, one.rows_per_s) == ("running", 2, 2 / 30)
+    assert one.expected_end == began + timedelta(seconds=30 + (120 - 20 - 40) / 2)
 
 
 def test_a_batch_is_paused_with_its_lane(shelf: Shelf, queue: RedisQueue) -> None:

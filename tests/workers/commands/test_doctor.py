@@ -93,10 +93,12 @@ def test_the_doctor_finds_the_files_that_the_loader_finds(
     card: dict[str, str], remedy: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "config.json").write_text("{}")
+    (tmp_path / "here" / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "here" / "model.safetensors").touch()
+    (tmp_path / "here" / "tokenizer.json").touch()
     (tmp_path / "empty").mkdir()
     (tmp_path / "carrier" / "deep").mkdir(parents=True)
-    (tmp_path / "carrier" / "deep" / "w.gguf").write_bytes(b"")
+    (tmp_path / "carrier" / "deep" / "w.gguf").write_bytes(b"GGUF")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     mine = ModelCard(**card)
@@ -114,3 +116,49 @@ def test_the_doctor_finds_the_files_that_the_loader_finds(
 def test_a_model_that_is_not_the_default_is_only_a_hint() -> None:
     settings = Settings(model="stub", models={"other": ModelCard(source="nobody/nothing")})
     assert not found(list(doctor.checks(settings)))["model other"].needed
+
+
+@pytest.mark.usefixtures("no_hub")
+@pytest.mark.parametrize(
+    "card",
+    [
+        pytest.param({"source": "/nowhere"}, id="a folder that is not there"),
+        pytest.param({"source": "~no-such-user/x"}, id="the home of nobody"),
+        pytest.param({"source": "/" + "x" * 900}, id="a name that is too long"),
+        pytest.param({"source": "/dev/null"}, id="a device"),
+        pytest.param({"source": "https://huggingface.co/a/b"}, id="an address"),
+        pytest.param({"source": "../b"}, id="a path that looks like a hub id"),
+        pytest.param({"source": "a--b/c..d"}, id="no valid hub id"),
+        pytest.param({"package": "__main__"}, id="a module that no package is"),
+        pytest.param({"package": "sys", "gguf_file": "x"}, id="a module without a folder"),
+        pytest.param({"package": "jobs"}, id="a package without a model"),
+        pytest.param({"package": "jobs", "gguf_file": "a/b/c"}, id="a file that the package lacks"),
+        pytest.param({"source": ".", "gguf_file": "folder"}, id="a folder in place of a file"),
+    ],
+)
+def test_no_card_ends_the_doctor(card: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    check = doctor._model("m", ModelCard(**card), tmp_path, needed=True)
+    assert (check.ok, check.needed) == (False, True)
+    assert check.detail
+    assert check.remedy
+
+
+def test_a_model_that_needs_a_gpu_is_not_found_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    check = doctor._model("m", ModelCard(source=str(tmp_path), device="cuda"), tmp_path, needed=True)
+    assert not check.ok
+    assert (check.needed, check.remedy) == (False, "set its device to auto")
+
+
+@pytest.mark.parametrize("name", ["cache_dir", "spool_dir"])
+@pytest.mark.parametrize("folder", ["a-file", "a-file/x", "/dev/null/x"])
+def test_a_folder_that_cannot_be_written_is_named(name: str, folder: str, tmp_path: Path) -> None:
+    (tmp_path / "a-file").touch()
+    (check,) = doctor._folder(name, tmp_path / folder)
+    assert (check.ok, check.name) == (False, name)
+    assert list(doctor._folder(name, tmp_path / "new" / "folder")) == []

@@ -324,3 +324,11 @@ def test_a_night_takes_fields_from_other_columns_and_refuses_a_file_of_bad_rows(
     assert "bad.csv" in message
     assert "all 2 rows were refused, nothing was accepted" in message
     assert nights.left() == {"bad.csv", "good.csv"}
+
+
+def test_a_translation_into_its_own_language_is_said(nights: Nights) -> None:
+    row = b'{"kind": "translation", "text": "Tea.", "source_language": "en", "target_language": "English"}\n'
+    nights.put("a.jsonl", row * 2 + ROW)
+    nights.begin()
+    (said,) = [line for line in nights.said if "same language" in line]
+    assert said.startswith("nightly: a.jsonl: 2 rows: source_language en and ")

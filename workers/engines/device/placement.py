@@ -36,7 +36,9 @@ def place(card: ModelCard) -> Placement:
     """
     cuda = torch.cuda.is_available()
     if card.device == "cuda" and not cuda:
-        raise ModelUnavailable(f"the model asks for cuda, and torch {torch.__version__} sees no CUDA device here")
+        raise ModelUnavailable(
+            f"the model asks for cuda, and torch {torch.__version__} sees no CUDA device here: set its device to auto"
+        )
     if cuda and card.device != "cpu":
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         return Placement(torch.device("cuda"), _dtype_of(card, dtype), torch.cuda.get_device_name())

@@ -96,8 +96,14 @@ local function holds(r, round, fence, claim)
   return r and is_leased(r) and r.round == round and r.fence == fence and r.claim == claim
 end
 
+-- Whether a lease ended because its batch was forgotten after its end (`drop`). If the lane was wiped instead, it has forgotten
+-- its last fence too.
+local function was_forgotten(job, r, fence)
+  return not r and not get_batch(batch_of(job)) and tonumber(fence) <= number_in_meta('fence')
+end
+
 -- Read leases, each a line <job>|<round>|<fence>|<claim id>|<report>. Calls `act` with the number of the line, from 1,
--- the job, its record, whether the lease holds, and the report.
+-- the job, its record, whether the lease holds, the report, and the fence.
 local function each_lease(lines, act)
   local jobs, rounds, fences, claims, reports = {}, {}, {}, {}, {}
   for job, round, fence, claim, report in string.gmatch(lines, '([^|]*)|(%d+)|(%d+)|([^|]*)|([^\n]*)\n') do
@@ -107,7 +113,7 @@ local function each_lease(lines, act)
   load_jobs(jobs)
   for n, job in ipairs(jobs) do
     local r = get_job(job)
-    act(n, job, r, holds(r, rounds[n], fences[n], claims[n]), reports[n])
+    act(n, job, r, holds(r, rounds[n], fences[n], claims[n]), reports[n], fences[n])
   end
 end
 

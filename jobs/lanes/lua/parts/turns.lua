@@ -130,11 +130,11 @@ local function serve_step(group, limit, most)
   end
   local owed = number_in_meta(field)
   if owed > 0 then
-    local tokens = serve_ring(group, math.min(limit, math.ceil(owed / DUE_SHARE)), AT_ONCE)
+    local tokens = serve_ring(group, math.min(limit, math.ceil(owed / DUE_SHARE)), math.min(most, AT_ONCE))
     set_meta(field, text_of(owed - tokens * DUE_SHARE))
     return tokens
   end
-  local tokens = lease_from(queue, math.min(limit, 1 - owed), AT_ONCE)
+  local tokens = lease_from(queue, math.min(limit, 1 - owed), math.min(most, AT_ONCE))
   set_meta(field, text_of(owed + tokens))
   return tokens
 end
