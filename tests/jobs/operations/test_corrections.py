@@ -109,7 +109,9 @@ def good_cells(head: bytes) -> bytes:
     """Return a good row under the header of a CSV to correct."""
     given = {"topic": "Tea", "Titel": "Tea", "kind": "article", "seed": "1"}
     delimiter = next(one for one in ",;\t" if one in head.decode("utf-8-sig"))
-    return delimiter.join(given.get(name, "") for name in head.decode("utf-8-sig").strip().split(delimiter)).encode()
+    return delimiter.join(
+        given.get(name.strip('"'), "") for name in head.decode("utf-8-sig").strip().split(delimiter)
+    ).encode()
 
 
 def corrected_lines(text: str) -> str:

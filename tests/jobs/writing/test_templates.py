@@ -56,7 +56,7 @@ def test_values_are_not_read_as_templates() -> None:
 
 def test_a_template_that_asks_for_a_missing_value_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.j2").write_text("{{ missing }}")
-    with pytest.raises(RequestError, match=r"template a\.j2: 'missing' is undefined"):
+    with pytest.raises(RequestError, match=r"template a\.j2, line 1: 'missing' is undefined"):
         Templates(tmp_path).render("a.j2")
 
 
@@ -65,7 +65,7 @@ def test_a_system_turn_is_given_no_values(tmp_path: Path) -> None:
     computed once.
     """
     (tmp_path / "article_system.j2").write_text("You know {{ request.topic }}.")
-    with pytest.raises(RequestError, match=r"article_system\.j2: 'request' is undefined"):
+    with pytest.raises(RequestError, match=r"article_system\.j2, line 1: 'request' is undefined"):
         Templates(tmp_path).messages("article_system.j2", "article_title.j2", request=None, language="en", headings=())
 
 
@@ -79,7 +79,7 @@ def test_a_system_turn_is_given_no_values(tmp_path: Path) -> None:
 )
 def test_a_users_broken_template_is_found_at_once(tmp_path: Path, text: str | bytes, message: str) -> None:
     (tmp_path / "a.j2").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(RequestError, match=rf"template a\.j2: .*{message}"):
+    with pytest.raises(RequestError, match=rf"template a\.j2(, line 1)?: .*{message}"):
         load_kinds(tmp_path)
 
 

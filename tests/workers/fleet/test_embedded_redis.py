@@ -179,15 +179,19 @@ def test_a_record_of_no_running_server_is_replaced(tmp_path: Path, record: bytes
         assert [path.name for path in tmp_path.glob("*.sock")] == [path_of(url).name]
 
 
-@pytest.mark.parametrize("name", ["nightpress-x/keep", "nightpress-x/redis-00000000.sock", "other/redis-00000000.sock"])
+@pytest.mark.parametrize("name", ["nightpress-x/keep.sock", "nightpress-x/redis-00000000.txt", "o/redis-00000000.sock"])
 def test_a_record_never_makes_a_foreign_file_go_away(tmp_path: Path, name: str) -> None:
     foreign = tmp_path / name
-    foreign.parent.mkdir()
-    foreign.touch()
-    foreign.parent.chmod(0o755)
+    foreign.parent.mkdir(mode=0o755)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(foreign))
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / "server.json").write_bytes(orjson.dumps({"url": f"unix://{foreign}", "pid": 1}))
+    record = orjson.dumps({"url": f"unix://{foreign}", "pid": 1})
+    (folder / "server.json").write_bytes(record)
+    embedded_redis.revive(folder)
+    assert (folder / "server.json").read_bytes() == record
+    assert foreign.parent.stat().st_mode & 0o777 == 0o755
     with embedded_redis.server(folder):
         assert foreign.exists()
     assert foreign.exists()

@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -14,7 +15,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import Job, JobKey, Lease
 from jobs.usage import Usage
 from jobs.writing.cleaning import CleanedOutput
-from workers.worker.attempt import Attempt
+from workers.worker.attempt import Attempt, take_turn
 
 
 class EchoRequest(BaseModel):
@@ -356,3 +357,14 @@ def test_the_receipt_names_nothing_that_was_taken_off_if_nothing_was() -> None:
     attempt.receive(answer(request, "Tea"))
     assert attempt.output == Cleaned(text="Tea")
     assert "removed" not in attempt.receipt
+
+
+def test_a_template_that_fails_is_named_in_the_error_of_its_row(tmp_path: Path) -> None:
+    (tmp_path / "translation_user.j2").write_text("{{ source }}\n{% for i in range(99999) %}{{ source }}{% endfor %}")
+    fields = {"text": "x" * 1_000, "source_language": "en", "target_language": "de"}
+    job = Job(Lease(JobKey("b-1", 7), 1, 3, "w-1-i-7"), b"", attempt=2)
+    row = RowRequest(row=7, line=8, kind="translation", model="stub", request=fields)
+    attempt = Attempt(job, row, load_kinds(tmp_path)["translation"], datetime.now(UTC))
+    error = take_turn(attempt, attempt.start).error
+    assert isinstance(error, CheckFailed)
+    assert str(error).startswith("kind translation: template translation_user.j2: a text would have more than")

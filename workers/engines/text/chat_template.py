@@ -4,6 +4,9 @@ Templates differ in the conversations that they accept. Some templates refuse al
 turns, two turns of one role in a row, or an answer before the first user turn. Other templates leave out a turn, and raise no
 error. So the template is first tried on each form of conversation (the roles, and which contents are blank), with placeholders
 for the contents. Turns are joined only if the template does not take them as they are.
+
+Templates come with the files of a model, from whoever published it. transformers renders them in a sandbox, and our limits hold
+there too (jobs/writing/sandbox), so that no template keeps a worker busy without an end.
 """
 
 import json
@@ -16,6 +19,8 @@ from typing import Any, Final
 
 from jinja2 import TemplateError
 
+from jobs.writing.sandbox.environment import LimitedEnvironment
+from jobs.writing.sandbox.limits import TooMuch, limited
 from workers.engines.text.control import ControlTexts, Forged
 
 MARK: Final = "\ue000"
@@ -74,6 +79,7 @@ class ChatTemplate:
     """
 
     def __init__(self, tokenizer: Any) -> None:
+        _put_limits_into_transformers()
         self._tokenizer = tokenizer
         self._shapes: dict[tuple[str, tuple[Turn, ...]], _Shape] = {}
         self.source = _source(tokenizer)
@@ -155,14 +161,17 @@ class ChatTemplate:
         raise Refused(f"The model's chat template refuses these messages: {refusals[-1]}")
 
     def _render(self, turns: Sequence[Turn], arguments: _Arguments) -> str:
+        """Return what the template makes of the turns. Raises Refused if it goes beyond the limits, or an error of its own."""
         messages = [{"role": role, "content": content} for role, content in turns]
         created_at = arguments.created_at
         dated = {} if created_at is None or not self._formats else self._dated(created_at)
-        return str(
-            self._tokenizer.apply_chat_template(
-                messages, **{**arguments.kwargs, **dated}, add_generation_prompt=True, tokenize=False
-            )
-        )
+        given = {**arguments.kwargs, **dated, "add_generation_prompt": True, "tokenize": False}
+        try:
+            with limited():
+                return str(self._tokenizer.apply_chat_template(messages, **given))
+        except (TooMuch, MemoryError, RecursionError) as error:
+            reason = str(error) or type(error).__name__
+            raise Refused(f"The model's chat template asks for too much: {reason}") from error
 
     def _dated(self, created_at: datetime) -> dict[str, Any]:
         """Return arguments by which the template sees the date of `created_at`.
@@ -182,7 +191,7 @@ class ChatTemplate:
         for turns in ([system, user, answer, user], [user, answer, user], [system, user], [user]):
             try:
                 pieces += _place(MARK).split(self._render(turns, _Arguments()))[::2]
-            except (TemplateError, TypeError, ValueError, LookupError, AttributeError):
+            except (Refused, TemplateError, TypeError, ValueError, LookupError, AttributeError):
                 continue
         return pieces
 
@@ -280,6 +289,13 @@ def _mark_for(turns: Sequence[Turn]) -> str:
     """Return a private-use character that no content holds."""
     used = {character for _, content in turns for character in set(content)}
     return next(mark for mark in map(chr, chain(range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))) if mark not in used)
+
+
+def _put_limits_into_transformers() -> None:
+    """Let transformers render chat templates in our environment, which is its own sandbox with limits."""
+    from transformers.utils import chat_template_utils
+
+    chat_template_utils.ImmutableSandboxedEnvironment = LimitedEnvironment
 
 
 def _source(tokenizer: Any) -> str:
