@@ -184,7 +184,7 @@ def test_a_short_command_loads_only_what_it_needs(args: Sequence[str], forbidden
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
-        pytest.param(["usage", "--format", "csv"], ["night-1,", "night-3,"], id="usage"),
+        pytest.param(["usage", "--format", "csv"], ['"night-1",', '"night-3",'], id="usage"),
         pytest.param(["usage"], ["night-1", "night-3", "total"], id="usage as a table"),
         pytest.param(["status"], ["night-1  published", "night-3  published", "night-4  open"], id="status"),
         pytest.param(["sweep", "--older-than", "1h", "--yes"], ["night-1\n", "night-3\n"], id="sweep"),

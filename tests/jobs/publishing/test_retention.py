@@ -151,7 +151,12 @@ def test_markers_of_a_half_deleted_batch_do_not_rule_over_the_next_of_its_id(
     assert second.created_at == shelf.now
     current = read_round(shelf.store, second)
     assert (current.number, current.done, current.closed) == (1, None, None)
-    assert sorted(shelf.store.list(BatchPaths(second.batch_id).root)) == ["batch.json", "input", "segments"]
+    assert sorted(shelf.store.list(BatchPaths(second.batch_id).root)) == [
+        "batch.json",
+        "input",
+        "refused.jsonl",
+        "segments",
+    ]
 
 
 def test_the_folder_of_an_intake_under_way_is_not_deleted(shelf: Shelf) -> None:

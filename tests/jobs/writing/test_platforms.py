@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jobs.writing.characters import graphemes, utf16_units
 from jobs.writing.platforms import LIMITS, Platform, mastodon_length, threads_length, x_length
-from tests.support.post_lengths import CASES
+from tests.jobs.writing.fixtures.post_lengths import CASES
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 FLAG = "\U0001f1eb\U0001f1f7"

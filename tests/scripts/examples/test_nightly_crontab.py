@@ -52,6 +52,6 @@ def test_every_line_does_its_part_of_the_night(tmp_path: Path, environment: dict
     client.cancel(batch_id)
     client.publish(batch_id)
     assert run(morning, tmp_path, environment).returncode == 0
-    assert (press / "morning.csv").read_text(encoding="utf-8-sig").startswith("row,custom_id,")
+    assert (press / "morning.csv").read_text(encoding="utf-8-sig").startswith('"row","custom_id",')
     swept = run(sunday, tmp_path, environment)
     assert (swept.returncode, swept.stdout, swept.stderr) == (0, "", "0 batches deleted\n")

@@ -41,7 +41,13 @@ def test_slots(card: ModelCard, max_slots: int | None, slots: int, tmp_path: Pat
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        pytest.param({"config.json": "{}"}, {}, "m cannot be loaded from", id="not a model"),
+        pytest.param({"config.json": "{}"}, {}, "is not a JSON object|holds no weights", id="no weights"),
+        pytest.param(
+            {"config.json": '{"model_type": "llama"}', "model.safetensors": "x", "tokenizer.json": "{}"},
+            {},
+            "m cannot be loaded from",
+            id="not a model",
+        ),
         pytest.param({}, {}, "holds no config.json", id="empty folder"),
         pytest.param({}, {"thread": 1}, "does not know the option thread; it knows threads", id="option"),
     ],

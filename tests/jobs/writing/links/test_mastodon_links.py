@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.writing.links.mastodon_links import mastodon_links, shortened_for_count
-from tests.support.post_lengths import CASES
+from tests.jobs.writing.fixtures.post_lengths import CASES
 
 
 def test_the_links_are_those_of_the_server() -> None:

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from jobs.writing.links.web_links import LINK
-from tests.support.post_lengths import CASES
+from tests.jobs.writing.fixtures.post_lengths import CASES
 
 
 @pytest.mark.parametrize(

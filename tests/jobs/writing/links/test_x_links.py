@@ -3,7 +3,7 @@
 import unicodedata
 
 from jobs.writing.links.x_links import x_links
-from tests.support.post_lengths import CASES
+from tests.jobs.writing.fixtures.post_lengths import CASES
 
 
 def test_the_links_are_those_of_twitter_text() -> None:

@@ -1,6 +1,7 @@
 """Tests workers/engines/text/chat_template.py against hostile templates: a model's template ends soon, and reaches nothing."""
 
 import time
+from copy import deepcopy
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_hostile_template_of_a_model_is_refused_soon(
     attack: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "MAX_STEPS", 2_000)
-    tokenizer = tokenizer_of("chatml")
+    tokenizer = deepcopy(tokenizer_of("chatml"))
     tokenizer.chat_template = attack + CONTENT
     began = time.thread_time()
     template = ChatTemplate(tokenizer)
@@ -44,7 +45,7 @@ def test_a_hostile_template_of_a_model_is_refused_soon(
 
 
 def test_a_template_may_do_what_templates_of_models_do() -> None:
-    tokenizer = tokenizer_of("chatml")
+    tokenizer = deepcopy(tokenizer_of("chatml"))
     tokenizer.chat_template = (
         "{% set ns = namespace(n=0) %}{% if messages[0]['role'] == 'system' %}{% set rest = messages[1:] %}"
         "{% else %}{% set rest = messages %}{% endif %}{% if not messages %}{{ raise_exception('none') }}{% endif %}"
