@@ -15,7 +15,7 @@ NS_PER_HOUR: Final = 3_600_000_000_000
 BILLION: Final = 1_000_000_000
 
 Price = Annotated[int, Field(ge=0, le=10_000_000 * BILLION)]
-"""A price in billionths of the currency. Above this bound, the amounts of a batch could need more than the 64 bits of our JSON."""
+"""A price in billionths of the currency. Above it, amounts of a batch could need more than the 64 bits of our JSON."""
 
 
 class TokenPrices(BaseModel):
