@@ -25,7 +25,7 @@ from jobs.settings import Settings
 BYTES_A_TOKEN: Final = 4
 """About how many bytes of English text make a token. Used for models whose tokenizer is not on this machine."""
 
-_MISSING: Final = re.compile(r"'([^']+)' is undefined|has no attribute '([^']+)'")
+_MISSING: Final = re.compile(r"'([^']+)' is undefined|has no (?:attribute|field) '([^']+)'")
 """How Jinja2 says that a template uses a value that it was not given."""
 
 Counter = Callable[[Prompt], int]
