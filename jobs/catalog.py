@@ -35,10 +35,10 @@ ReasoningForm = Literal[
 
 
 LONGEST_NAME: Final = 1_000
-"""No source, package, revision or file of a model has a longer name."""
+"""The most characters in the name of a model's source, package, revision or file."""
 
 _WITHIN: Final = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^*?\[\]\\]+")
-"""A file within a folder: no absolute path, no way out of the folder, and no wildcards."""
+"""Matches the path of a file inside a folder: not absolute, without a `..` that leads out, and without wildcards."""
 
 
 class ModelCard(BaseModel):
@@ -91,7 +91,7 @@ class ModelCard(BaseModel):
     @field_validator("source", "revision", "package", "gguf_file")
     @classmethod
     def _findable(cls, name: str | None, info: ValidationInfo) -> str | None:
-        """Refuse names under which no files can be, since libraries raise all kinds of errors for them."""
+        """Refuse names that no file can have. Libraries would raise all kinds of errors for them."""
         if name is None or name == "":
             return name
         if not name.isprintable() or len(name) > LONGEST_NAME:

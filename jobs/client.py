@@ -234,7 +234,7 @@ class Client:
         return find_row(self.store, require_batch(self.store, _id(batch)), row)
 
     def corrections(self, batch: str | Named) -> Corrections:
-        """Return the rows that intake refused, as a file to correct, in the format in which they came.
+        """Return the rows that intake refused, which can be written as a file to correct in the format of the input.
 
         Raises RequestError if no row was refused.
         """

@@ -48,7 +48,7 @@ class NoBatch(RequestError):
 
 
 class OutputUnavailable(NightpressError):
-    """The results cannot be written where they were to go: the disk is full, or the reader of a pipe went away."""
+    """The results cannot be written to their destination, since the disk is full or the reader of a pipe went away."""
 
     exit_status = 5
 

@@ -1,7 +1,7 @@
 """Findings: what a check of content found in an output, and the verdict on the row.
 
 A *check* measures one clause of the contract that a publishable output keeps (jobs/checks/README.md lists them). If the clause is
-broken, the check makes *findings*, each with a severity. The hardest severity gives the verdict of the row.
+broken, the check makes *findings*, each with a severity. The most severe finding decides the verdict of the row.
 """
 
 from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ def _as_setting(given: object) -> object:
 
 
 class CheckSetting(BaseModel):
-    """What settings, tenants, kinds or rows change of a check: its severity, and limits by name."""
+    """A change of a check by settings, a tenant, a kind or a row: its severity, and limits by name."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -74,7 +74,7 @@ class CheckSetting(BaseModel):
 
 
 CheckSettings = Mapping[str, Annotated[CheckSetting, BeforeValidator(_as_setting)]]
-"""Code of a check -> what is changed of it. A text alone, such as `off`, is the severity."""
+"""Code of a check -> its changed severity and limits. A single text, such as `off`, is the severity."""
 
 _ORDER: Final = (Severity.FAIL, Severity.REVIEW)
 _VERDICTS: Final[tuple[Verdict, ...]] = ("failed", "review")

@@ -154,7 +154,7 @@ class _Lines:
         if self.write is not None:
             self.write(line)
         else:
-            # a full disk takes no log, and ends no work
+            # a log that a full disk does not take is dropped, so that work goes on
             with suppress(OSError):
                 print(line, file=sys.stderr, flush=True)  # noqa: T201 - sys.stderr as it is when an event is logged
 

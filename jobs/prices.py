@@ -67,11 +67,11 @@ class Prices(BaseModel):
 
     @property
     def bear_the_name_of_others(self) -> bool:
-        """Whether amounts or a currency of the settings bear the name of the shipped version, so that receipts are misread."""
+        """Whether the settings change prices but keep the name of the shipped version, so that receipts mislead."""
         return self.version == Prices().version and self != Prices()
 
     def without_price(self, models: Iterable[str]) -> Sequence[str]:
-        """Return those of `models` that have no price, so that their tokens are charged nothing."""
+        """Return the members of `models` that have no price, so that their tokens cost nothing."""
         return [model for model in models if not (entry := self.models.get(model)) or not entry.model_fields_set]
 
     def of_device(self, device: str) -> int:

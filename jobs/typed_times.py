@@ -50,9 +50,9 @@ def parse_limit(text: str, now: datetime) -> datetime:
 
 
 def parse_past(text: str, now: datetime) -> datetime:
-    """Return the moment that `text` means at `now`, if it is about what was. Raises RequestError for any other text.
+    """Return the past time that `text` means at `now`. Raises RequestError for any other text.
 
-    `36h` and `7d` are that long ago. `06:00` is the last moment at which the local clock showed 06:00. Dates are as in `parse`.
+    `36h` and `7d` are that long ago. `06:00` is the last time at which the local clock showed 06:00. Dates are as in `parse`.
     """
     if (limit := _LIMIT.fullmatch(text)) is not None and limit[2]:
         return now - timedelta(**{_UNITS[limit[2]]: float(limit[1])})
@@ -93,7 +93,7 @@ def _last(clock: re.Match[str], now: datetime, text: str) -> datetime:
 
 
 def _shown_about(hour: int, minute: int, now: datetime, text: str) -> list[datetime]:
-    """Return the moments about now at which the local clock shows this time. Raises RequestError if no clock shows it."""
+    """Return the times near now at which the local clock shows this time of day. Raises RequestError if no clock shows it."""
     if hour > 23 or minute > 59:
         raise _wrong(text)
     today = now.astimezone().date()

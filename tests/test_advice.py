@@ -1,4 +1,4 @@
-"""Shows that the installation which a message or a page advises is one that there is."""
+"""Shows that messages and pages advise only installations that exist."""
 
 import re
 import sys
@@ -41,7 +41,7 @@ def test_every_extra_that_is_advised_exists() -> None:
 
 
 def test_no_index_is_asked_for_nightpress() -> None:
-    """It is on none, so whoever takes its name there would be installed. With an extra, pip takes what is installed."""
+    """Nightpress is on no index, so pip could install a stranger's package. With an extra, pip uses the installed one."""
     asked = [
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in FILES

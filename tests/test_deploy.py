@@ -60,7 +60,7 @@ def test_redis_of_the_compose_file_evicts_nothing_and_keeps_nothing() -> None:
 
 
 def in_shell(command: str, secret: Path, *, server: str) -> str:
-    """A command of the compose file as its container runs it, but with another folder for the secret and another host."""
+    """Return a command of the compose file as its container runs it, but with another folder for the secret and another host."""
     return command.replace("$$", "$").replace("/secret/", f"{secret}/").replace("redis:6379", server)
 
 
@@ -72,7 +72,7 @@ def test_redis_of_the_compose_file_lets_in_only_those_who_read_its_password(
     for program in ("docker-entrypoint.sh", "chown", "nightpress"):
         (tmp_path / program).write_text('#!/bin/sh\necho "$NIGHTPRESS_REDIS_URL $@"\n')
         (tmp_path / program).chmod(0o755)
-    # the program that the image runs as another user; here it starts the server at a socket, beside the server's own port
+    # a fake of the program with which the image changes the user; it starts the server with a socket in place of a port
     (tmp_path / "docker-entrypoint.sh").write_text(
         f'#!/bin/sh\nshift\nexec {" ".join(binary())} "$@" --port 0 --unixsocket {path} --dir {tmp_path}\n'
     )

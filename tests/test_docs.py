@@ -164,7 +164,7 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
             arguments += [
                 "--row",
                 "0",
-            ]  # intake refused the only row that did not complete, so no other can be run again
+            ]  # the only row that did not complete was refused by intake, so no row can be run again
         if name == "results" and "-o" in arguments:
             Path(arguments[arguments.index("-o") + 1]).parent.mkdir(parents=True, exist_ok=True)
         if "s3://" in line:

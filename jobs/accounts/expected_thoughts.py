@@ -15,19 +15,19 @@ from jobs.generation import Prompt
 from jobs.store.store import Store
 
 BATCHES: Final = 5
-"""The rows of at most this many batches of a model are looked at, the latest first."""
+"""The mean is taken over rows of at most this many batches of a model: the latest ones."""
 ROWS: Final = 200
-"""At most this many rows of each of these batches are looked at."""
+"""At most this many rows at the beginning of each of these batches are read."""
 
 
 class LatestBatches:
-    """The latest batches of each model, as the summaries of the accounts come in."""
+    """Keeps the latest `BATCHES` batches of each model, from the summaries that are added."""
 
     def __init__(self) -> None:
         self._of: dict[str, dict[str, datetime]] = {}
 
     def add(self, summary: Summary) -> None:
-        """Take a summary into account."""
+        """Add the batch of a summary. If a model then has too many batches, its oldest one is dropped."""
         for model in {model for groups in summary.added.values() for _, model, _, _ in groups}:
             found = self._of.setdefault(model, {})
             found[summary.batch_id] = max(summary.at, found.get(summary.batch_id, summary.at))
@@ -48,7 +48,8 @@ class LatestBatches:
 def thinking_prompts(request: RowRequest, prompts: Iterable[Prompt]) -> int:
     """Return how many of a row's prompts may have thoughts beyond the tokens that the kind expects.
 
-    A row's own `max_tokens` includes the thoughts. Raw texts have none, and neither have rows that turn them off.
+    There are none beyond a row's own `max_tokens`, which includes thoughts. Prompts that are raw texts, that only score
+    continuations, or that turn thoughts off have no thoughts.
     """
     if request.max_tokens is not None:
         return 0
@@ -61,7 +62,7 @@ def thinking_prompts(request: RowRequest, prompts: Iterable[Prompt]) -> int:
 
 
 def _rows(store: Store, batch_id: str, model: str) -> Iterator[dict[str, Any]]:
-    """Yield some rows of the model in a batch that could have thoughts; none if the batch is damaged or was deleted."""
+    """Yield the model's rows that could have thoughts, among a batch's first; none if the batch is damaged or deleted."""
     with suppress(NoBatch, StoreDamaged):
         done = latest_done(store, batch_id)
         rows = () if done is None else islice(read_published(store, done, batch_id, OUTPUT), ROWS)

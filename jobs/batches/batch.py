@@ -63,9 +63,9 @@ class LaneInput(_Part):
 
 
 class InputLayout(_Part):
-    """The format of the file that a batch was made of, and of a table also its columns and the delimiter of its cells.
+    """The format of a batch's input file; for a table, also its columns and the delimiter of its cells.
 
-    `has_unread` is True if intake refused a row of which only the text is known, because it could not be read.
+    `has_unread` is True if intake refused a row that could not be read, so that only its text is known.
     """
 
     form: str = Field(pattern=r"^(jsonl|csv|openai|parquet)$")
@@ -79,8 +79,8 @@ class Batch(_Record):
 
     `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
     `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are
-    the columns of the user's file that were taken along in the metadata. Tables of results have these columns again. `layout` is
-    that of the user's file; None if no row was refused.
+    the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
+    describes the user's file; it is None if no row was refused.
     """
 
     batch_id: str

@@ -23,7 +23,7 @@ from jobs.usage import Usage
 _NONE: Final = 0
 _COMPLETED: Final = 1
 _FAILED: Final = 2
-"""The state of a row that failed with the first code that was read. Each further code has the next number, up to `_OTHER`."""
+"""The state of a row that failed with the first code that was read. Each further code gets the next number, below `_OTHER`."""
 _OTHER: Final = 255
 """The state of a row that failed with a code for which no number is left."""
 OTHER_CODE: Final = "other"

@@ -1,4 +1,4 @@
-"""The rows that intake refused, as they came, so that they can be corrected: a line for each in `refused.jsonl` of the batch."""
+"""Keeps refused rows as they came, so that they can be corrected: one line a row in the batch's `refused.jsonl`."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -12,9 +12,9 @@ from jobs.store.damage import damaged_file
 from jobs.store.store import Store
 
 REASON = "nightpress_error"
-"""The key or column of a file to correct that holds the reason of a row's refusal. Intake ignores it."""
+"""The name of a key or column in a file to correct. It holds the reason why a row was refused. Intake ignores it."""
 UNREAD = "nightpress_raw"
-"""The key or column of a file to correct that holds the text of a row that could not be read. Intake refuses rows with it."""
+"""The name of a key or column in a file to correct, with the text of a row that could not be read. Intake refuses such rows."""
 
 
 class RefusedRow(NamedTuple):
@@ -25,7 +25,7 @@ class RefusedRow(NamedTuple):
         line: Its line in the file, from 1.
         custom_id: Its custom_id, if it could be read.
         reason: The line, code, field and message of the fault, in one sentence.
-        text: The text of the row; empty if it is in `cells`. Bytes that are no UTF-8 are replaced.
+        text: The text of the row; empty if it is in `cells`. Bytes that are not UTF-8 are replaced.
         cells: The cells of a row of a CSV; None in other formats, and if the row could not be split into cells.
         is_unread: Whether `text` is a text that could not be read as a row.
     """

@@ -1,4 +1,4 @@
-"""Amounts in a text: its numbers by their value, so that `1,299.00` and `1 299` are the same, and which of them are prices."""
+"""Finds the numbers in a text by value, so that `1,299.00` and `1 299` are the same, and tells which of them are prices."""
 
 # ruff: noqa: RUF001 - words of other scripts
 
@@ -34,7 +34,7 @@ class Amount:
     start: int
     end: int
     value: str
-    """Its digits, with a full stop before the decimals; without zeros that say nothing."""
+    """Its digits, with a full stop before the decimals; without zeros that do not change the value."""
     is_price: bool = False
 
 

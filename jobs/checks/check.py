@@ -1,4 +1,4 @@
-"""The protocol of a check: what it reads (a Subject), what it may be set to (limits), and what it returns (Broken clauses).
+"""The protocol of a check: it reads a Subject, is set by limits, and returns Broken clauses.
 
 A check is a pure function. It needs no model, no network and no state, so a test can call it with two texts. Other packages add
 checks through the entry point group `nightpress.checks`: the entry point names a Check, or a sequence of them.
@@ -16,7 +16,7 @@ Form = Literal["plain", "markdown"]
 """The markup of a text."""
 
 Limits = Mapping[str, Any]
-"""Name -> value of the limits of a check: the defaults, with what settings, tenant, kind and row change of them."""
+"""Name -> value of each limit of a check: the default, or the value by which settings, tenant, kind or row replace it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Piece:
     text: str
     form: Form = "plain"
     language: str | None = None
-    """The language that it should be in, as a BCP 47 tag. None: unknown."""
+    """The language in which it should be, as a BCP 47 tag. None: unknown."""
 
     @cached_property
     def plain(self) -> str:
@@ -65,12 +65,12 @@ class Piece:
 
     @cached_property
     def keys(self) -> Sequence[str]:
-        """The words of `prose` in their order, their case folded. An ideograph is a word."""
+        """The casefolded words of `prose` in their order. An ideograph is a word."""
         return reading.keys(self.prose)
 
     @cached_property
     def tokens(self) -> Sequence[tuple[str, int, int]]:
-        """`keys`, each with its start and end in `text`. A check needs it only for the place of what it found in `keys`."""
+        """`keys`, each with its start and end in `text`. They take longer, so a check uses them only to name a place."""
         return reading.tokens(self.prose)
 
     def place(self, start: int = 0, end: int | None = None) -> Place:
@@ -78,7 +78,7 @@ class Piece:
         return Place(field=self.field, start=start, end=len(self.text) if end is None else end)
 
     def find(self, words: str) -> Place | None:
-        """Return the place where `words` first stand in the text, or None."""
+        """Return the first place of `words` in the text; None if it has none."""
         start = self.text.find(words)
         return self.place(start, start + len(words)) if start >= 0 else None
 
@@ -99,11 +99,11 @@ class Subject:
     prompts: Sequence[str] = ()
     """The texts of the prompts, if they are known: messages of the system and the user."""
     cut_off: bool = False
-    """Whether the model reached its most tokens before it ended."""
+    """Whether the model stopped because it reached the most tokens that it may write."""
 
     @cached_property
     def asked(self) -> str:
-        """All texts of the request, joined by line breaks. What stands here was given, so it is not made up."""
+        """All texts of the request, joined by line breaks. A fact in here was given, so the model did not make it up."""
         return "\n".join(reading.texts_in(self.request))
 
     def piece(self, name: str) -> Piece | None:
@@ -113,14 +113,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A clause that is broken, as a check reports it. The judge makes a Finding of it."""
+    """A broken clause, as a check reports it. The judge makes a Finding of it."""
 
     message: str
     measured: Limit | None = None
     limit: Limit | None = None
     where: Place | None = None
     severity: Severity | None = None
-    """The severity of this clause, if it differs from that of its check. A severity that is set for the check replaces it."""
+    """The severity of this clause, if it is not the check's default. A severity that settings give the check comes first."""
 
 
 Find = Callable[[Subject, Limits], Iterable[Broken]]

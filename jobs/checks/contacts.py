@@ -1,4 +1,4 @@
-"""Contacts in a text: addresses of mail, telephone numbers, IBANs, payment cards, handles. Each is given by its place."""
+"""Finds contacts in a text: e-mail addresses, telephone numbers, IBANs, payment cards, handles. Each is given by its place."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -31,7 +31,7 @@ _PHONE_WORD: Final = regex.compile(
     regex.IGNORECASE,
 )
 _ABOUT: Final = 40
-"""A word such as `Tel.` stands in this many characters before a number."""
+"""A word such as `Tel.` is looked for in this many characters before a number."""
 
 _IBAN: Final = regex.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ \u00a0]?[A-Z0-9]{4}){2,7}(?:[ \u00a0]?[A-Z0-9]{1,3})?(?![A-Za-z0-9])"
@@ -64,7 +64,7 @@ def digits_of(text: str) -> str:
 
 
 def emails(text: str) -> Iterator[Span]:
-    """Yield the addresses of mail in a text."""
+    """Yield the e-mail addresses in a text."""
     if "@" in text:
         yield from (found.span() for found in _EMAIL.finditer(text))
 
@@ -73,7 +73,7 @@ def emails(text: str) -> Iterator[Span]:
 def phones(text: str) -> Sequence[Span]:
     """Return the places of telephone numbers in a text: with a country, in the American form, or behind a word such as `Tel.`.
 
-    The last texts are kept, because two checks look at each.
+    The results for recent texts are kept, because two checks look at each text.
     """
     return tuple(_phones(text))
 

@@ -1,4 +1,4 @@
-"""The contract of a kind: which fields of its output the model wrote, in which language, and which checks hold them."""
+"""The contract of a kind says which fields of its output the model wrote, in which language, and which checks they must pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from jobs.findings import CheckSettings
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a kind tells the checks of itself, as its attribute `contract`. A kind without one has the general checks."""
+    """A kind's description of itself for the checks: its attribute `contract`. A kind without one has only the general checks."""
 
     texts: Mapping[str, Form] = field(default_factory=dict)
-    """Field of the output -> its form, for each text that the model wrote; the main one first. None: all texts of the output."""
+    """Field of the output -> its form, for each text that the model wrote, the main one first. Empty: all texts of the output."""
     checks: Sequence[str] = ()
     """The codes of the checks that this kind has besides the general ones."""
     settings: CheckSettings = field(default_factory=dict)
-    """What the kind changes of checks."""
+    """The severities and limits of checks that the kind changes."""
     language: str = "language"
     """The field of the request with the language of the output."""
     source: str | None = None
@@ -36,7 +36,7 @@ class Contract:
         prompts: Sequence[str] = (),
         cut_off: bool = False,
     ) -> Subject:
-        """Return a row and its output as checks read them. An output that is a text alone is the main text."""
+        """Return a row and its output as checks read them. If the output is a text and no object, it is the main text."""
         main = next(iter(self.texts), "text")
         fields: Mapping[str, Any] = {main: output} if isinstance(output, str) else output
         language = _text(request.get(self.language))

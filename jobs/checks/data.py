@@ -1,4 +1,4 @@
-"""Data: a text that is JSON is no prose, so checks of prose leave it out."""
+"""Tells data from prose: a text that is JSON is data, so the checks of prose pass over it."""
 
 import json
 from functools import lru_cache

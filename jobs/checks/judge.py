@@ -1,4 +1,4 @@
-"""The judge: runs the checks of a kind over one row and its output, and makes findings of the clauses that are broken."""
+"""The judge runs the checks of a kind over one row and its output, and makes findings of the broken clauses."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -15,7 +15,7 @@ MOST_OF_ONE: Final = 20
 def judge(
     subject: Subject, checks: Sequence[Check], settings: Sequence[CheckSettings] = (), tries: int = 1
 ) -> list[Finding]:
-    """Return what the checks find in an output, the hardest first. Later settings replace earlier ones.
+    """Return the findings of the checks in an output, the most severe first. Later settings replace earlier ones.
 
     Raises:
         RequestError: Settings name a limit that a check does not have.

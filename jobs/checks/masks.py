@@ -1,4 +1,4 @@
-"""Masks: texts of the same length in which spaces stand in place of what is no prose, so positions stay those of the text."""
+"""Masks replace everything that is not prose by as many spaces, so that positions in the result are those of the text."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def _blank(found: re.Match[str]) -> str:
 
 
 def without_code(text: str) -> str:
-    """Return the text without its code: fenced blocks of Markdown, also an open one, and spans in backticks."""
+    """Return the text without its code: fenced blocks of Markdown, even one that is not closed, and spans in backticks."""
     if "```" in text or "~~~" in text:
         text = "".join(_without_fenced(text))
     return _INLINE.sub(_blank, text) if "`" in text else text

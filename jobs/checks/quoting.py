@@ -1,4 +1,4 @@
-"""Quoting: the words of an output as a finding shows them."""
+"""Shortens the words of an output for a finding that quotes them."""
 
 from typing import Final
 

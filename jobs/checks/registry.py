@@ -1,4 +1,4 @@
-"""The registry of checks: those of this folder, and those that other packages name as entry points."""
+"""The registry holds the checks of this folder, and those that other packages name as entry points."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -117,7 +117,8 @@ def checks_of(own: Sequence[str]) -> list[Check]:
 
 
 def limits_of(check: Check, settings: Sequence[CheckSettings]) -> tuple[Severity | None, Limits]:
-    """Return the severity that is set for a check (None: none is), and its limits. Later settings replace earlier ones.
+    """Return the severity that settings give a check (None if they give none), and its limits. Later settings replace earlier
+    ones.
 
     Raises:
         RequestError: A limit is unknown or has another type; the message names the check, the limit and what it takes.

@@ -116,7 +116,7 @@ def _status_of(args: Sequence[str] | None, session: Session) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:  # from a scratch folder, mostly; a place that is wrong is named where it is opened
+    except OSError as error:  # such as from a scratch folder; a wrong place is reported when it is opened
         if not takes_no_more(error):
             raise
         _say(session, OutputUnavailable(f"cannot write {error.filename or 'a file'}: {reason_of(error)}"))
@@ -124,7 +124,7 @@ def _status_of(args: Sequence[str] | None, session: Session) -> int:
 
 
 def _ended(args: Sequence[str] | None, session: Session) -> int:
-    """Run a command, and return the status with which typer ends it: that of typer.Exit, or of a usage error."""
+    """Run a command, and return its exit status, also if typer ended it by typer.Exit or a usage error."""
     try:
         app(args=args, prog_name="nightpress", obj=session)
     except SystemExit as ended:

@@ -1,4 +1,4 @@
-"""`failed`: lists the rows that did not complete, runs them again, or gives those that intake refused as a file to correct."""
+"""`failed` lists the rows that did not complete, runs them again, or writes the rows that intake refused as a file to correct."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobs.errors import RequestError
 from jobs.printable import one_line
 
 NAMES = {"jsonl": "JSON Lines", "csv": "CSV", "openai": "OpenAI batch lines", "parquet": "Parquet"}
-"""The formats of inputs as messages name them."""
+"""Format of an input -> its name in messages."""
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +61,7 @@ def retry(
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
     row: Annotated[
         list[str] | None,
-        typer.Option(metavar="ROW", help=f"To run again, also if it completed. {ROW} Without: all that did not."),
+        typer.Option(metavar="ROW", help=f"A row to run again, even if it completed. {ROW} Default: all that did not."),
     ] = None,
     deadline: Annotated[
         str | None, typer.Option(metavar="WHEN", help="When unfinished rows expire: 06:00, +8h, a date.")
@@ -94,9 +94,9 @@ def export(
 ) -> None:
     """Write the rows that intake refused as a file to correct.
 
-    The file has the format in which the rows came, and the reason beside each row (nightpress_error), which intake ignores.
-    Corrected, it can be enqueued as it is. The text of a row that could not be read is in nightpress_raw: put its fields into
-    their places, and empty that.
+    The file has the format of the input, and beside each row the reason (nightpress_error), which intake ignores. Once it is
+    corrected, the file can be enqueued. The text of a row that could not be read is in nightpress_raw: move its values to their
+    fields, and empty nightpress_raw.
     """
     from jobs.commands.results import opened
     from jobs.store.destinations import file_in, is_folder
@@ -104,7 +104,7 @@ def export(
     session: Session = ctx.obj
     found = session.client.corrections(session.batch(batch).batch_id)
     if output is None:
-        if found.form == "parquet" or sys.stdout.isatty():  # rows as they came could steer the terminal
+        if found.form == "parquet" or sys.stdout.isatty():  # raw rows may hold control characters
             raise RequestError(f"name a file for the {NAMES[found.form]} with -o")
         sys.stdout.flush()
         found.write(sys.stdout.buffer)

@@ -122,7 +122,7 @@ def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
 
 @contextmanager
 def opened(session: Session, place: str, *, with_folders: bool) -> Iterator[BinaryIO]:
-    """Open a file at a path or URL, which takes its place once it is whole. Raises RequestError, StoreUnavailable."""
+    """Open a new file for writing at a path or URL, where it appears once it is whole. Raises RequestError, StoreUnavailable."""
     from jobs.store.destinations import write_destination
 
     try:

@@ -174,7 +174,7 @@ class Session:
         raise NoBatch(f"no batch {name!r} in {self.store.redacted_url}: `nightpress status --all` lists them")
 
     def row(self, batch_id: str, name: str) -> int:
-        """Return the number of the row that a person has named. If another may have been meant, say so. Raises RequestError."""
+        """Return the number of the row that a person named. If another row may be meant, print a remark. Raises RequestError."""
         found = self.client.find_row(batch_id, name)
         if found.remark:
             self.say(f"nightpress: {found.remark}")

@@ -83,7 +83,7 @@ def _choice(session: Session, *, all_: bool, tenant: str | None, since: str | No
 
 
 class _Batches:
-    """The batches that a call of `status` shows: one by its name, or those of a choice, to which new batches are added.
+    """The batches that a call of `status` shows: the one that it names, or those of a choice and new ones.
 
     `ids` are their ids. `left_out` counts the published batches that the choice has left out.
     """
@@ -106,7 +106,7 @@ class _Batches:
         return self._reader.read(self.ids, faults)
 
     def _find(self, choice: Choice) -> None:
-        """Add the batches of the choice. A later look only adds batches that were opened since: their hints show them."""
+        """Add the batches of the choice. Later calls only add batches that were opened since, which they find by their hints."""
         from jobs.operations.listing import listing
 
         store = self._session.store
@@ -197,8 +197,8 @@ class _Lines:
 
 
 class _Live:
-    """Shows the status again and again, as `--watch` asks, on a terminal. Draws the lines of `status` at each look in place of
-    the lines drawn before, as many as fit the terminal.
+    """Shows the status on a terminal again and again, for `--watch`. Each time, it replaces the lines that it drew before by new
+    lines, as many as fit the terminal.
     """
 
     def __init__(self, session: Session, *, is_detail: bool) -> None:

@@ -53,7 +53,7 @@ def records(file: BinaryIO, fields: Fields, columns: Columns = NO_CHOICE) -> Ite
 
 
 def _own(row: Sequence[str], kept: Sequence[int], columns: int) -> list[str]:
-    """Return the cells of a row of a file that was to correct, without those and the guards that the file has added."""
+    """Return the cells of a row of a corrected file, without the cells and the guards that Nightpress added to the file."""
     own = (*(row[number] for number in kept if number < len(row)), *row[columns:])
     return [unguarded_within(cell) for cell in own]
 

@@ -110,7 +110,7 @@ def read_object(raw: bytes) -> dict[str, Any] | Finding:
 
 
 def is_object(text: str | bytes) -> bool:
-    """Whether a text is a JSON object, even one that a row may not have."""
+    """Whether a text is a JSON object, even one that is refused as a row."""
     try:
         return isinstance(orjson.loads(text), dict)
     except orjson.JSONDecodeError:

@@ -11,7 +11,7 @@ from jobs.formats.json_lines import Finding
 
 
 class Layout(NamedTuple):
-    """The format of a file, and of a table also the names of its columns and the delimiter of its cells."""
+    """The format of a file; for a table, also the names of its columns and the delimiter of its cells."""
 
     form: InputFormat
     columns: Sequence[str] = ()
@@ -33,7 +33,7 @@ class Record(NamedTuple):
             Messages use the path in the file.
         remarks: Field -> the message that a user gets if the field has the wrong type.
         custom_id: The custom_id of a row whose other fields cannot be read.
-        extra: The columns that were taken along in the metadata.
+        extra: The columns that were copied into the metadata.
         columns: The names of the columns in the file, if they may differ from the keys of `values`.
         layout: The format of the file.
         cells: The cells of a row of a CSV; None in other formats, and if the row cannot be split into cells.
@@ -70,7 +70,7 @@ class Record(NamedTuple):
 
 
 def uncorrected(values: dict[str, Any]) -> Finding | None:
-    """Take what a file to correct adds out of a row's values. Returns a finding if the row's text is still in it as it came."""
+    """Remove the fields that a file to correct adds from a row's values. Returns a finding if the unread text is still there."""
     values.pop(REASON, None)
     text = values.get(UNREAD)
     if text is None or (isinstance(text, str) and not text.strip()):

@@ -97,7 +97,7 @@ class Accepted:
     """A batch, and how it was accepted.
 
     `created` tells whether this call made the batch. `faults` are those of the first refused rows; `batch.refused` counts all
-    refused rows. `remarks` are what kinds remark on accepted rows, each with the number of these rows.
+    refused rows. `remarks` has each remark of a kind on accepted rows, with the number of these rows.
     """
 
     batch: Batch

@@ -1,6 +1,6 @@
-"""Row faults: a refused row, with a code, a line, a field and a message that has the remedy.
+"""Makes the fault of a refused row: a code, a line, a field and a message with the remedy.
 
-Long texts of a row are clipped in its fault, so that the fault stays small.
+Long texts of a row are shortened in its fault.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Row fields: the fields that any row may have, and the values of a row by field.
+"""Defines the fields that any row may have, and gives the values of a row by field.
 
 JSON types are strict: "5" is not a number. The exceptions are in `row_values.py`.
 """

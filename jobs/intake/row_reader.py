@@ -1,7 +1,7 @@
 """The row reader: turns a record of any format into a normalised request, or into a fault of its row.
 
 `row_fields.py` has the fields that any row may have, and `row_faults.py` the faults. The reader sees one row at a time, so
-`staging.py` finds the custom_ids that two rows have.
+`staging.py` finds custom_ids that occur twice.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -46,9 +46,9 @@ class RowDefaults:
 class RowReader:
     """Reads records as rows of the given kinds and models.
 
-    A fault has the code of the first thing that is wrong. The order is: the line itself, the kind, the fields that any row may
+    A fault has the code of the first mistake that is found. The order is: the line itself, the kind, the fields that any row may
     have, the fields of the kind, the model, the abilities of the model's engine. The message of the fault also names the other
-    fields that are wrong. `remark` is what the kind remarks on the request that was read last; None if it remarks nothing.
+    fields that are wrong. `remark` is the kind's remark on the request that was read last; None if there is none.
 
     Raises:
         RequestError: `defaults` gives a field that no kind has.
@@ -234,7 +234,7 @@ def _may_need_schema(request_type: type[BaseModel]) -> bool:
 
 @cache
 def _may_remark(request_type: type[BaseModel]) -> bool:
-    """Whether requests of this type have the property `remark`. A field of that name is a value of the user."""
+    """Whether requests of this type have the property `remark`. A field of that name does not count, since users fill it."""
     return isinstance(getattr(request_type, "remark", None), property)
 
 

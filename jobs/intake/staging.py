@@ -38,7 +38,7 @@ REMARKS: Final = 20
 """At most this many different remarks of kinds are counted."""
 
 TOO_LARGE_CHARACTERS: Final = 100_000
-"""Of a row that is too large, this many characters stand in the file to correct."""
+"""The file to correct has this many characters of a row that is too large."""
 
 EXTRA_COLUMNS: Final = 1_000
 """At most about this many columns that were taken along become columns of results. The metadata has all columns that were taken
@@ -87,7 +87,7 @@ class Staging:
 
     @property
     def as_they_came(self) -> Path:
-        """The path of the file of the refused rows, for the file to correct."""
+        """The path of the refused rows as they came, from which a file to correct is made."""
         return self._folder / "refused-as-they-came.jsonl"
 
     def fill(self, records: Iterable[Record], reader: RowReader, limit: int | None) -> None:
@@ -205,7 +205,7 @@ class Staging:
         cells, is_csv = record.cells, record.layout.form is InputFormat.CSV
         is_unread = fault.field == UNREAD or cells is None if is_csv else not is_object(record.raw)
         text = record.raw.decode(errors="replace") if is_unread or not is_csv else ""
-        if fault.code == "row_too_large":  # its end was not read
+        if fault.code == "row_too_large":  # the rest of the row was not read
             text = f"{text[:TOO_LARGE_CHARACTERS]}\N{HORIZONTAL ELLIPSIS}"
         has_unread = is_unread or (self.layout is not None and self.layout.has_unread)
         if self.layout is None or self.layout.has_unread != has_unread:

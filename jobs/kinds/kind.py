@@ -26,12 +26,12 @@ class Kind(Protocol):
 
     @property
     def request_type(self) -> type[BaseModel]:
-        """The pydantic model of the request: the fields of a row of this kind, without the fields that any row may have.
+        """The pydantic model of the request. It has the fields of this kind, without the fields that any row may have.
 
         It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
         Intake refuses a row that asks for such an answer if the engine of the row's model cannot give one. If the model has an
         attribute `uses_chat_template` that is False, intake refuses a row with `chat_template_kwargs`. If it has a property
-        `remark`, that is a sentence on a request that is valid and probably a mistake, or None; the commands show it.
+        `remark`, that is a sentence on a request that is valid but probably a mistake, or None; the commands show it.
         """
         ...
 
@@ -40,9 +40,9 @@ class Kind(Protocol):
         """The pydantic model of the output."""
         ...
 
-    # A kind may also have a `contract` (jobs/checks/contract.py): the texts of its output, and the checks that hold them. A
-    # kind without one has the general checks, over all texts of its output. Its `example`, a mapping, is the request of the row
-    # that `nightpress kinds` shows.
+    # A kind may also have a `contract` (jobs/checks/contract.py): the texts of its output, and the checks that they
+    # must pass. A kind without one has only the general checks, over all texts of its output. Its `example`, a mapping,
+    # is the request of the row that `nightpress kinds` shows.
 
     def compose(self, request: BaseModel) -> Conversation:
         """Begin the conversation for one row. The conversation raises CheckFailed if the output cannot be published."""

@@ -249,7 +249,7 @@ def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tu
 
 
 def _without_made_up_links(text: str, given: str, own: str | None, draft: Draft) -> str:
-    """Replace each link that is not in `given`, or is the row's `own`, by `_GONE`. `draft` notes these links."""
+    """Replace each link that is not in `given`, and each that is the row's `own`, by `_GONE`, and note it in `draft`."""
     whole: dict[str, list[str]] = {}
     for link in LINK.finditer(given):
         if link[0] != own:

@@ -50,7 +50,7 @@ class TranslationRequest(BaseModel):
 
     @property
     def remark(self) -> str | None:
-        """A sentence on a translation from a language into itself, which is mostly a mistake; else None."""
+        """A sentence if the source and target languages are the same, which is usually a mistake; else None."""
         source, target = self.source_language, self.target_language
         if not same_language(source, target):
             return None
@@ -204,9 +204,9 @@ def _most_tokens(source: str) -> int:
 
 
 def _target(n: int, line: Segment, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
-    """Return the translation of a line's words, on one line, and the parts around the translation that were taken off.
+    """Return the translation of a line's words, on one line, and the parts around the translation that were removed.
 
-    If the source has a label or quotes too, these are part of the translation. If the first paragraph may be the whole
+    A label or quotes that the source has too are part of the translation. If the first paragraph may be the whole
     translation, the other paragraphs count as remarks. An answer that ended at max_tokens is cut to as many sentences as the
     source has. Raises CheckFailed if the answer is empty, or if it ended at max_tokens with fewer sentences.
     """
@@ -238,7 +238,7 @@ def _target(n: int, line: Segment, prompt: Prompt, answer: Completion) -> tuple[
 
 
 def _drop_repeated_marks(draft: Draft, before: str) -> bool:
-    """Take off marks that the line's own beginning has too: `1. One` behind `1. `. Return whether there were any.
+    """Remove marks that repeat the line's own beginning, as in `1. One` after `1. `. Return whether there were any.
 
     The model sees only the words of the line, and may write the mark of a list again.
     """

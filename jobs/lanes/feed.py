@@ -295,7 +295,7 @@ def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None, window: 
 
 
 def _without_other_rounds(snapshot: LaneSnapshot, indexes: Sequence[OutcomeIndex]) -> LaneSnapshot:
-    """Return the snapshot without the batches of another round, so that a reopened batch counts as one that is to be fed."""
+    """Return the snapshot without batches that the lane has in another round, so that a reopened batch is fed again."""
     rounds = {index.batch.batch_id: index.round for index in indexes}
     known = {name: one for name, one in snapshot.batches.items() if one.round == rounds.get(name)}
     return replace(snapshot, batches=known)

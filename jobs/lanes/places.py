@@ -9,8 +9,7 @@ the longest first: "longest processing time first" (Graham 1969), for the end of
 from typing import Final
 
 LAST_ROWS_PER_SLOT: Final = 4
-"""A round has this many last rows for each slot of the lane's workers. `scripts/checks/order.py` measures the effect on the
-order.
+"""The number of last rows of a round for each slot of the lane's workers. `scripts/checks/order.py` measures its effect.
 """
 
 _LAST: Final = 5 * 10**9

@@ -90,9 +90,9 @@ class ClaimReply:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The answer to a beat. The leases in `lost` are gone. The leases in `cancelled` are of batches that were closed.
+    """The answer to a beat. The leases in `lost` are gone. The leases in `cancelled` belong to batches that were closed.
 
-    `forgotten` are those of `lost` that are gone because their batch has ended. No other worker has their rows.
+    `forgotten` are the leases in `lost` that are gone because their batch has ended, so no other worker has their rows.
     """
 
     lost: frozenset[Lease]
@@ -138,10 +138,10 @@ class WorkerRecord:
     """A worker sends this record of itself with each claim and beat. Snapshots show the last record for a while.
 
     `running` is the number of jobs in hand: only a worker with no job in hand may be given suspects. `slots` is the number of
-    jobs that the engine works on at once; it is 0 if the number is not known. `loading_s` is for how many seconds the worker has
-    been loading its model; it is None once the model is loaded. `begun` is the number of jobs in hand whose rows the engine has
-    begun, and `began_at` is the mean of the times when it began them, in seconds since 1970. A snapshot adds `silent_s`: for how
-    many seconds the worker has not been heard of.
+    jobs that the engine works on at once; it is 0 if the number is not known. `loading_s` is the number of seconds for which the
+    worker has been loading its model; it is None once the model is loaded. `begun` is the number of jobs in hand whose rows the
+    engine has begun, and `began_at` is the mean of the times when it began them, in seconds since 1970. A snapshot adds
+    `silent_s`: for how many seconds the worker has not been heard of.
     """
 
     worker: str
@@ -229,7 +229,7 @@ class Schedule(Protocol):
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
         """Report jobs as done or to be tried again. Returns the leases that were lost: nothing changed for them.
 
-        A lease whose batch has ended is not among them. Nothing changed for it either.
+        A lease whose batch has ended is not returned, though nothing changed for it either.
         """
         ...
 

@@ -131,7 +131,7 @@ def worker_bytes(worker: WorkerRecord) -> bytes:
 
 
 def workers_of(records: Iterable[bytes]) -> list[WorkerRecord]:
-    """Return the workers of a lane, read from their records, each after its silence. A damaged record is left out."""
+    """Return the workers of a lane. Each record follows the ms since the worker's last call. Damaged ones are left out."""
     found: list[WorkerRecord] = []
     for raw in records:
         with contextlib.suppress(ValueError, TypeError):

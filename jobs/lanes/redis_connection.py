@@ -36,7 +36,7 @@ FAULTS: Final = {
     "permission denied": "its socket lets in other users only: run as the user of the server, or correct NIGHTPRESS_REDIS_URL",
     "path too long": "the path of its socket is too long: put it into a folder with a shorter name",
 }
-"""Maps what the error of a connection says, in lower case, to what is wrong and what to do."""
+"""Part of a connection error's text, in lower case -> the fault and what to do about it."""
 
 
 class RedisConnection:
@@ -60,7 +60,7 @@ class RedisConnection:
 
     @classmethod
     def from_url(cls, url: str, timeout_s: float = TIMEOUT_S, ca: Path | None = None) -> Self:
-        """Make a connection to a redis:// URL (rediss:// for TLS, unix:// for a socket) of one server, or of any node of a Redis
+        """Make a connection from a URL (redis://, rediss:// for TLS, unix:// for a socket) of a server or of any node of a Redis
         Cluster.
 
         Nothing is sent yet. `ca` is a file with the certificates to trust in place of the system's. Raises QueueUnavailable

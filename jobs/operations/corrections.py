@@ -1,4 +1,4 @@
-"""The rows that intake refused, as a file to correct: what it holds, how it is written, and how it is enqueued again."""
+"""Gives the rows that intake refused as a file to correct, and the command that enqueues the corrected file."""
 
 import shlex
 from collections.abc import Collection, Sequence
@@ -22,7 +22,7 @@ from jobs.store.store import Store
 _FLAGS: Final = ("override_model",)
 _LISTS: Final = ("set", "extra")
 _GIVEN_AGAIN: Final = ("kind", "model", "override_model", "set", "map", "extra", "tenant", "priority", "rows_may_set")
-"""The options of a batch that its corrected rows need too."""
+"""The options of a batch with which its corrected rows must be enqueued too."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def corrections(store: Store, batch_id: str) -> Corrections:
 
 
 def check_not_refused(store: Store, batch: Batch, rows: Collection[int]) -> None:
-    """Raise RequestError if intake refused one of these rows: it has no request that could be run."""
+    """Raise RequestError if intake refused one of these rows, since such a row has no request that could be run."""
     if not batch.refused or not rows:
         return
     wrong = sorted(until_read(store, lambda: _refused_among(store, batch, set(rows))))
@@ -100,7 +100,7 @@ def _refused_among(store: Store, batch: Batch, rows: set[int]) -> set[int]:
 
 
 def _words(name: str, value: str | None) -> Sequence[str]:
-    """Return an option as it is typed. `value` is its text in `batch.json`; None if it was not given."""
+    """Return an option as it is typed on the command line. `value` is its value in `batch.json`; None if it was not given."""
     option = f"--{name.replace('_', '-')}"
     if value is None or (name, value) == ("priority", "4"):
         return []

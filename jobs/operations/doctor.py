@@ -26,7 +26,7 @@ _FAULTS: Final = (
     AttributeError,
     RuntimeError,
 )
-"""Errors of another package's checks, which must not hide the other checks."""
+"""Errors that the doctor checks of another package may raise. They are caught, so that the remaining checks still run."""
 
 OLDEST_PYTHON: Final = (3, 11)
 OLDEST_REDIS: Final = (7, 0)
@@ -99,7 +99,7 @@ def model(settings: Settings) -> Iterator[Check]:
 
 
 def prices(settings: Settings) -> Iterator[Check]:
-    """Yield notes on own prices that leave a model free, or that bear the name of the shipped version."""
+    """Yield notes on the user's own prices if they leave a model without a price, or have the name of the shipped version."""
     own = settings.prices
     if own.are_own and (free := own.without_price(sorted(settings.catalog))):
         remedy = "give them prices in [prices.models], which replaces the shipped table, if they are to be charged"

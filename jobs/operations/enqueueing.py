@@ -24,15 +24,15 @@ Source = Iterable[Mapping[str, Any]] | str | os.PathLike[str] | BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class AcceptedBatch:
-    """A batch that is in storage. Workers find it there, even if Redis does not answer at the moment.
+    """A batch that was written to storage. Workers find it there, even if Redis does not answer at the moment.
 
     Attributes:
         id: The batch's id.
         rows: The number of rows of the input.
-        refused: How many of these rows could not be accepted. A refused row is a failed row already, and harms no other row.
+        refused: How many of these rows could not be accepted. A refused row counts as failed at once.
         faults: The faults of the refused rows, at most the first 10,000.
         models: The aliases of the models of the accepted rows.
-        remarks: What kinds remark on accepted rows that are probably a mistake, each with the number of these rows.
+        remarks: Remarks of kinds on accepted rows that are probably a mistake, each with the number of these rows.
         is_new: False if the same rows, options and run key made this batch before.
     """
 

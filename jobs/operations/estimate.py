@@ -1,4 +1,4 @@
-"""An estimate: the tokens, device time and charge that a file would take. Nothing is accepted.
+"""Estimates the tokens, device time and charge that the rows of a file would take. Nothing is accepted.
 
 Rows are read as intake reads them. For each kind and model the estimate rests on the first of these bases that exists: the mean
 of published rows of the same kind, model and template; the mean of published rows with any template; an assumption. The
@@ -30,7 +30,7 @@ from jobs.store.store import Store
 from jobs.usage import Usage
 
 SAMPLE_ROWS: Final = 200
-"""The mean length of a row's prompts is that of at most this many rows of each kind and model."""
+"""The mean length of prompts is measured over at most this many rows of each kind and model."""
 SHOWN_REFUSALS: Final = 20
 """An estimate holds the faults of at most this many rows."""
 HISTORY_ROWS: Final = 20
@@ -45,10 +45,10 @@ Basis = Literal["history", "other templates", "assumed"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The rows of one kind and model, the lane that would run them, and `usage`, the sum of what they would take.
+    """The rows of one kind and model, the lane that would run them, and their expected `usage` in sum.
 
-    `history_rows` is the number of published rows on which the estimate rests; 0 if it is assumed. `thought_tokens` of the
-    completion tokens are assumed to be thoughts.
+    `history_rows` is the number of published rows on which the estimate rests; 0 if it is assumed. `thought_tokens` is how many
+    of the completion tokens are assumed to be thoughts.
     """
 
     kind: str
@@ -65,8 +65,8 @@ class Line:
 class Estimate:
     """The estimate of a file: a line for each kind and model.
 
-    `refused` rows would be refused by intake, or could not be run, since their prompts cannot be made. `faults` counts them by
-    code, and `refusals` are the first of them. `remarks` are what kinds remark on other rows, each with the number of rows.
+    `refused` counts the rows that intake would refuse or whose prompts cannot be made. `faults` counts them by code, and
+    `refusals` has the first of them. `remarks` has each remark of a kind on other rows, with the number of rows.
     """
 
     rows: int
@@ -129,7 +129,7 @@ def estimate(
 
 @dataclass
 class _Broken:
-    """The rows whose prompts cannot be made, such as by a broken template: how many by code, and the first of each lane."""
+    """The rows whose prompts cannot be made, such as by a broken template: their number by code, and the first faults."""
 
     codes: Counter[str] = field(default_factory=Counter)
     faults: list[RowFault] = field(default_factory=list)
@@ -171,9 +171,9 @@ def _requests(path: Path) -> Iterator[RowRequest]:
 
 
 def _history(store: Store, latest: LatestBatches) -> Mapping[Group, Mapping[str, Tally]]:
-    """Return what published rows of all tenants took, by kind and model, then by template. Damaged batches are left out.
+    """Return the usage of published rows of all tenants, by kind and model, then by template. Damaged batches are left out.
 
-    `latest` learns the latest batches of each model.
+    The latest batches of each model are added to `latest`.
     """
     sums: dict[Group, dict[str, Tally]] = {}
     for summary in summaries(store, faults=[]):

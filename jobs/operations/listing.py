@@ -1,4 +1,4 @@
-"""A listing has the ids of the batches of a store: all of them, or some by their tenant, their time, or their number."""
+"""Lists the ids of the batches of a store: all, or only those of a tenant, since a time, or up to a number."""
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -13,7 +13,7 @@ from jobs.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which batches are wanted. None means that a field does not limit them.
+    """The choice of batches for a listing. A field that is None does not limit it.
 
     Attributes:
         tenant: Only batches of this tenant.

@@ -26,7 +26,7 @@ BYTES_A_TOKEN: Final = 4
 """About how many bytes of English text make a token. Used for models whose tokenizer is not on this machine."""
 
 _MISSING: Final = re.compile(r"'([^']+)' is undefined|has no (?:attribute|field) '([^']+)'")
-"""How Jinja2 says that a template uses a value that it was not given."""
+"""Matches the message about a template that uses a value that it was not given: Jinja2's, or that of our sandbox."""
 
 Counter = Callable[[Prompt], int]
 """Counts the tokens of a prompt. Raises RowError for a prompt that the model cannot take."""
@@ -43,7 +43,7 @@ class CounterMaker(Protocol):
 @dataclass(frozen=True, slots=True)
 class Preview:
     """A row and its first prompts. `tokens` has the number of tokens of each prompt, counted if `exact`, else
-    estimated. `remark` is what the kind remarks on the row, if it is probably a mistake.
+    estimated. `remark` is the kind's remark on the row, if the row is probably a mistake.
     """
 
     request: RowRequest
@@ -109,7 +109,7 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
         prompts = tuple(prompt.with_template_kwargs(request.chat_template_kwargs) for prompt in next(conversation, ()))
     except RowError:
         raise
-    except RequestError as error:  # of a template, whose message names the template and its fault
+    except RequestError as error:  # raised for a template; the message names the template and its fault
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error}", field=_field_in(error)) from error
     except Exception as error:
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error

@@ -1,7 +1,6 @@
-"""How fast the rows of a batch are done, and when the last will be, from readings of its counters at several times.
+"""Measures how fast the rows of a batch are done, and when the last will be done, from readings of its counters over time.
 
-A batch runs only while workers have rows of it. The time before that, in which models are loaded, and the time in which no row is
-leased are left out.
+Only time in which workers have rows of the batch counts. The loading of models and time in which no row is leased are left out.
 """
 
 from collections import deque
@@ -19,15 +18,14 @@ from jobs.operations.status import BatchStatus
 from jobs.store.store import Store
 
 WINDOW_S: Final = 30.0
-"""The length of a rate's window, in seconds. Of the readings older than this, only the newest is kept, and the window begins with
-it.
+"""The window of a rate, in seconds. Only the newest of the readings that are older than this is kept, and begins the window.
 """
 
 SHORTEST_S: Final = 4.0
 """There is no rate until the readings cover this many seconds, because outcomes arrive in steps, with each flush."""
 
 SPEED_WINDOW_S: Final = 600.0
-"""The length of the window of a speed, in seconds. It is long, because in half a minute few long rows end."""
+"""The window of a speed, in seconds. It is long, because few long rows end in half a minute."""
 
 TRUST_S: Final = 60.0
 """A reader that came after the first row of a batch uses its own readings alone once they cover this many seconds.
@@ -37,7 +35,7 @@ Until then it assumes that the batch has been running since its first row was be
 
 
 Snapshots = Mapping[str, LaneSnapshot]
-"""The lanes of a queue by name."""
+"""Snapshots of the lanes of a queue, by the lanes' names."""
 
 FIRST_SEGMENTS: Final = 8
 """To find when a batch's first row was started, this many of its first segments are read, and this many lines of each segment."""
@@ -54,7 +52,7 @@ class Rate:
     def sample(self, at: datetime, rows: int, tokens: int, *, is_running: bool = True) -> None:
         """Add a reading of the counters `rows` and `tokens`.
 
-        If `rows` fell, as in a new round, or if the batch is not running, the earlier readings are dropped.
+        The earlier readings are dropped if `rows` fell, as in a new round, or if the batch is not running.
         """
         if not is_running or (self._samples and rows < self._samples[-1][1]):
             self._samples.clear()
@@ -84,7 +82,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """The rows of a batch that engines have begun: how many there are, and the sum of the seconds since each was begun.
+    """The rows of a batch that engines have begun: their number, and the sum of the seconds since each was begun.
 
     `rows` need not be whole: if a lane has several batches, each is given its share of the lane's begun rows.
     """
@@ -95,8 +93,8 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """`done` is the expected work of the rows with an outcome, in tokens. `row_s` grows by a second for each second of each row
-    that is under way.
+    """`done` is the expected work of the rows with an outcome, in tokens. `row_s` is the sum of the seconds that rows were under
+    way.
     """
 
     at: datetime
@@ -106,11 +104,10 @@ class _Reading:
 
 
 class Speed:
-    """The expected tokens that a row which is under way gets in a second, and when the work of a batch will be done.
+    """Measures the expected tokens per second of a row that is under way, and from them when the work of a batch will be done.
 
-    The seconds that rows were under way are of two sorts: those of rows that have ended, whose work is known, and those of rows
-    that are still under way. So work divided by the seconds of the first sort is the speed, however long the rows are and
-    however few have ended.
+    The speed is the work of the rows that have ended, divided by the seconds that these rows were under way. The seconds of rows
+    that are still under way are left out, since their work is not in the sum. So the speed is right even if few rows have ended.
     """
 
     def __init__(self) -> None:
@@ -118,7 +115,7 @@ class Speed:
         self._began: _Reading | None = None
 
     def sample(self, at: datetime, done: int, under_way: UnderWay) -> None:
-        """Add a reading. While no row is under way, and if `done` fell, as in a new round, the earlier readings are dropped."""
+        """Add a reading. Earlier readings are dropped if no row is under way, or if `done` fell, as in a new round."""
         last = self._readings[-1] if self._readings else None
         row_s = 0.0
         if last is not None and done >= last.done and under_way.rows > 0:
@@ -134,7 +131,7 @@ class Speed:
             self._began = None
 
     def begin(self, at: datetime, done: int) -> None:
-        """Note when the first row was begun, and that work of `done` tokens was done before. Earlier readings are dropped."""
+        """Note when the first row was begun, and that `done` tokens of work were done by then. Earlier readings are dropped."""
         while len(self._readings) > 1 and (self._readings[0].at < at or not self._readings[0].under_way.rows):
             self._readings.popleft()
         if not self._readings:
@@ -163,7 +160,7 @@ class Speed:
 
 @dataclass
 class Progress:
-    """A reader's memory of how fast one open batch goes on."""
+    """Keeps a reader's readings of one open batch, and gives its rate and expected end."""
 
     rate: Rate = field(default_factory=Rate)
     speed: Speed = field(default_factory=Speed)
@@ -189,7 +186,7 @@ class Progress:
         return replace(status, rows_per_s=rows_per_s, tokens_per_s=tokens_per_s, expected_end=end)
 
     def _note_first_started(self, store: Store, index: OutcomeIndex, status: BatchStatus, *, is_seen: bool) -> None:
-        """Look for the time when the first row was started, once there are outcomes. `is_seen`: whether the queue was asked.
+        """Look up when the first row was started, once there are outcomes. `is_seen`: whether the queue was asked.
 
         In a further round the time is not known, since outcomes of earlier rounds are in the store too.
         """
@@ -223,7 +220,7 @@ def first_started(store: Store, paths: BatchPaths) -> datetime | None:
 
 
 def _work(index: OutcomeIndex, status: BatchStatus) -> tuple[int, int]:
-    """Return two numbers of expected tokens: of the rows that have an outcome, and of all rows that intake accepted.
+    """Return the expected tokens of the rows that have an outcome, and those of all rows that intake accepted.
 
     If no row is expected to take a token, each row counts as one.
     """
@@ -234,8 +231,8 @@ def _work(index: OutcomeIndex, status: BatchStatus) -> tuple[int, int]:
 def _under_way(batch: Batch, status: BatchStatus, lanes: Snapshots | None, at: datetime) -> UnderWay:
     """Return how many rows of a batch engines have begun, and for how long.
 
-    Workers say it for all rows in their hands, and a batch has a share of them as large as of the lane's leases. If this is not
-    known, the batch counts as one row.
+    Workers report both for all rows that they hold. A batch is given the part of them that equals its part of the lane's leases.
+    If they are not known, the batch counts as one row.
     """
     if lanes is None:
         return UnderWay(1, 0)

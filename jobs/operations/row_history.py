@@ -22,7 +22,7 @@ from jobs.store.store import Store
 Values = Mapping[str, Any]
 
 NUMBER_WITHIN: Final = 300
-"""The first bytes of a line in which its row's number stands: only the id of the batch may stand before it."""
+"""The row's number is in this many bytes at the beginning of a line, since only the batch's id may stand before it."""
 
 _NUMBER: Final = re.compile(rb'^\{(?:"batch_id":"[^"\\]*",)?"row":([0-9]{1,18}),')
 

@@ -1,4 +1,4 @@
-"""Finds a row of a batch by what a person typed: its number, or its custom_id.
+"""Finds a row of a batch by the name that a person typed: its number, or its custom_id.
 
 A whole number is always the number of a row, and any other text is a custom_id. `id:7` is the row whose custom_id is 7.
 """
@@ -19,9 +19,9 @@ from jobs.errors import RequestError
 from jobs.store.store import Store
 
 BY_ID: Final = "id:"
-"""What a person puts before a custom_id that looks like a number."""
+"""The prefix that a person types before a custom_id that looks like a number."""
 COMPARED: Final = 10_000
-"""At most this many custom_ids are compared with one that no row has, to name the nearest."""
+"""If no row has a custom_id, at most this many others are compared with it to suggest the nearest."""
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
 
 
@@ -34,10 +34,10 @@ class FoundRow:
 
 
 def find_row(store: Store, batch: Batch, name: str | int) -> FoundRow:
-    """Return the row that a name means. Reads the whole input.
+    """Return the row that a name stands for. Reads the whole input.
 
-    If an accepted row and refused rows have the custom_id, the accepted row is meant. Raises RequestError if no row is meant, or
-    if several refused rows have the custom_id.
+    If an accepted row and refused rows have the custom_id, the accepted row is returned. Raises RequestError if no row has the
+    name, or if only refused rows have the custom_id, and several of them.
     """
     text = str(name)
     if _NUMBER.fullmatch(text):
@@ -72,7 +72,7 @@ def _with_id(store: Store, batch: Batch, custom_id: str) -> tuple[list[int], lis
     """Return the numbers of the accepted rows with this custom_id, and those of the refused rows."""
     try:
         sought = b'"custom_id":' + orjson.dumps(custom_id)
-    except orjson.JSONEncodeError:  # no custom_id has half a character
+    except orjson.JSONEncodeError:  # a lone surrogate is in no custom_id
         return [], []
     accepted: list[int] = []
     for lane in batch.lanes:

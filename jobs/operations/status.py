@@ -12,9 +12,9 @@ from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Usage
 
 State = Literal["open", "queued", "loading", "running", "paused", "cancelling", "expiring", "publishing", "published"]
-"""`open` means not published; no queue answers, so nothing more is known. `loading` means that workers load the model of the rows
-that wait. `publishing` means that the round waits for a
-publisher, because every row has its outcome or the soft deadline has come.
+"""`open` means not published, and no more is known, since no queue answers. `loading` means that workers load the model of the
+rows that wait. `publishing` means that the round waits for a publisher, because every row has its outcome or the soft deadline
+has come.
 """
 
 
@@ -37,7 +37,7 @@ class BatchStatus:
         delayed: Rows on the queue that are tried again later.
         leased: Rows that workers have under a lease.
         waiting: Rows that are not on the queue yet; without a queue, all rows that have no outcome.
-        refused: Rows that intake refused. They count as failed, and are no part of the work.
+        refused: Rows that intake refused. They count as failed, and are not part of the work.
         codes: The failed rows by the code of their failure, the most frequent first.
         usage: What completed rows used; an estimate until the batch is published.
         wasted: What failed rows and lost attempts used; an estimate until the batch is published.
@@ -92,12 +92,12 @@ class BatchStatus:
 
     @property
     def work(self) -> int:
-        """How many rows are to be run: all rows but those that intake refused."""
+        """The number of rows to run: all rows except those that intake refused."""
         return self.rows - self.refused
 
     @property
     def worked(self) -> int:
-        """How many of the rows that are to be run have an outcome."""
+        """The number of rows to run that have an outcome."""
         return self.finished - self.refused
 
     def describe_outcomes(self) -> str:

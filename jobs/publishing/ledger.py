@@ -27,8 +27,8 @@ class Ledger:
     """Adds up one round.
 
     An *account* adds up rows of one status, model, version of prices, currency, tenant, kind, template and code of failure. An
-    *entry* is what the ledger needs of a row: the number of the row's account, then the six counts of its usage. Memory grows
-    with the number of accounts only.
+    *entry* is the ledger's record of a row: the number of the row's account, then the six counts of its usage. Memory grows with
+    the number of accounts only.
     """
 
     def __init__(self) -> None:

@@ -55,8 +55,8 @@ def write_destination(url: str, options: Mapping[str, str], *, with_folders: boo
 def replace_file(path: Path) -> Iterator[BinaryIO]:
     """Write a file of this machine in place of an existing file. Raises OSError, which names the file.
 
-    Several writers may write the same file at once. The file of the writer that ends last stays. A device or a named pipe, such
-    as /dev/stdout, is written itself and not replaced.
+    Several writers may write the same file at once; the file of the writer that ends last stays. A device or a named pipe, such
+    as /dev/stdout, is written to and not replaced.
     """
     if _is_device(path):
         with _named(path), path.open("wb") as file:
@@ -86,7 +86,7 @@ def _is_device(path: Path) -> bool:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Give the path to an OSError that names no file, as a failed write does."""
+    """Add the path to an OSError that names no file, such as that of a failed write."""
     try:
         yield
     except OSError as error:

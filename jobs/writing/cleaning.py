@@ -95,7 +95,7 @@ class Draft:
             self.text = "\n".join(lines[1 : closing[0] if closing else None]).strip()
 
     def drop_json(self, evidence: Evidence, *families: str, beside_words: bool = False) -> None:
-        """Take off the JSON around a text: `{"title": "Tomatoes"}`. See `text_in_json`."""
+        """Remove the JSON around a text, as in `{"title": "Tomatoes"}`. See `text_in_json`."""
         found = None if evidence.explains_json() else text_in_json(self.text, *families, beside_words=beside_words)
         if found is not None and found in self.text:
             self.cut_to(found)

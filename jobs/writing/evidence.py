@@ -84,7 +84,7 @@ class Evidence(Protocol):
         ...
 
     def explains_json(self) -> bool:
-        """Whether a text that is JSON is content."""
+        """Whether JSON in an answer may be content, so that it must not be taken off."""
         ...
 
 
@@ -124,7 +124,7 @@ class Original:
         return not self.text[:1].isalnum() or rest[:1].isdigit()
 
     def explains_json(self) -> bool:
-        """Whether the source has a brace, or begins with a bracket."""
+        """Whether JSON may be content, because the source has a brace or begins with a bracket."""
         return "{" in self.text or self.text.lstrip().startswith("[")
 
     def covered_by(self, part: str, following: str) -> bool:
@@ -207,7 +207,7 @@ class Brief:
         return mark.strip().casefold() != "" and first.rstrip(".,:;!?") in " ".join(self.text.casefold().split())
 
     def explains_json(self) -> bool:
-        """Whether the request has a brace."""
+        """Whether JSON may be content, because the request has a brace."""
         return "{" in self.text
 
     def has_line(self, line: str) -> bool:

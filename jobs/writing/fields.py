@@ -210,7 +210,7 @@ ron:ro rum:ro rus:ru slk:sk slo:sk slv:sl spa:es srp:sr swa:sw swe:sv tam:ta tha
 chi:zh
 """
 _SAME_LANGUAGES: Final = dict(pair.split(":") for pair in _PAIRS.split())
-"""Other codes of languages, such as those of three letters, -> the usual code. Bokmål is what `no` means in practice."""
+"""Less usual code of a language, such as one of three letters -> the usual code. Bokmål (`nb`) counts as `no`."""
 
 _TAGS: Final = {
     **{folded(name): tag for tag, name in _LANGUAGE_NAMES.items()},

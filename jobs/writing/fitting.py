@@ -1,7 +1,7 @@
-"""Fitting: brings a title or a description to a range of lengths without a model, at the ends of words and sentences.
+"""Brings a title or a description to a range of lengths without a model. It cuts only at the ends of words and sentences.
 
 An ideograph is as wide as two letters on a page of results, so it counts as two characters here. Text without spaces between
-words is cut at marks and after the particles of Japanese alone, since its words are not known.
+words is cut only at marks and after Japanese particles, since the ends of its words are not known.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ from jobs.writing.words.words import is_unspaced
 
 TITLE: Final = (50, 60)
 DESCRIPTION: Final = (140, 160)
-"""The least and the most characters of a title and of a description."""
+"""The fewest and the most characters: `TITLE` of a title, `DESCRIPTION` of a description."""
 
 MOST_TEXT: Final = 2_000
 """At most this many characters of a text are read."""
@@ -27,16 +27,16 @@ MOST_TEXT: Final = 2_000
 _EDGE: Final = regex.compile(
     r"(?r)[\s,;:\-\u2013\u2014|/&+\u00b7\u2022(\[{\u00ab\u201c\u2018\u00bf\u00a1\u3001\uff0c\uff1b\uff1a]+$"
 )
-"""What a cut text must not end in: a comma, a dash, an opening bracket."""
+"""Matches an end that a cut text must not have: a comma, a dash, an opening bracket."""
 _COMMA: Final = regex.compile(r"(?r)[\s,;:\-\u2013\u2014\u3001\uff0c\uff1b\uff1a\u060c\u061b]+$")
 _ELLIPSIS: Final = regex.compile(r"(?r)(?:\u2026|\.{3,})$")
 _MARK: Final = regex.compile(r"[\u3001\u3002\uff0c\uff01\uff1f\uff1a\uff1b\u300d\u300f\uff09]")
 _HIRAGANA: Final = regex.compile(r"\p{Hiragana}")
 _NO_HIRAGANA: Final = regex.compile(r"[\p{Han}\p{Katakana}]")
 _PARTICLE: Final = regex.compile(r"(?<=[\p{Han}\p{Katakana}\u30fc])[をのにがはとでもへや]$")
-"""A particle of Japanese, which joins what follows."""
+"""Matches a Japanese particle at the end, which joins the words before it to those after it."""
 _BEYOND: Final = 30
-"""A cut may be found in this many characters beyond the most, since its end may be taken off."""
+"""A cut may lie up to this many characters beyond the most, since signs and words at its end may still be removed."""
 _WORD_AT_END: Final = regex.compile(r"(?r)[\p{L}\p{N}\p{M}'\u2019-]+$")
 _CLAUSE_END: Final = regex.compile(
     r"[,;:\u3001\uff0c\uff1b\uff1a\u060c\u061b]|\s[-\u2013\u2014|]|[\u2013\u2014|](?=\s)"
@@ -63,9 +63,9 @@ def fitted_title(
 ) -> str | None:
     """Return the title with `least` to `most` characters, or None if it cannot be brought into this range.
 
-    A title that is too long is cut after a word, at a clause's end if one is in the range; a cut that keeps more of the keywords
-    comes first. A title that is too short, or only has such an end before the range, gets one of `more` after a colon, such as a
-    heading or a keyword; without `more` the answer is None.
+    A title that is too long is cut after a word. Cuts that keep more of the keywords are preferred, then cuts at the end of a
+    clause. If the title, or its best cut at a clause, is too short, one of `more` is added after a colon, such as a heading or a
+    keyword; without `more` the answer is None.
     """
     text = _uncut(title, language)
     if least <= shown_length(text) <= most:
@@ -98,7 +98,7 @@ def fitted_description(
 ) -> str | None:
     """Return the description with `least` to `most` characters, or None if it cannot be brought into this range.
 
-    Whole sentences come first. If no end of a sentence is in the range, the text is cut after a word and gets a full stop. A
+    A cut at the end of a sentence is preferred. If none is in the range, the text is cut after a word and gets a full stop. A
     description that is too short is continued with the sentences of `more`, such as those of the article's first paragraph.
     """
     text = _uncut(description, language)
@@ -125,7 +125,7 @@ def fitted_description(
 
 
 def _uncut(text: str, language: str | None) -> str:
-    """Return a text on one line, without the ellipsis of a text that was cut, and without a comma at its end."""
+    """Return a text on one line, without an ellipsis or a comma at its end."""
     text = _one_line(text)
     if cut := _ELLIPSIS.search(text):
         return _tidy(text[: cut.start()], language)
@@ -148,7 +148,7 @@ def _is_ended(text: str) -> bool:
 
 
 def _stop(text: str, language: str | None) -> str:
-    """Return the full stop of the script of a text."""
+    """Return the full stop that the script of a text uses."""
     if is_unspaced(text):
         return "" if regex.search(r"\p{Thai}", text) else "\u3002"
     return (
@@ -177,7 +177,7 @@ def _best_cut(text: str, least: int, most: int, keywords: Sequence[str], languag
 
 
 def _word_ends(text: str, most: int) -> list[int]:
-    """Return the positions where words end, as far as somewhat more than `most` characters go."""
+    """Return the positions where words end, up to somewhat more than `most` characters."""
     ends, length, position = [], 0, 0
     found = clusters(text)
     for cluster, following in pairwise([*found, " "]):
@@ -191,7 +191,7 @@ def _word_ends(text: str, most: int) -> list[int]:
 
 
 def _tidy(text: str, language: str | None) -> str:
-    """Return a cut text without what it must not end in: function words, commas, dashes, an open bracket and what follows it."""
+    """Return a cut text without function words, commas, dashes, and an open bracket with the text after it, at its end."""
     while True:
         before = text
         text = _PARTICLE.sub("", _EDGE.sub("", text))

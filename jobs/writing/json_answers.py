@@ -14,7 +14,7 @@ _LANGUAGES: Final = frozenset({"", "json", "jsonc", "json5", "application/json"}
 
 
 MAX_NESTING: Final = 3
-"""A text is looked for in at most this many objects and lists, one inside the other."""
+"""A text is looked for in objects and lists that are nested at most this deep."""
 
 _NEARLY: Final = re.compile(
     r"\{\s{0,20}[\"']?(?P<key>\w[\w -]{0,60})[\"']?\s{0,20}:\s{0,20}"
@@ -48,9 +48,10 @@ def json_of(text: str) -> str:
 def text_in_json(text: str, *families: str, beside_words: bool = False) -> str | None:
     """Return the text that an answer gives as JSON, such as `{"title": "Tomatoes"}`; None if it gives none.
 
-    An object gives the value of its only key, or of the first key that is a word of the first of these families that it has (see
-    jobs/writing/labels.py), or a word such as `text`. A list, and an object with numbered keys, gives its texts, one a line.
-    JSON that is nearly valid is read too: with single or curly quotes, or with a comma at its end.
+    Of an object with one key, its value is taken. Of any other object, the value of a key that names a text: a word of the first
+    of `families` (see jobs/writing/labels.py) that has any of the keys, else a word such as `text`. Of a list, or an object with
+    numbered keys, all texts are taken, one a line. JSON that is nearly valid is read too: with single or curly quotes, or with a
+    comma at its end.
 
     The whole answer must be JSON or one block of code. If `beside_words`, words may stand beside the block or the object.
     """
@@ -70,7 +71,7 @@ def text_in_json(text: str, *families: str, beside_words: bool = False) -> str |
 
 
 def is_json_like(text: str) -> bool:
-    """Whether a text begins as an object or a list of texts or objects does, whether or not it is valid JSON."""
+    """Whether a text begins like a JSON object, or a list of texts or objects. It need not be valid JSON."""
     return _BEGINS.match(text) is not None
 
 
@@ -89,7 +90,7 @@ def _text_of(value: Any, families: Sequence[str], depth: int) -> str | None:
 
 
 def _named(keys: Sequence[str], families: Sequence[str]) -> str | None:
-    """Return the first key that is a word of the first family that has any of the keys."""
+    """Return the first key in the first family that has any of the keys; None if no family has one."""
     for family in families:
         words = re.compile(f"(?:{QUALIFIER} ){{0,2}}(?:{family})s?", re.IGNORECASE)
         for key in keys:

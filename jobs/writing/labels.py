@@ -47,7 +47,7 @@ SECTION: Final = (
 """Names for an article's section in an announcement. None of these names is taken off as a label."""
 
 TEXT: Final = "text|content|body|output|answer|response|result|markdown|inhalt|texte|contenu|texto|contenido|testo"
-"""Names for any text, as keys of JSON."""
+"""Keys with which JSON names a text of any kind."""
 
 CHAPTER: Final = (
     "chapter|part|paragraph|kapitel|teil|absatz|chapitre|partie|capítulo|parte|apartado|capitolo|hoofdstuk|deel|"

@@ -1,4 +1,4 @@
-"""Measures the audit of a batch: the time and the memory that it takes for many rows.
+"""Measures the time and the memory that the audit of a batch takes for many rows.
 
     python scripts/bench/audit.py --rows 1000000
 

@@ -1,4 +1,4 @@
-"""Measures what each command takes over a store of many finished rows, beside merely reading the same files.
+"""Measures the time and memory of each command over a store of many finished rows, compared with merely reading its files.
 
     python scripts/bench/commands.py [--rows 50000] [--folder FOLDER] [--only WORD]
 
@@ -47,7 +47,7 @@ from jobs.usage import Usage
 ROWS_A_SEGMENT: Final = 50
 """Segments have this many rows, so small ones are compacted."""
 UNCOMPACTED: Final = 64
-"""The last segments of each batch stay in files of their own, as in a night that goes on."""
+"""This many of the latest segments of each batch are not compacted, as while a batch is still running."""
 PROGRAM: Final = """
 import re, sys, time
 from jobs.commands.cli import main
@@ -58,14 +58,14 @@ sys.exit(status)
 """
 """Runs a command, and leaves its processor time in seconds and its peak memory in KiB in a file."""
 FEW: Final = 200
-"""A command over so many rows shows what it takes besides its rows."""
+"""The rows of the small store. A command over it shows the time that does not depend on the number of rows."""
 WORDS: Final = "Sow basil in the warm, thin it at four leaves, and water the soil, never the leaf. "
 WHEN: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its arguments, and the loop that merely reads what it has to read. It reads nothing if `reads` is None."""
+    """A command: its arguments, and `reads`, the loop that merely reads the same files; None if the command reads none."""
 
     args: Sequence[str]
     reads: Callable[[], object] | None = None
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def make(folder: Path, rows: int) -> None:
-    """Make the files of rows, and the store with one published batch and one that waits for its publisher."""
+    """Make the input files, and the store with one published batch and one that waits for its publisher."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "rows.jsonl").open("wb") as lines, (folder / "rows.csv").open("w") as table:
         table.write("kind,custom_id,topic,audience,target_words\n")
@@ -171,7 +171,7 @@ def show(folder: Path, rows: int, only: str, runs: int) -> None:
 
 
 def commands(folder: Path) -> dict[str, Command]:
-    """Return the commands by the name under which the table shows them."""
+    """Return the commands by their names in the table."""
     store = open_store(str(folder / "store"))
     ids = {batch_id.rpartition("-")[0]: batch_id for batch_id in list_batches(store)}
     middle = str(sum(1 for _ in (folder / "rows.jsonl").open("rb")) // 2)

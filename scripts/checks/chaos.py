@@ -4,7 +4,7 @@
 
 Batches are submitted, cancelled and reopened between the faults. The script prints the schedule: one JSON line for each event.
 With --replay, the script reads the schedule from the output of an earlier run. After the last event, the fleet publishes every
-batch. The script waits until it has, or until it has got no further for STALL_S seconds, and longer on a busy machine. Then the
+batch. The script waits for that until the fleet has made no progress for STALL_S seconds, or longer on a busy machine. Then the
 script checks the invariants I1 to I6 of tests/faults/README.md. I1 to I3 are checked for the latest round of each batch. Of I4,
 the script checks only that no job is left on the queue. I5 is checked by the numbers of all attempts, and I6 for the segments
 that were counted in the latest round.
@@ -42,7 +42,7 @@ from jobs.errors import RequestError
 from jobs.usage import NAMES, Usage, total
 
 STALL_S: Final = 60.0
-"""Seconds in which the fleet must get on, on an idle machine. A batch that is not published then is a violation."""
+"""Seconds within which the fleet must make progress on an idle machine. Otherwise each unpublished batch is a violation."""
 KINDS: Final = {
     "submit": 8,
     "cancel": 1,
@@ -85,7 +85,7 @@ def schedule(seed: int, seconds: float) -> Iterator[Event]:
 
 
 def run(chaos: Chaos, events: list[Event]) -> Counter[str]:
-    """Run each event at its time, and then wait until all batches are published, as long as the fleet gets on.
+    """Run each event at its time. Then wait until all batches are published, or the fleet makes no more progress.
 
     Returns how often each kind of event took place. An event that the batch's state does not allow does not count.
     """

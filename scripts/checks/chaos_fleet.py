@@ -192,7 +192,7 @@ class Chaos:
 
     @property
     def progress(self) -> object:
-        """What the fleet has reached: the number of published batches, and for each open one, of the rows with an outcome."""
+        """How far the fleet is: the number of published batches, and of the rows with an outcome in each open batch."""
         counts = []
         with suppress(NightpressError):
             for index in self._batches:

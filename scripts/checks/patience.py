@@ -1,4 +1,4 @@
-"""Patience: how long a check waits for a fleet that gets on, and how much longer on a busy machine."""
+"""Decides how long a check waits for a fleet that makes no progress: longer on a busy machine."""
 
 import os
 import time
@@ -13,7 +13,7 @@ def load() -> float:
 
 @dataclass
 class Patience:
-    """Tells when a fleet has made no progress for `seconds`. On a busy machine a second counts only in proportion to its load."""
+    """Tells when a fleet has made no progress for `seconds`. On a busy machine, seconds are divided by the load."""
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
@@ -26,7 +26,7 @@ class Patience:
         self._last = self.clock()
 
     def is_over(self, progress: object) -> bool:
-        """Whether `progress` has had this value for too long. Any other value than at the last call is progress."""
+        """Whether `progress` has had this value for too long. The time begins again whenever the value changes."""
         now = self.clock()
         if progress != self._progress:
             self._progress, self._idle_s = progress, 0.0

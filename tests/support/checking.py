@@ -1,4 +1,4 @@
-"""For tests of checks: runs the checks over a row and an output."""
+"""Runs checks over a row and an output, for tests of checks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from jobs.kinds.registry import load_kinds
 def findings_of(
     code: str, kind: str, request: Mapping[str, Any], output: Mapping[str, Any] | str, **limits: Any
 ) -> list[Finding]:
-    """Return what one check finds in an output of a kind. `limits` are set for the check; `severity` among them."""
+    """Return the findings of one check in an output of a kind. `limits` are set for the check, and may include `severity`."""
     contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
     subject = contract.subject(kind, request, output)
     return judge(subject, [load_checks()[code]], [{code: CheckSetting(**limits)}])
@@ -37,7 +37,7 @@ def findings_with(
     cut_off: bool = False,
     **limits: Any,
 ) -> list[Finding]:
-    """Return what one check finds in an output. `limits` are set for the check."""
+    """Return the findings of one check in an output. `limits` are set for the check."""
     contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
     subject = contract.subject(kind, request, output, prompts=prompts, cut_off=cut_off)
     return judge(subject, [load_checks()[code]], [{code: CheckSetting(**limits)}])
@@ -56,7 +56,7 @@ def places_of(
 def translated(
     code: str, source: str, target: str, languages: str = "en de", limits: dict[str, Any] | None = None, **request: Any
 ) -> list[Finding]:
-    """Return what a check finds in a translation. `languages` are those of source and target: `en pt-BR`."""
+    """Return the findings of a check in a translation. `languages` are those of source and target, as in `en pt-BR`."""
     source_language, target_language = languages.split()
     row = {"text": source, "source_language": source_language, "target_language": target_language, **request}
     return findings_of(code, "translation", row, {"text": target}, **(limits or {}))

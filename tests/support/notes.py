@@ -63,7 +63,7 @@ class NoteKind:
 
 
 def read(line: dict[str, Any], **given: Any) -> RowRequest | RowFault:
-    """Read a row, in line 9 of a file, as row 7. `given` has values for fields that the row lacks."""
+    """Read a row as row 7, from line 9 of a file. `given` has values for fields that the row lacks."""
     defaults = RowDefaults(None, "small", "house", 4, given, rows_may_set=frozenset({"tenant", "priority"}))
     raw = json.dumps(line).encode()
     record = Record(9, raw, read_object(raw))

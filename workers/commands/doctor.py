@@ -19,7 +19,7 @@ from workers.fleet.cluster import chosen_address, connect, leave
 
 
 def checks(settings: Settings) -> Iterator[Check]:
-    """Yield the checks of what workers need on this machine.
+    """Yield the checks of the things that workers need on this machine.
 
     If one of their packages is not installed, yield one check only, which notes that this machine can only submit.
     """
@@ -91,7 +91,7 @@ def _model(alias: str, card: ModelCard, cache_dir: Path, *, needed: bool) -> Che
         return Check(name, False, fault, remedy, needed=needed)
     try:
         place(card)
-    except ModelUnavailable as error:  # another node may have the device
+    except ModelUnavailable as error:  # another node of the cluster may have the device
         fault, _, remedy = str(error).partition(": ")
         return Check(name, False, fault, remedy, needed=False)
     return Check(name, True, f"found: {found}")

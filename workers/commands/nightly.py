@@ -37,9 +37,9 @@ _FAULTS: Final = (NightpressError, OSError, MemoryError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class NightOptions:
-    """The options of a night. Rows that name no kind or model get `kind` and `model`. `columns` says which column is which
-    field. The rows are billed to `tenant`, or to the setting `tenant`. `rows_may_set` says what a row may set itself; if it is
-    None, the setting says it.
+    """The options of a night. Rows that name no kind or model get `kind` and `model`. `columns` says which column becomes which
+    field. The rows are billed to `tenant`, or to the setting `tenant`. `rows_may_set` names the fields that a row may set itself;
+    if it is None, the setting of that name holds.
     """
 
     inbox: Path

@@ -1,4 +1,4 @@
-"""The packages that workers need beside those of a machine that only submits: the extra `workers` of pyproject.toml."""
+"""The packages of the extra `workers` of pyproject.toml. Workers need them; a machine that only submits does not."""
 
 import importlib.util
 from typing import Final
@@ -17,7 +17,7 @@ PACKAGES: Final = (
 """The packages by the names under which Python imports them."""
 
 INSTALL: Final = "pip install 'nightpress[workers]'"
-"""The command that installs them; shown to the user. Where Nightpress is installed, pip needs no index to know it."""
+"""The command that installs them, as shown to the user. If Nightpress is installed, pip finds its extra without an index."""
 
 
 def missing_packages() -> list[str]:

@@ -147,7 +147,7 @@ class Reporter:
 
     def _rate(self, progress: RunProgress, tokens: int) -> Sequence[str]:
         """Return rows and tokens a second, and the time that is left, in words; nothing while no row has ended."""
-        if self._first is None or not progress.phase.startswith(GENERATING):  # loading a model is no part of the pace
+        if self._first is None or not progress.phase.startswith(GENERATING):  # time for loading is not in the rate
             self._first = (progress.elapsed_s, self._done_rows, tokens)
         since, rows, before = self._first
         passed = progress.elapsed_s - since

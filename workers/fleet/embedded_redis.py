@@ -35,10 +35,10 @@ START_S: Final = 20.0
 """Seconds that a new server has to answer its first ping. If it does not, the command fails with UnavailableError."""
 
 FORMAT: Final = 1
-"""The version of the form of `server.json`."""
+"""The version of the format of `server.json`."""
 
 SOCKET: Final = re.compile(r"redis-[0-9a-f]{8}\.sock")
-"""The name of a server's socket. Each server has another, so one that ends late deletes its own socket alone."""
+"""The name of a server's socket. Each server has a name of its own, so a server that ends late deletes only its own socket."""
 
 PRIVATE: Final = "nightpress-"
 """The name of a folder for a socket in the folder for temporary files begins with this."""
@@ -104,7 +104,7 @@ def binary() -> Sequence[str]:
 
 @contextlib.contextmanager
 def _usable(folder: Path) -> Iterator[None]:
-    """Make an error of the file system one sentence. Raises UnavailableError."""
+    """Turn an error of the file system within the block into an UnavailableError with one sentence."""
     try:
         yield
     except OSError as error:
@@ -167,7 +167,7 @@ def _end(folder: Path) -> None:
     """End the server that the record names, if it answers, and delete the record and the socket."""
     record = _record(folder)
     if url := _answering(record):
-        with contextlib.suppress(QueueUnavailable), _connection(url) as redis:  # it ends without a reply
+        with contextlib.suppress(QueueUnavailable), _connection(url) as redis:  # the server ends without a reply
             redis.command("SHUTDOWN", "NOSAVE")
     if (at := _socket(folder, record)) is not None:
         if at.is_socket():
@@ -179,7 +179,7 @@ def _end(folder: Path) -> None:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """Return what `server.json` says of the running server; nothing if there is none, or if it cannot be read.
+    """Return the record of the running server in `server.json`; an empty one if it is missing or cannot be read.
 
     Raises UnavailableError if a newer release wrote the record: it may mean something that this release does not know.
     """
@@ -209,7 +209,7 @@ def _answering(record: dict[str, Any]) -> str:
 
 
 def _pid(url: str) -> int | None:
-    """Return the number of the server's process, as the server gives it; None if no server answers."""
+    """Return the process id that the server reports; None if no server answers."""
     try:
         with _connection(url) as redis:
             return int(redis.info()["process_id"])
@@ -226,9 +226,7 @@ def _place(folder: Path) -> Path:
 
     The path of a socket has at most 107 bytes, and some file systems hold no sockets.
     """
-    name = (
-        f"redis-{secrets.token_hex(4)}.sock"  # a server that ends late deletes its own socket, and not that of the next
-    )
+    name = f"redis-{secrets.token_hex(4)}.sock"  # a server that ends late must not delete the socket of the next server
     for old in folder.glob("redis-*.sock"):
         old.unlink(missing_ok=True)
     if _takes_socket(folder / name):
@@ -248,7 +246,7 @@ def _takes_socket(at: Path) -> bool:
         except OSError:
             return False
     at.unlink()
-    return at.parent.stat().st_mode & 0o077 == 0  # some file systems let everybody in, whatever the mode
+    return at.parent.stat().st_mode & 0o077 == 0  # some file systems ignore the mode, and let everybody in
 
 
 def _start(folder: Path, at: Path) -> str:

@@ -54,7 +54,7 @@ class Fleet:
     """The workers of one `run` or `work`. Call `watch` about once a second.
 
     If `only` is given, the workers work only on the batches that it names. `forget` is called with the lane and the name of each
-    worker that has ended, so that the queue shows it no longer. It may raise UnavailableError.
+    worker that has ended, so that the queue no longer shows it. It may raise UnavailableError.
     """
 
     settings: Settings
@@ -186,7 +186,7 @@ class Fleet:
         return [status for status in statuses if status is not None]
 
     def loading(self) -> Mapping[str, float]:
-        """Return the models that no worker has loaded yet although one is at it, and for how many seconds."""
+        """Return the models that a worker is loading for the first time, and for how many seconds."""
         placed = [replica for replica in self.replicas if replica.placed]
         loaded = {replica.alias for replica in placed if replica.loaded}
         since: dict[str, float] = {}
@@ -236,7 +236,7 @@ class Fleet:
         replica.vacate(parked=parked)
 
     def _forget_ended(self) -> None:
-        """Let the queue show the workers no longer that have ended. If Redis is away, it shows them as silent for a while."""
+        """Remove ended workers from the queue's snapshots. If Redis is away, they are shown as silent for a while."""
         ended, self._ended = self._ended, []
         with contextlib.suppress(UnavailableError):
             for lane, worker in ended:

@@ -17,9 +17,9 @@ class Replica:
 
     `needs` are the resources of its worker, the scarcest first. `started_at` is when its worker was started; `start_at` is the
     earliest time of the next start. `deaths` counts how many workers died in a row, and `failed_starts` how many in a row died
-    before their model was loaded. `waiting_since` is the time since which the model has rows and the replica no room; None if the
-    model has no rows or the replica has room. `placed_at` is when its worker was first seen to have come up, and `loaded` whether
-    that worker has loaded its model.
+    before their model was loaded. `waiting_since` is when the replica began to wait for room for its model's rows; None if the
+    model has no rows or the replica has room. `placed_at` is when its worker was first seen running, and `loaded` is whether that
+    worker has loaded its model.
     """
 
     alias: str

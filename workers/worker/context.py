@@ -110,7 +110,7 @@ class WorkerContext:
         return str(ClaimId(self.worker, self.incarnation, n))
 
     def record(self) -> WorkerRecord:
-        """Return what the queue shows of this worker: its name, process, node, lane, number of leases, slots, and begun rows."""
+        """Return this worker's record for the queue: its name, process, node, lane, number of leases, slots, and begun rows."""
         begun, age_s = self.leases.begun()
         began_at = round(self.clock().timestamp() - age_s, 3) if begun else 0.0
         leases = self.leases.holding

@@ -70,7 +70,7 @@ class _Segment:
 
 @dataclass(slots=True)
 class _Reports:
-    """The settlements of rows whose outcomes are durable. `may_be_known` is True after a try to send them got no answer."""
+    """The settlements of rows whose outcomes are durable. `may_be_known`: they were sent without an answer."""
 
     settlements: list[Settlement]
     may_be_known: bool = False
@@ -261,7 +261,7 @@ class Flusher:
                 self._leases.remove([finished.settlement.lease])
 
     def _settle(self, reports: _Reports) -> None:
-        """Try once to settle. If an earlier try got no answer, its leases may be settled already, and then none was lost."""
+        """Try once to settle. If an earlier try got no answer, it may have settled, so missing leases are not lost."""
         leases = [settlement.lease for settlement in reports.settlements]
         self._leases.mark_ending(leases)
         try:

@@ -8,8 +8,8 @@ A lease ends in one of three ways. It is *settled* once the outcome is durable. 
 row, and no attempt is counted. It is *abandoned* if it is gone: it ran out, or this worker no longer renews it. Nothing may be
 written of a row whose lease is gone, so ask `holds` before each write.
 
-From the moment that a lease is being settled or released, only the answer to that call tells whether it was held. A beat may
-reach the queue between the call and its answer, and finds the lease ended, although it was never lost.
+From the moment that a lease is being settled or released, only the answer to that call tells whether it was held. A beat that
+reaches the queue between the call and its answer finds the lease ended, although it was not lost.
 """
 
 import threading
@@ -95,7 +95,7 @@ class Leases:
             return newly
 
     def count_released(self, number: int) -> None:
-        """Count leases that the queue has taken back."""
+        """Count leases that were released on the queue."""
         with self._lock:
             self._released += number
 
@@ -132,8 +132,8 @@ class Leases:
     ) -> tuple[Lease, ...]:
         """Note the answer to a beat (see `Beat`).
 
-        Returns the leases that were lost by this answer. A lease is not one of them if it is being settled or released, or if its
-        batch has ended.
+        Returns the leases that this answer shows as lost, without those that are being settled or released and those whose batch
+        has ended.
         """
         with self._lock:
             known = self._held.keys() - self._gone - self._ending
@@ -177,7 +177,7 @@ class Leases:
             return sum(held.phase is not Phase.SETTLING for held in self._held.values())
 
     def begun(self) -> tuple[int, float]:
-        """Return how many of the held leases are of rows that the engine has begun, and the mean of their ages in seconds."""
+        """Return how many held leases are of rows that the engine has begun, and the mean seconds since then."""
         now = self._monotonic()
         with self._lock:
             begun = [held.begun_at for held in self._held.values() if held.begun_at is not None]
@@ -191,7 +191,7 @@ class Leases:
 
     @property
     def released(self) -> int:
-        """How many leases the queue has ever taken back."""
+        """The number of leases that this worker has released on the queue so far."""
         with self._lock:
             return self._released
 

@@ -1,4 +1,4 @@
-"""Shows that a worker loads its model, until the model is loaded. Snapshots of the queue, and so `status`, have it then."""
+"""Lets snapshots of the queue, and so `status`, show a worker while it loads its model."""
 
 import contextlib
 import os
@@ -11,14 +11,14 @@ from jobs.errors import QueueUnavailable
 from jobs.lanes.protocol import Schedule, WorkerRecord
 
 SHOW_S: Final = 5.0
-"""Seconds between two signs that a worker loads its model."""
+"""Seconds between two beats of a worker that loads its model."""
 
 
 class LoadingSign:
-    """Beats without leases from a thread while the block lasts. Use it as a context manager.
+    """A context manager that sends beats without leases, from a thread, while its block loads the model.
 
-    While Redis is away, the worker is not shown, and loading goes on. If loading fails, the worker is shown no longer. `look` is
-    called before each beat, and may raise QueueUnavailable: a beat uses the id of the store as it was last read.
+    While Redis is away, the worker is not shown, and loading goes on. If loading fails, the worker is no longer shown. `look` is
+    called before each beat to read the id of the store, which the beat uses; it may raise QueueUnavailable.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class LoadingSign:
                 self._schedule.leave(self._lane, self._worker)
 
     def show(self) -> None:
-        """Give one sign. Raises QueueUnavailable."""
+        """Send one beat that shows the worker as loading. Raises QueueUnavailable."""
         loading_s = int(self._monotonic() - self._began)
         record = WorkerRecord(self._worker, os.getpid(), self._node, self._lane, 0, loading_s=loading_s)
         self._look()

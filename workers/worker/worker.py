@@ -121,7 +121,7 @@ class Worker:
 
     @contextmanager
     def _shown_as_loading(self) -> Iterator[None]:
-        """Let the queue show that this worker loads its model, while the block lasts."""
+        """Let the queue show this worker as loading its model while the block lasts."""
         plan, settings = self._plan, self._plan.settings
         store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         queue = RedisQueue.from_settings(settings, store, plan.redis_url)

@@ -1,4 +1,4 @@
-"""Finds a heading that says again what stands above it: the title, or the heading before it. `mended` takes such headings out."""
+"""Finds a heading that repeats the title or the heading before it. `mended` removes such headings."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -9,9 +9,9 @@ from jobs.findings import Severity
 
 
 def mended(title: str, body: str, outline: Sequence[str] = ()) -> tuple[str, list[str]]:
-    """Return the body without the headings that repeat what stands above them, and the lines that were taken out.
+    """Return the body without the headings that repeat the title or the heading before them, and the headings that were removed.
 
-    The text below a heading that is taken out stays. A heading of the request's outline is not taken out for being the title.
+    The text below a removed heading stays. A first heading that repeats the title stays if the request's outline has it.
     """
     kept, out, position = list[str](), list[str](), 0
     for heading, _ in _repeating(title, headings_of(body), outline):
@@ -25,7 +25,7 @@ def mended(title: str, body: str, outline: Sequence[str] = ()) -> tuple[str, lis
 
 
 def _repeating(title: str, headings: Sequence[Heading], outline: Sequence[str]) -> Iterator[tuple[Heading, str]]:
-    """Yield the headings that repeat what stands above them, and what that is."""
+    """Yield each heading that repeats the title or the heading before it, and the words for which of the two it repeats."""
     above, asked = heading_key(title), {heading_key(name) for name in outline}
     for n, heading in enumerate(headings):
         if heading.key and heading.key == above and (n or heading.key not in asked):

@@ -1,4 +1,4 @@
-"""Checks the headings of an article: their levels, their number and what they read."""
+"""Checks the headings of an article: their levels, their number and their texts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -18,7 +18,8 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     yield from _texts(body, headings, limits)
     most = limits["section_words"]
     for part in parts_of(body.text):
-        # Two ideographs are about a word, so a section may have twice as many; Yoast counts so for Japanese too.
+        # Two ideographs are about one word, so a section may have twice as many ideographs as words. Yoast counts
+        # Japanese so too.
         if part.count > most and (part.count > 2 * most or not is_unspaced(part.prose)):
             allowed = 2 * most if is_unspaced(part.prose) else most
             name = f"below {part.heading.text!r}" if part.heading else "before the first heading"

@@ -1,8 +1,9 @@
-"""Checks the keywords of an article: each occurs, none too often, and the first ones where search engines look.
+"""Checks that each keyword of an article occurs, that none occurs too often, and that the first ones stand where search engines
+look.
 
-Forms of a keyword count (jobs/writing/words/keywords.py). The first `focus` keywords must stand in the title, in the first
-paragraph and in a heading, and often enough: a title has no room for more of them. The density is the share of the words at which
-a keyword occurs; it is judged from 100 words on, as Yoast does.
+Forms of a keyword count (jobs/writing/words/keywords.py). The first `focus` keywords must also occur often enough, and stand in
+the title, in the first paragraph and in a heading; a title has no room for more keywords. The density is the percent of the words
+that are occurrences of a keyword. It is judged in texts of at least 100 words, as Yoast does.
 """
 
 from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def _places(
     counts: Sequence[int],
     limits: Limits,
 ) -> Iterator[Broken]:
-    """Yield the places where a focus keyword is lacking. If it does not occur at all, that is said already."""
+    """Yield a fault for each place that lacks a focus keyword. `_find` reports keywords that occur nowhere."""
     body, title = subject.pieces[0], subject.piece("title")
     first = next((part.paragraph for part in parts if part.paragraph), None)
     in_title = reader.counts(title.text) if title else ()

@@ -1,7 +1,7 @@
-"""The parts of an article: its headings in Markdown, and the text below each, with their exact places.
+"""Splits an article in Markdown into its headings and the text below each, with their exact places.
 
 Only headings that stand at the top level count, as CommonMark says: `# Soil`, and a line that is underlined by `===` or `---`. A
-`#` within a block of code is none. A whole Markdown parser needs 3 ms for 1,000 words, and this module needs a tenth of that.
+`#` within a block of code begins no heading. This module takes 0.3 ms for 1,000 words; a whole Markdown parser takes 3 ms.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _ADDRESS: Final = regex.compile(r"(?<=\])\([^()\r\n]{0,1000}+\)|\b(?:https?|mail
 _MARKS: Final = regex.compile(r"[*`]++|(?<!\w)_++|_++(?!\w)|!?\[|\]")
 _EDGES: Final = " .:!?\u3002\uff1a\uff01\uff1f\u061f\u0964"
 MOST_HEADING: Final = 1_000
-"""A heading is read up to this many characters."""
+"""Only this many characters at the beginning of a heading are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class Heading:
 
     level: int
     text: str
-    """What a reader sees of it."""
+    """The text of the heading as a reader sees it, without marks."""
     start: int
     end: int
 
     @property
     def key(self) -> str:
-        """The same for headings that read the same."""
+        """A text that is equal for two headings that read the same: see `heading_key`."""
         return heading_key(self.text)
 
 
@@ -54,7 +54,7 @@ class Part:
     """A heading and the text below it, up to the next heading."""
 
     heading: Heading | None
-    """None: the text before the first heading."""
+    """The heading; None for the text before the first heading."""
     prose: str
     """The text below the heading without code and addresses of links."""
     words: Sequence[str]
@@ -62,11 +62,11 @@ class Part:
     start: int
     end: int
     paragraph: tuple[int, int] | None
-    """The place of the first paragraph."""
+    """Start and end of the first paragraph; None if there is none."""
 
     @property
     def count(self) -> int:
-        """The number of its words."""
+        """The number of words of `prose`."""
         return len(self.words)
 
 
@@ -94,7 +94,7 @@ def headings_of(text: str) -> Sequence[Heading]:
 
 
 def heading_key(text: str) -> str:
-    """Return the same for texts that read the same as a heading: without signs at the edges, and in lower case."""
+    """Return a heading's text in lower case and without signs at the edges. It is equal for two headings that read the same."""
     return " ".join(text.casefold().split()).strip(_EDGES)
 
 
@@ -117,7 +117,7 @@ class _Line:
 def _lines(text: str) -> Sequence[_Line]:
     lines: list[_Line] = []
     fence = ""
-    paragraph = 0  # the number of lines at the end of `lines` that are one paragraph of the top level
+    paragraph = 0  # the number of lines at the end of `lines` that form one paragraph of the top level
     for found in _LINE.finditer(text):
         content = found[0].rstrip("\r\n")
         bare = content.strip(" \t")
@@ -150,7 +150,7 @@ def _lines(text: str) -> Sequence[_Line]:
 
 
 def _kind(bare: str, indented: bool, before: str) -> str:
-    """Return the kind of a line that is no heading. A list item, a quote and a table go on until a blank line."""
+    """Return the kind of a line that is not a heading. A list item, a quote and a table go on until a blank line."""
     if indented:
         return before if before in ("text", "list", "quote") else "code"
     if _RULE.fullmatch(bare):
@@ -163,7 +163,7 @@ def _kind(bare: str, indented: bool, before: str) -> str:
 
 
 def _opened(content: str) -> str:
-    """Return the fence that a line opens, or an empty text."""
+    """Return the fence with which a line opens a block of code, or an empty text."""
     found = FENCE.match(content)
     return found[1] if found and not (found[1][0] == "`" and "`" in content[found.end() :]) else ""
 

@@ -1,4 +1,4 @@
-"""Finds sections of an article that say the same: they share runs of three words."""
+"""Finds sections of an article that say the same, because they share many runs of three words."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,9 +9,9 @@ from jobs.findings import Severity
 from jobs.writing.words.words import is_unspaced
 
 RUN: Final = 3
-"""The words of a run."""
+"""The number of words in a run."""
 RUN_OF_SIGNS: Final = 5
-"""The signs of a run in a text without spaces between words, where a sign is about half a word."""
+"""The number of signs in a run of a text without spaces between words, where a sign is about half a word."""
 MOST_SECTIONS: Final = 60
 """At most this many sections are compared, so that a hostile text does not take long."""
 
@@ -37,7 +37,7 @@ def _runs(part: Part) -> frozenset[tuple[str, ...]]:
 
 
 def _share(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
-    """Return the share of the smaller set that is in both. It is at least as high as the Jaccard index."""
+    """Return the share of the smaller set's members that the other set has too. It is at least as high as the Jaccard index."""
     least = min(len(one), len(other))
     return len(one & other) / least if least else 0.0
 

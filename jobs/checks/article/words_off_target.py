@@ -1,4 +1,4 @@
-"""Compares the words of an article with those that were asked for. Its words are counted as its `word_count` is."""
+"""Compares the number of words of an article, counted as for `word_count`, with the number that the request asks for."""
 
 from collections.abc import Iterator
 from math import ceil, floor

@@ -1,1 +1,1 @@
-"""The audit of a batch: what its rows have in common that no single row shows. jobs/checks/batch/audit.py begins it."""
+"""The audit of a batch finds faults that no single row shows, such as texts that are alike: see jobs/checks/batch/audit.py."""

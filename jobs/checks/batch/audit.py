@@ -1,11 +1,11 @@
-"""The audit of a batch: near-duplicates, same openings, how varied its texts are, and translations that disagree.
+"""Audits a batch: finds near-duplicates, same openings, texts that vary too little, and translations that disagree.
 
 `audit` reads the rows once. Keys, signatures and beginnings of texts go to temporary files (about 350 bytes a row); memory holds
-about 6 bytes a row, a sample of each kind and tenant, and what sorting a slice takes. Rows of different tenants are never
-compared with each other.
+about 6 bytes a row, a sample of each kind and tenant, and one slice of keys while it is sorted. Rows of different tenants are
+never compared with each other.
 
-Translations follow their sources, so for them it is compared which source has which target. Other kinds are compared with each
-other: their texts must differ, whatever they are made from.
+Translations may be alike if their sources are, so they are only checked for equal sources with different targets, and for equal
+targets of different sources. Texts of other kinds must differ from each other, whatever they are made from.
 """
 
 from collections import Counter
@@ -33,13 +33,13 @@ SEVERITIES: Final = {
     "reused": Severity.NOTE,
 }
 LEAST_SAME_OPENING: Final = 3
-"""Fewer rows than this with the same opening are no cluster, however few rows there are."""
+"""A cluster of rows with the same opening has at least this many rows, even in a small batch."""
 BEGINNING: Final = 80
-"""The characters of a text that a cluster shows."""
+"""A cluster shows this many characters at the beginning of its text."""
 LONGEST_SAMPLE: Final = 1_000
-"""The characters of a text that are kept in a sample."""
+"""A sample keeps this many characters at the beginning of a text."""
 MOST_WORDS: Final = 5_000
-"""Near-duplicates are found by at most this many words of a text."""
+"""Only this many words at the beginning of a text are compared to find near-duplicates."""
 
 
 class AuditRow(NamedTuple):
@@ -51,9 +51,9 @@ class AuditRow(NamedTuple):
     text: str
     """The main text of the output."""
     source: str | None = None
-    """What is translated. None for other kinds."""
+    """The text that was translated; None for other kinds."""
     pair: str = ""
-    """What else decides a translation: its languages, its glossary. Only rows with the same are compared."""
+    """The other things that decide a translation: its languages and glossary. Only rows with the same `pair` are compared."""
 
 
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -147,7 +147,7 @@ class Audit(BaseModel):
 
     @property
     def is_varied(self) -> bool:
-        """Whether no figure is beyond its limit."""
+        """Whether every figure is within its limit."""
         return not any(one.over for one in self.figures)
 
 
@@ -156,7 +156,7 @@ def audit(
     limits: AuditLimits | None = None,
     folder: Path | None = None,
 ) -> Audit:
-    """Audit the rows of a batch. `folder` is where temporary files are written; None: the system's place for them."""
+    """Audit the rows of a batch. `folder` is where temporary files are written; None: the system's folder for them."""
     with _Auditor(limits or AuditLimits(), folder) as auditor:
         for row in rows:
             auditor.add(AuditRow(*row))
@@ -277,7 +277,7 @@ class _Auditor:
                 yield rows
 
     def _named(self, code: Code, clusters: Iterable[Sequence[int]]) -> list[Cluster]:
-        """Return the largest clusters, and count the rows of all."""
+        """Return the largest clusters, and the number of rows in all clusters."""
         most: list[tuple[int, int, Sequence[int]]] = []
         for rows in clusters:
             self._group(rows[0]).counts[code] += len(rows)

@@ -1,4 +1,4 @@
-"""Columns: values of a million rows in temporary files, so that memory does not grow with the rows of a batch.
+"""Columns keep values of a million rows in temporary files, so that memory does not grow with the rows of a batch.
 
 A column holds a value of fixed size for each row. A column of keys finds the rows that have the same key: it reads the keys in
 slices of at most `SLICE` rows, one slice at a time, and sorts each.
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 SLICE: Final = 500_000
-"""About so many keys are sorted at once. They take about 25 MB."""
+"""About this many keys are sorted at once. They take about 25 MB."""
 _CHUNK: Final = 65_536
 _PENDING: Final = 4_096
 _BUFFER: Final = 1 << 16
@@ -140,7 +140,7 @@ class TextColumn:
 
 
 def _same(packed: list[int]) -> Iterator[list[int]]:
-    """Yield the rows of each key, if they are two or more. Each number has the key in its upper bits, the row in the lower 32."""
+    """Yield the rows of each key that two or more rows have. A number has the key in its upper bits, the row in its lower 32."""
     for _, members in groupby(packed, key=lambda value: value >> 32):
         rows = [value & 0xFFFFFFFF for value in members]
         if len(rows) > 1:

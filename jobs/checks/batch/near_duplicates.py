@@ -1,8 +1,8 @@
 """Near-duplicates: finds texts of a batch that have most of their pairs of words in common.
 
 Each text gets a MinHash signature of 128 permutations. Signatures are cut into 25 bands of 5 values; texts that share a band are
-compared. So two texts with a Jaccard index of 0.7 are compared with 99 %, and with one of 0.8 always. One byte of each value is
-kept for the comparison, which estimates the index to about 0.04.
+compared. So two texts with a Jaccard index of 0.7 are compared in 99 % of cases, and texts with an index of 0.8 almost always.
+The comparison uses one byte of each value, and estimates the index to about 0.04.
 """
 
 from array import array
@@ -25,9 +25,9 @@ _SEED: Final = 42
 _BAND_BYTES: Final = 4 * BAND
 _STARTS: Final = tuple(range(0, BANDS * _BAND_BYTES, _BAND_BYTES))
 _BY_CHANCE: Final = 1 / 256
-"""How often a byte of two signatures is the same by chance."""
+"""The probability that a byte of two signatures is the same by chance."""
 MOST_COMPARED: Final = 4
-"""A text is compared with at most this many others that share a band with it and are different from each other."""
+"""A text is compared with at most this many different texts that share a band with it."""
 
 
 class NearDuplicates:
@@ -49,7 +49,7 @@ class NearDuplicates:
         self._stack.__exit__(kind, error, trace)
 
     def add(self, words: Sequence[str] | None, among: int) -> None:
-        """Add the words of the next row. None: the row is not compared. Rows are compared with the same `among` only."""
+        """Add the words of the next row. None: the row is not compared. Only rows with the same `among` are compared."""
         self._parents.append(len(self._parents))
         if words is None:
             self._signatures.append(bytes(PERMUTATIONS))
@@ -65,7 +65,7 @@ class NearDuplicates:
             band.add(hash((among, data[start : start + _BAND_BYTES])) & 0xFFFFFFFF or 1)
 
     def sizes(self) -> "array[int]":
-        """Return for each row the size of its cluster if it is the first of one with two rows or more, and 0 otherwise."""
+        """Return for each row the size of its cluster if the row is the first of two or more; otherwise 0."""
         for band in self._bands:
             for rows in band.groups():
                 self._join(rows)

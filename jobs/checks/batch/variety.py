@@ -21,11 +21,11 @@ MOST_BLEU_WORDS: Final = 200
 """Self-BLEU reads at most this many words of a text."""
 LONGEST_GRAM: Final = 4
 _SMALL: Final = 0.1
-"""What counts for runs of words of which none is shared, so that BLEU is not 0 (smoothing 1 of Chen and Cherry, 2014)."""
+"""The number of shared runs that is assumed if none is shared, so that BLEU is not 0 (smoothing 1 of Chen and Cherry, 2014)."""
 
 
 class Sample:
-    """Keeps `size` of the texts that are added. Each text has the same chance, and a seed makes the choice repeatable."""
+    """Keeps `size` of the added texts, chosen at random with equal chances. The seed makes the choice repeatable."""
 
     def __init__(self, size: int, longest: int, seed: str) -> None:
         self.texts: list[str] = []
@@ -34,7 +34,7 @@ class Sample:
         self._seen = 0
 
     def add(self, text: str) -> None:
-        """Add a text, of which the first `longest` characters are kept."""
+        """Offer a text to the sample. Only its first `longest` characters are kept."""
         self._seen += 1
         if len(self.texts) < self._size:
             self.texts.append(text[: self._longest])
@@ -81,7 +81,7 @@ def _grams(text: Sequence[str], length: int) -> Counter[_Gram]:
 
 
 def _two_highest(counts: Sequence[Counter[_Gram]]) -> dict[_Gram, tuple[int, int]]:
-    """Return the two highest counts of each run in any text, so that the highest count in all *other* texts is known."""
+    """Return the two highest counts of each run in any text. They give the highest count in all *other* texts."""
     highest: dict[_Gram, tuple[int, int]] = {}
     for one in counts:
         for gram, count in one.items():

@@ -1,1 +1,1 @@
-"""What stands in a text besides its words: numbers, addresses, placeholders, markup and end marks, each with its place."""
+"""Finds the parts of a text that are not words: numbers, addresses, placeholders, markup and end marks, each with its place."""

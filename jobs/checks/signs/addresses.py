@@ -48,7 +48,7 @@ def addresses(text: str) -> tuple[Address, ...]:
 
 
 def _links(text: str) -> Iterator[Address]:
-    """Yield the links with a scheme. LINK is tried once for a row of schemes, so the time is linear in `http://http://…`."""
+    """Yield the links with a scheme. LINK is tried once for schemes in a row, so the time is linear for `http://http://…`."""
     end = 0
     for schemes in _SCHEMES.finditer(text):
         if schemes.start() >= end and (match := LINK.match(text, schemes.start())) is not None:

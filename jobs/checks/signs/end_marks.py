@@ -22,7 +22,7 @@ _MIXED: Final[dict[str, tuple[Class, Class]]] = {"⁈": ("question", "exclamatio
 MARKS: Final = frozenset("".join(_CLASSES.values()) + "".join(_MIXED))
 _CLOSERS: Final = frozenset("\"'`*_~\uff02\ufe0f")
 _CLOSING: Final = frozenset(("Pe", "Pf", "Pi", "So", "Cf", "Sk"))
-"""Categories of Unicode: closing brackets and quotes, emoji, marks of direction. They may stand behind the mark of a line."""
+"""Categories of Unicode: closing brackets and quotes, emoji, marks of direction. They may stand behind the end mark of a line."""
 
 _TAG: Final = re.compile(r"</?[A-Za-z][^<>]*+>")
 LONGEST_TAG: Final = 200
@@ -269,5 +269,5 @@ def mark_in(language: str | None, wanted: Class) -> str:
 
 
 def primary(language: str | None) -> str:
-    """Return the language of a tag alone: `pt` for `pt-BR`; empty if it is unknown."""
+    """Return the language of a tag without its region and script: `pt` for `pt-BR`; an empty text for None."""
     return (language or "").split("-")[0].lower()

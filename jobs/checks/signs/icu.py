@@ -2,7 +2,7 @@
 
 The grammar is that of ICU's MessageFormat (https://unicode-org.github.io/icu/userguide/format_parse/messages/). An apostrophe
 quotes only if a brace follows it (within a plural: also `#`), and two apostrophes stand for one. A text counts as an ICU message
-only if it has an argument that chooses; otherwise its braces are plain placeholders.
+only if it has an argument that chooses between forms; otherwise its braces are plain placeholders.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ class IcuError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a message. `forms` are its selectors with their messages, if it chooses."""
+    """An argument of a message. If it chooses between forms, `forms` are its selectors with their messages."""
 
     name: str
     type: str
@@ -56,7 +56,7 @@ class IcuMessage:
     texts: list[tuple[int, int]] = field(default_factory=list)
 
     def walk(self) -> Iterator[Argument]:
-        """Yield all arguments, those within forms too."""
+        """Yield all arguments, also those within forms."""
         for argument in self.arguments:
             yield argument
             for _, message in argument.forms:
@@ -64,7 +64,7 @@ class IcuMessage:
 
 
 def is_icu(text: str) -> bool:
-    """Whether a text is meant as an ICU message: it has an argument that chooses."""
+    """Whether a text is meant as an ICU message, since it has an argument that chooses between forms."""
     return "{" in text and _CHOOSES.search(text) is not None
 
 

@@ -65,18 +65,18 @@ What = Literal["tag", "code", "link", "block", "emphasis"]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A piece of markup: what it is, the text by which two pieces are the same, and its place."""
+    """A piece of markup: its sort, the text by which it is compared, and its place."""
 
     what: What
     key: str
     start: int
     end: int
     name: str = ""
-    """The name of a tag, with `/` before it if the tag closes; empty if it neither opens nor closes anything."""
+    """The name of a tag, with `/` before it for a closing tag; empty for markup that neither opens nor closes anything."""
 
 
 class Placed(Protocol):
-    """Something that stands in a text."""
+    """A finding in a text that has a start and an end."""
 
     @property
     def start(self) -> int: ...
@@ -92,7 +92,8 @@ Found = TypeVar("Found", bound=Placed)
 def tags(text: str) -> tuple[Mark, ...]:
     """Return the tags of HTML and XML in a text, comments too.
 
-    A name in angle brackets that is no element of HTML (`<your name>`) is a tag only if it is closed, or has a colon or hyphen.
+    A name in angle brackets that is not an element of HTML (`<your name>`) is a tag only if it is closed, or has a colon or
+    hyphen.
     """
     if "<" not in text:
         return ()
@@ -171,7 +172,7 @@ def _fences(text: str) -> tuple[list[Mark], str]:
 
 
 def blanked(text: str, places: list[tuple[int, int]]) -> str:
-    """Return the text with spaces in these places, so that the other places stay where they are. Line breaks stay."""
+    """Return the text with these places replaced by as many spaces, so that positions do not change. Line breaks stay."""
     parts, position = [], 0
     for start, end in sorted(places):
         if end > position:
@@ -183,7 +184,7 @@ def blanked(text: str, places: list[tuple[int, int]]) -> str:
 
 
 def outside(found: Iterable[Found], marks: Iterable[Placed]) -> list[Found]:
-    """Return those of `found` that do not begin within a mark."""
+    """Return the members of `found` that do not begin within a mark."""
     ends: list[tuple[int, int]] = []
     for start, end in sorted((mark.start, mark.end) for mark in marks):
         if not ends or end > ends[-1][1]:

@@ -1,7 +1,8 @@
-"""Words for numbers in the languages that are translated most, so that a number written as a word is not missed as a figure.
+"""Words for numbers in the most translated languages. A number that became a word is then not reported as lost.
 
 A language has two patterns: words for 3 to 19 (and for parts and dozens), and words for tens, hundreds and thousands. A word is
-found by its beginning, so inflected forms and ordinals count too. Exactness is not needed: the words only excuse a figure.
+found by its beginning, so inflected forms and ordinals count too. The patterns need not be exact, since a word only explains why
+a figure is missing.
 """
 
 # ruff: noqa: RUF001 - words of other scripts
@@ -222,7 +223,7 @@ _UNSPACED: Final = frozenset(("ja", "ko"))
 
 @cache
 def number_words(language: str | None) -> tuple[regex.Pattern[str], regex.Pattern[str]] | None:
-    """Return the patterns of the words for small and for large numbers in a language, or None if they are not known here."""
+    """Return a language's patterns of the words for small and for large numbers; None if they are not known here."""
     primary = (language or "").split("-")[0].lower()
     if (found := WORDS.get(_SAME.get(primary, primary))) is None:
         return None

@@ -1,8 +1,8 @@
-"""Numerals: the numbers that stand in figures in a text, whatever their digits, separators and units of counting.
+"""Finds the numbers in figures in a text, with any digits, separators and units of counting.
 
 `1,000.5`, `1 000,5`, `1.000,5` and `१०००.५` are one number. A numeral may be read in several ways: `1.000` is a thousand in
-German and one in English, `3 pm` is also 15, and `1.5 million` is also 1,500,000. Two numerals are equal if one reading of both
-is equal.
+German and one in English, `3 pm` is also 15, and `1.5 million` is also 1,500,000. Two numerals are equal if they have a reading
+in common.
 """
 
 import re
@@ -16,7 +16,7 @@ import regex
 _SPACES: Final = " \u00a0\u202f\u2009\u2007"
 _POINTS: Final = ".,'\u2019\u066b\u066c\uff0c\uff0e"
 _ROW: Final = re.compile(rf"[0-9](?:[{_POINTS}{_SPACES}/-]?[0-9])*+")
-"""Matches a row of digits with separators, in which there are one or more numbers."""
+"""Matches digits in a row with separators; they may be one number or several."""
 
 _NUMERAL: Final = regex.compile(
     r"(?P<idiom>(?<![\d.,/])24/7(?![\d/]))|(?P<fraction>(?<![\d.,/])\d{1,2}/\d{1,2}(?![\d/]))|(?P<date>(?<![\d.])\d{1,4}+(?P<mark>[./-])\d{1,2}+(?P=mark)(?:\d{4}|"
@@ -92,7 +92,7 @@ _FIRST_YEARS: Final = {
 _ERA: Final = regex.compile(rf"({'|'.join(map(re.escape, _FIRST_YEARS))})\s?$")
 _OTHER_DIGITS: Final = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
 MAX_DIGITS: Final = 60
-"""A longer row of digits is read in one way alone, without units of counting."""
+"""More digits in a row than this are read in only one way, without units of counting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Numeral:
 
     @property
     def value(self) -> int | None:
-        """The whole number that it is, if it has at most 9 digits."""
+        """Its value if it is a whole number of at most 9 digits; otherwise None."""
         return int(self.main) if self.main.isdigit() and len(self.main) < 10 else None
 
 
@@ -122,7 +122,7 @@ def numerals(text: str) -> tuple[Numeral, ...]:
 
 
 def same_digits(text: str, other: str) -> bool:
-    """Whether two texts have the same rows of digits, with the same separators: then they have the same numbers."""
+    """Whether two texts have the same digits and separators in the same order, and therefore the same numbers."""
     return sorted(_ROW.findall(_ascii(text))) == sorted(_ROW.findall(_ascii(other)))
 
 
@@ -167,7 +167,7 @@ def _numeral(text: str, start: int, end: int, readings: list[str], *, is_spaced:
 
 
 def _parts(match: regex.Match[str]) -> Iterator[Numeral]:
-    """Yield the numbers of a date, of `24/7`, or of digits that are no number, such as `3.11.2`."""
+    """Yield the numbers in a date, in `24/7`, or in digits that are not one number, such as `3.11.2`."""
     for part in re.finditer(r"[0-9]++", match[0]):
         value = _whole(part[0])
         may_be_word = match["date"] is not None or match["fraction"] is not None
@@ -223,7 +223,7 @@ def _shifted(number: str, places: int) -> str:
 
 
 def _with_units(text: str, end: int, readings: Iterable[str]) -> Iterator[str]:
-    """Yield the readings with the unit of counting that follows: `1.5 million`, `150万`."""
+    """Yield the readings multiplied by the unit of counting that follows: `1.5 million`, `150万`."""
     if (match := _AFTER.match(text, end)) is not None:
         for power in _POWERS.get(match[1].lower(), ()):
             for one in readings:
@@ -231,7 +231,7 @@ def _with_units(text: str, end: int, readings: Iterable[str]) -> Iterator[str]:
 
 
 def _in_the_afternoon(text: str, start: int, end: int, main: str) -> Iterator[str]:
-    """Yield the hour of a day of 24 hours, if this is one of the afternoon: `3 pm`, `下午3点`."""
+    """Yield the hour on a clock of 24 hours, if the words beside it say afternoon: `3 pm`, `下午3点`."""
     if len(main) > 2 or not main.isdigit() or int(main) > 12:
         return
     if _HALF_DAY.match(text, end) or _HALF_DAY_BEFORE.search(text, max(0, start - 4), start):
@@ -241,7 +241,7 @@ def _in_the_afternoon(text: str, start: int, end: int, main: str) -> Iterator[st
 
 
 def _in_our_era(text: str, numeral: Numeral) -> Iterator[str]:
-    """Yield the year of the common era, if an era stands before the number: `令和6年` is 2024."""
+    """Yield the year of the common era, if the name of another era stands before the number: `令和6年` is 2024."""
     era = _ERA.search(text, max(0, numeral.start - 6), numeral.start)
     if era is not None and (year := numeral.value) is not None:
         yield str(year + _FIRST_YEARS[era[1]])

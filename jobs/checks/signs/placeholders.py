@@ -1,8 +1,8 @@
 """Placeholders: the marks in a text that a program replaces, such as `%s`, `{name}`, `{{ user }}` and `$t(key)`.
 
-A request does not say in which format its text is, so all formats are looked for at once. Marks that also stand in prose (a price
-such as `$5`, `50 % de`, `%50` in Turkish) are left out, or are found only if `known` has them. Arguments of ICU messages with
-plurals or choices are read by jobs/checks/signs/icu.py.
+A request does not name the format of its text, so all formats are looked for at once. Marks that also occur in prose (a price
+such as `$5`, `50 % de`, `%50` in Turkish) are left out, or count only if `known` has them. Arguments of ICU messages with plurals
+or choices are read by jobs/checks/signs/icu.py.
 """
 
 from collections.abc import Collection
@@ -48,7 +48,7 @@ _NUMBER_FIRST: Final = frozenset({"tr", "eu", "ku"})
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A placeholder: its place in the text, its text, and its family."""
+    """A placeholder: its place in the text, its text, and its family of formats."""
 
     start: int
     end: int
@@ -57,7 +57,7 @@ class Placeholder:
 
     @property
     def key(self) -> str:
-        """The text by which two placeholders are the same: without spaces inside double braces."""
+        """The text by which placeholders are compared: without spaces inside double braces."""
         if self.text.startswith("{{") or self.text.startswith("{%"):
             return "".join(self.text.split())
         return self.text
@@ -71,7 +71,7 @@ def placeholders(
 
     Args:
         text: The text.
-        known: If given, marks that may be prose are found only if they are among these texts.
+        known: The placeholders of the source. If given, marks that may also be prose count only if they are among these.
         language: The language of the text. In Turkish and Basque `%5` is a percentage.
     """
     if not any(sign in text for sign in "%{$@:&"):

@@ -1,1 +1,1 @@
-"""Checks of any text: language, repeats, what a model adds, what it must not give away."""
+"""Checks of any text: its language, repeats, what a model adds, invented facts, personal data and secrets."""

@@ -1,4 +1,4 @@
-"""Phrases by which an assistant speaks of itself or refuses, in the languages that models write most."""
+"""Finds phrases in which an assistant speaks of itself or refuses, in the languages that models write most."""
 
 # ruff: noqa: RUF001 - words of other scripts
 
@@ -24,14 +24,14 @@ _LOWER: Final = (
     "γλωσσικό|نموذج|ذكاء|مساعد|कृत्रिम|भाषा"
 )
 _WORDS: Final = tuple(_LOWER.split("|"))
-"""A text without any of these has no phrase by which a model speaks of itself. Looking for them is quicker than the patterns."""
+"""A text without any of these words has no phrase in which a model speaks of itself. They are found faster than the patterns."""
 
 _NOT: Final = (
     "can't|can\u2019t|cannot|can not|unable|not able|won't|won\u2019t|nicht|je ne|no puedo|non posso|non sono|não|niet|nie mogę|"
     "не |inte |olama|edeme|getireme|yanıt|nemohu|δεν|无法|無法|不能|没法|沒|ません|かね|수 없|어렵|لا |لن |नहीं|असमर्थ"
 )
 _NEGATIONS: Final = tuple(_NOT.split("|"))
-"""A text without any of these refuses nothing."""
+"""A text without any of these words holds no refusal."""
 
 
 @cache
@@ -43,7 +43,7 @@ def _pattern(name: str) -> "regex.Pattern[str]":
 
 
 def as_ai(text: str) -> "list[Found]":
-    """Return the words by which a model speaks of itself: `As an AI language model, I`. Only words around a name are read."""
+    """Return the words in which a model speaks of itself: `As an AI language model, I`. Only text around a name is read."""
     folded = text.lower()
     names = [at for names, where in ((_NAMES, text), (_WORDS, folded)) for name in names for at in _places(name, where)]
     found: dict[int, Found] = {}
@@ -58,7 +58,7 @@ def as_ai(text: str) -> "list[Found]":
 
 
 def _places(name: str, text: str) -> "list[int]":
-    """Return where a name stands in a text, at most its first places."""
+    """Return at most `_MOST_PLACES` positions of a name in a text, each at least `_AFTER_NAME` after the one before."""
     places: list[int] = []
     at = text.find(name)
     tied = len(name) == len("AI")  # `AI` is not found in `AIR`
@@ -74,11 +74,11 @@ def _places(name: str, text: str) -> "list[int]":
 _BEFORE_NAME: Final = 80
 _AFTER_NAME: Final = 120
 _MOST_PLACES: Final = 50
-"""A phrase begins at most 80 characters before the name of what the model is, and ends soon after it."""
+"""At most this many places of a name are looked at. A phrase begins at most `_BEFORE_NAME` characters before such a name."""
 
 
 def refusal(text: str) -> "Found | None":
-    """Return the words by which an assistant refuses: `I cannot help with that`."""
+    """Return the words with which an assistant refuses: `I cannot help with that`."""
     folded = text.lower()
     if not any(word in folded for word in _NEGATIONS):
         return None

@@ -1,4 +1,4 @@
-"""Finds what belongs to a chat and not to the text: tokens of chat templates, labels of roles, announcements, and refusals."""
+"""Finds traces of a chat in a text: tokens of chat templates, labels of roles, announcements, and refusals."""
 
 # ruff: noqa: RUF001 - words of other scripts
 
@@ -27,11 +27,11 @@ _TOKENS: Final = regex.compile(
     # Reasoning and tools
     r"|</?(?:think|thinking|thought|reasoning|reflection|scratchpad|tool_call|tool_calls|tool_response|function_call|fim_prefix|"
     r"fim_middle|fim_suffix|fim_pad|assistant|system|human|answer|output|response|instruction)>"
-    # `<s>` strikes through in HTML, so only one at the beginning or the end is a token
+    # `<s>` is also HTML for struck text, so it is a token only at the beginning or the end
     r"|\A\s{0,5}<s>(?!(?:.|\n){1,1000}?</s>)|</s>\s{0,5}\Z(?<!<s>[^<]{1,1000}</s>\s{0,5})"
     # Alpaca, Vicuna
     r"|^[ \t]{0,3}#{2,3} ?(?:Instruction|Response|Input|Human|Assistant|System|User):?[ \t]*$"
-    # pieces of words that a tokenizer left
+    # signs that a tokenizer puts into pieces of words
     r"|[\u2581\u0120\u010a](?=\p{L})",
     regex.MULTILINE,
 )
@@ -69,7 +69,7 @@ _ROLE_LINE: Final = regex.compile(
 )
 _ROLE_SIGNS: Final = (":", "\uff1a")
 _HEAD: Final = 600
-"""A text refuses in its first characters, this many."""
+"""A refusal is looked for in this many characters at the beginning of a text."""
 
 _QUOTED: Final = regex.compile(
     r"\"[^\"\n]{1,300}+\"|[\u201c\u201e][^\u201c-\u201e\n]{1,300}+[\u201c\u201d]|\u00ab[^\u00ab\u00bb\n]{1,300}+\u00bb|\u00bb[^\u00ab\u00bb\n]{1,300}+\u00ab|"
@@ -77,7 +77,7 @@ _QUOTED: Final = regex.compile(
 )
 _FAMILIES: Final = (POST, TITLE, SECTION, TRANSLATION, DESCRIPTION)
 _VERBATIM: Final = frozenset({"chat", "completion"})
-"""Kinds whose rows bring their whole prompt: an announcement may be asked for."""
+"""Kinds whose rows hold the whole prompt, so that the prompt may ask for an announcement."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:

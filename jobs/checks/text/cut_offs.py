@@ -1,4 +1,4 @@
-"""Finds a text that ends in the middle of a sentence because the model reached its most tokens."""
+"""Finds a text that ends in the middle of a sentence because the model reached the limit of its tokens."""
 
 # ruff: noqa: RUF001 - signs of other scripts
 
@@ -14,11 +14,11 @@ from jobs.findings import Severity
 from jobs.writing.prose import FENCE
 
 _APPENDED: Final = ("call_to_action", "link")
-"""Fields of a request whose text a kind puts behind the words of the model."""
+"""Fields of a request whose texts a kind appends to the words of the model."""
 
 _HASHTAGS: Final = regex.compile(r"(?:(?<!\S)#[\w-]++\s*+)++\Z")
 _ABOUT: Final = 400
-"""The end of a text is looked for in its last characters, this many."""
+"""The end of a sentence is looked for in this many characters at the end of a text."""
 
 _SENTENCE_END: Final = regex.compile(
     r"(?:[.!?…。！？｡؟۔।॥։።៕။]|\p{Extended_Pictographic}\ufe0f?)[\p{Pe}\p{Pf}\p{Pi}\"'*_~`»«\u200d\ufe0f\p{Emoji_Modifier}]*+\Z"
@@ -43,7 +43,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _written(subject: Subject, text: str) -> str:
-    """Return a text without what its kind puts behind the words of the model: call to action, link and hashtags."""
+    """Return a text without the call to action, link and hashtags that its kind appends to the words of the model."""
     text = _HASHTAGS.sub("", text.rstrip()).rstrip()
     for name in reversed(_APPENDED):
         added = subject.request.get(name)

@@ -16,13 +16,13 @@ _USUAL: Final = (
     "да нет дуже πολύ σιγά λίγο κάθε جدا رويدا שוב לאט foarte velmi nagyon çok"
 )
 USUAL: Final = frozenset(_USUAL.split())
-"""Words that stand twice in correct sentences, of all languages together: `had had`, `nous nous`, `die die`."""
+"""Words of any language that stand twice in correct sentences: `had had`, `nous nous`, `die die`."""
 
 _REDUPLICATING: Final = (
     "id ms tl fil vi haw sm mi th lo km jv su tr az kk ky uz hi bn mr ne gu pa ta te kn ml ur fa ko ja zh my sw zu"
 )
 REDUPLICATING: Final = frozenset(_REDUPLICATING.split())
-"""Languages that double words by their grammar, such as the plural of Indonesian."""
+"""Languages whose grammar doubles words, such as for the plural of Indonesian."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -51,7 +51,7 @@ _SPACE: Final = re.compile(r"[ \t\u00a0]+")
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether no hyphen or mark ties one of the words to another: `well-known known`."""
+    """Whether no hyphen or mark ties one of the two words to a third, as in `well-known known`."""
     return text[start - 1 : start] not in _TIES and text[end : end + 1] not in _TIES
 
 

@@ -17,7 +17,7 @@ from jobs.writing.labels import INSTRUCTION
 
 _SYSTEM: Final = "system"
 _FEWEST_OF_LINE: Final = 4
-"""A whole line of a prompt with fewer words than this may be a usual sentence."""
+"""A line of a prompt with fewer words than this is not looked for, since it may be a common sentence."""
 
 _TASK: Final = regex.compile(
     r"(?<!\p{L})(?:you are an? (?:helpful|professional|expert|friendly)? ?(?:\p{L}+ )?"
@@ -36,7 +36,7 @@ _TASK: Final = regex.compile(
     r"|あなたは(?:優秀な)?(?:翻訳者|アシスタント)|以下の(?:文章|テキスト|文)を[^。\n]{0,12}?翻訳して)",
     regex.IGNORECASE,
 )
-"""Matches words that tell a model what to do, which no text of its own has."""
+"""Matches words that tell a model what to do, such as `you are a helpful assistant`, and that a finished text hardly has."""
 
 _SIGNS: Final = (
     "you are a|nothing else|without any|translate |write a |write the |write one| words|address the|you answer|you respond|"
@@ -82,7 +82,7 @@ def _given(request: Mapping[str, Any]) -> list[str]:
 def _runs(
     piece: Piece, prompts: Sequence[str], given: Sequence[str], fewest: int, taken: list[tuple[int, int]]
 ) -> Iterator[Broken]:
-    """Yield the runs of at least `fewest` words that a prompt has and no value of the request; add their places to `taken`."""
+    """Yield runs of at least `fewest` words that are in a prompt and in no value of the request; add their places to `taken`."""
     if not prompts:
         return
     unspaced = reading.is_unspaced(piece.text[:1_000])
@@ -111,7 +111,7 @@ def _runs(
 def _lines(
     piece: Piece, prompts: Sequence[str], given: Sequence[str], taken: list[tuple[int, int]]
 ) -> Iterator[Broken]:
-    """Yield the lines of the output that are a whole line of a prompt and no value of the request."""
+    """Yield lines of the output that equal a line of a prompt and are in no value of the request."""
     if not prompts:
         return
     lines = {
@@ -135,7 +135,7 @@ def _lines(
 
 
 def _tasks(subject: Subject, piece: Piece, taken: Sequence[tuple[int, int]]) -> Iterator[Broken]:
-    """Yield the words that tell a model what to do, if the request has no such words. The source may be about such tasks."""
+    """Yield words that tell a model what to do, unless the request has such words: its source may be about such tasks."""
     first = piece.text.lstrip()
     line = first.partition("\n")[0][:_LONGEST_LINE]
     if INSTRUCTION.match(line) and not INSTRUCTION.search(subject.asked[: _LONGEST_LINE * 10]):

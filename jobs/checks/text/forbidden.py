@@ -1,7 +1,7 @@
 """Finds terms that a row, tenant or setting forbids. Weblate, Vale, textlint and Guardrails have lists of this kind too.
 
-A term is found in upper and lower case, and only as whole words: `art` is not found in `start`. In scripts without spaces
-between words it is found anywhere. Inflected forms are terms of their own.
+A term is found in any case, and only as whole words: `art` is not found in `start`. In scripts without spaces
+between words it is found anywhere. Inflected forms must be listed as terms of their own.
 """
 
 import unicodedata
@@ -46,7 +46,7 @@ def _folded(text: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def _pattern(term: str) -> "regex.Pattern[str]":
-    """Return a pattern for a term in each of its forms in Unicode, with any space between its words."""
+    """Return a pattern for a term in each Unicode form (composed or not), with any space between its words."""
     forms = dict.fromkeys(unicodedata.normalize(form, term) for form in ("NFC", "NFD", "NFKC"))
     either = "|".join(r"\s+".join(map(regex.escape, form.split())) for form in forms)
     words = term.strip()

@@ -1,6 +1,6 @@
 """Finds the gaps of a template that nobody filled in: `[Your Name]`, `{{name}}`, `(max. 60 characters)`, lorem ipsum, TODO.
 
-Links, tasks, footnotes and citations are in brackets too, and pass. So does what stands in the request, and a translation may
+Links, tasks, footnotes and citations in brackets are not gaps. Neither is text that stands in the request, and a translation may
 have as many gaps as its source.
 """
 
@@ -39,7 +39,7 @@ _MOST: Final = regex.compile(
     r"程度|이내|최대|أقصى|अधिक|\d\s?[-\u2013]\s?\d",
     regex.I,
 )
-"""Matches a word that makes a length a limit: `(max. 60 characters)`, but not `(1500 words)`."""
+"""Matches a word that tells a limit from a plain length: it is in `(max. 60 characters)`, and not in `(1500 words)`."""
 
 _UNIT: Final = regex.compile(rf"(?<!\p{{L}})(?:{_UNITS}|SEO|meta)(?!\p{{L}})", regex.I)
 _LATE: Final = regex.compile(r"(?<![\w-])(?:TODO|TBD|FIXME|XXX+|TK TK)(?![\w-])")
@@ -52,14 +52,14 @@ _LATE_ANY_CASE: Final = regex.compile(
 )
 _LATE_WORDS: Final = ("TODO", "TBD", "FIXME", "XXX", "TK TK")
 _LATE_SIGNS: Final = ("lorem", "dolor", "consectetur", " here", "\u3007", "\u25cb", "\u25b3")
-"""A text without any of these has none of these gaps. Looking for them is quicker than the patterns."""
+"""A text without any of these signs has no gap that `_LATE_ANY_CASE` finds. They are found faster than that pattern."""
 
 _NUMERAL: Final = regex.compile(
     r"(?:bowl|olympiad|chapter|kapitel|chapitre|cap\u00edtulo|capitolo|century|act|book|volume|vol\.|part|teil|psalm|article|no\.|size)\s\Z",
     regex.I,
 )
 _EVERYTHING: Final = frozenset({"es", "pt", "gl", "ast"})
-"""In these languages TODO is a word: everything."""
+"""Languages in which TODO is an ordinary word, which means everything."""
 
 _TAG_NAMES: Final = (
     "a abbr address article aside audio b blockquote body br button canvas caption center cite code col dd del details div dl dt "
@@ -150,7 +150,7 @@ _UNSPACED: Final = regex.compile(
     rf"{_UNSPACED_HERE.pattern}|あなたの|お名前|御名前|氏名|会社名|貴社名|商品名|店名|を入力|を記入|日付|リンク先|您的|你的|姓名|公司名|产品名|產品名|插入|"
     r"填写|填寫|请输入|請輸入|链接|連結|日期|이름|회사명|제품명|입력|귀하의|날짜"
 )
-"""Matches a word of a gap in square brackets in Chinese, Japanese or Korean."""
+"""Matches a word that shows that square brackets hold a gap, in Chinese, Japanese or Korean."""
 
 
 @cache

@@ -1,6 +1,6 @@
-"""Finds what the model made up: links, handles, addresses, telephone numbers and prices that the request does not hold.
+"""Finds links, handles, addresses, telephone numbers and prices that the model made up: they are not in the request.
 
-Of a text that is made from a source, numbers and names are facts too: they must stand in the request.
+If a text is made from a source, its numbers and names must stand in the request too.
 """
 
 import re
@@ -33,17 +33,17 @@ _USUAL_NAMES: Final = (
     "uk eu us ps nb ii iii iv"
 )
 USUAL_NAMES: Final = frozenset(_USUAL_NAMES.split())
-"""Words with a capital that are no facts."""
+"""Words that are often written with a capital and are not names of facts."""
 
 _CAPITALISING: Final = frozenset({"de", "lb", "als", "bar", "nds"})
-"""Languages that write all nouns with a capital, so that names cannot be told from other words."""
+"""Languages that write all nouns with a capital. Names cannot be told from other nouns there, so they are not judged."""
 
 _WORD: Final = regex.compile(r"[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'\u2019-]*+")
 _STEM: Final = 4
-"""Names with the same first letters, this many or all but the last three, are the same: `Kassels` and `Kassel`."""
+"""Names are compared without their last three letters, but by at least this many, so that `Kassels` is `Kassel`."""
 
 _SMALL: Final = 10
-"""A whole number up to this one is often a count of the text's own: `3 tips`."""
+"""A whole number up to this one is not judged, since it often counts parts of the text: `3 tips`."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -114,14 +114,14 @@ def _amounts(
 
 
 def _is_fact(text: str, start: int, end: int, value: str) -> bool:
-    """Whether a number is a fact: no small count, no number of a list, and no part of a word such as `B2B`."""
+    """Whether a number is a fact: a percent, not whole, or above `_SMALL`, and not part of a word such as `B2B` or `#12`."""
     if text[start - 1 : start].isalpha() or text[end : end + 1].isalpha() or text[start - 1 : start] in ("#", "@", "_"):
         return False
     return "." in value or int(value) > _SMALL or text[end : end + 1] == "%" or text[end : end + 2].strip() == "%"
 
 
 def _names(piece: Piece, text: str, asked: str, places: list[tuple[int, int]]) -> Iterator[Broken]:
-    """Yield the names in the middle of sentences that the request does not hold."""
+    """Yield names that are not in the request. The first word of a sentence is not judged, since it has a capital anyway."""
     language = (piece.language or language_of(text)[0]).split("-")[0].lower()
     if not language or language in _CAPITALISING:
         return
@@ -143,7 +143,7 @@ def _names(piece: Piece, text: str, asked: str, places: list[tuple[int, int]]) -
 
 
 _OPENS: Final = frozenset({":", "-", "\u2013", "\u2014", "\u2022", "\u2026", "(", "/"})
-"""Signs after which a sentence may begin with a capital."""
+"""Signs after which a word may have a capital without being a name."""
 
 
 def _stem(word: str) -> str:

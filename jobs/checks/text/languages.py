@@ -1,4 +1,4 @@
-"""Finds texts, and sentences at least as long as the language can be told of, that are in another language than the one wanted.
+"""Finds texts in another language than the wanted one, and such sentences if they are long enough to tell their language.
 
 The guess is that of lid.176 (see jobs/checks/reading.py). Code, quotations, links, names and numbers are left out of it.
 """
@@ -86,16 +86,16 @@ _PER_WORD: Final = 2
 """This many letters of a script without spaces count as a word, because a word of Chinese or Japanese has about two."""
 
 _OWN_CHANCE: Final = 0.1
-"""If the language that is wanted has at least this chance, a text counts as in it, whatever the likeliest language is."""
+"""A text counts as in the wanted language if that language has at least this score, even if another has a higher one."""
 
 _SURELY_RIGHT: Final = 0.5
-"""A text whose likeliest language is the wanted one is not looked at further if that language has at least this chance."""
+"""If the wanted language is the likeliest and has at least this score, the text is right and is not read further."""
 
 _FEWEST_WORDS: Final = 4
-"""A sentence among others with fewer words than this is not judged, however high the score: it may be a name or a loan."""
+"""A sentence with fewer words than this, within a longer text, is not judged: it may be a name or a loan."""
 
 _SCORE_OF_REST: Final = 0.4
-"""If a text is judged, its words without a capital must be in another language too, with at least this score if they are few."""
+"""The guess for a text without its capitalised words needs this score if few words are left."""
 
 _MARKS: Final = " \t\n#*_>|-"
 
@@ -152,13 +152,13 @@ def _sentences(subject: Subject, piece: Piece, wanted: str, limits: Limits) -> I
 
 
 def _other_than(wanted: str, text: str, limits: Limits, *, is_part: bool = False) -> str | None:
-    """Return the language of a text if it is surely another than the one that is wanted.
+    """Return the language of a text if it is surely not the wanted one; otherwise None.
 
-    The text is read twice: whole, and without words with a capital, which may be names.
+    The text is read twice: whole, and without capitalised words, which may be names.
     """
     right = ALIKE.get(wanted, frozenset({wanted}))
     if _is_among(right, reading.languages_of(text, 1), _SURELY_RIGHT):
-        return None  # most sentences: this one look is quick
+        return None  # most sentences end here, after one quick guess
     text = _NO_WORDS.sub(" ", text)
     other = _guess(wanted, text, limits["min_words"], limits["min_score"], _FEWEST_WORDS if is_part else 0)
     if other is None or (lower := _NAMES.sub(" ", text)) == text:
@@ -218,7 +218,7 @@ def _other_script(language: str, text: str) -> str | None:
 
 
 def _is_given(subject: Subject, text: str) -> bool:
-    """Whether the words stand in the request, so that the row asked for them. What is to be translated asks for nothing."""
+    """Whether the words stand in the request, so that the row asked for them. A text to be translated does not count."""
     return subject.source_language is None and text.strip(_MARKS) in subject.asked
 
 

@@ -1,7 +1,7 @@
 """Notes texts that are hard to read: many long sentences, as Yoast counts them, or a high LIX.
 
-How many words make a sentence long depends on the language; the numbers are those of yoastseo. LIX is the mean number of words
-in a sentence, and the percent of words with more than six letters, added up.
+How many words make a sentence long depends on the language; the numbers are those of yoastseo. LIX is the sum of two numbers: the
+mean words in a sentence, and the percent of words with more than six letters.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ LONG: Final[Mapping[str, int]] = {
     **dict.fromkeys(("ca", "es", "fa", "gl", "it", "pt"), 25),
     **dict.fromkeys(("he", "ru", "tr", "uk"), 15),
 }
-"""Language -> the most words of a sentence that is not long, if it is not the limit `sentence_words`."""
+"""Language -> the most words that a sentence may have without being long. Other languages use the limit `sentence_words`."""
 
 LONG_UNSPACED: Final = 40
 """In Chinese and Japanese a sentence with more signs than this is long."""
@@ -24,10 +24,10 @@ LONG_UNSPACED: Final = 40
 LIX_LANGUAGES: Final = frozenset(
     ("af", "ca", "da", "de", "en", "es", "fr", "gl", "it", "nb", "nl", "nn", "no", "pt", "sv")
 )
-"""Languages whose words are of such a length that LIX can be compared. Finnish, for one, has long words in easy texts."""
+"""Languages for which LIX is measured. In others, such as Finnish, even easy texts have long words."""
 
 _FEWEST_SENTENCES: Final = 5
-"""Shares of fewer sentences than this say nothing."""
+"""A text with fewer sentences than this is not judged by its share of long ones."""
 
 _LONG_WORD: Final = 6
 
@@ -43,7 +43,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _words(sentence: str) -> list[str]:
-    """Return the words between spaces, without the marks at their ends. This is quicker than to look for words."""
+    """Return the words between spaces, without the marks at their ends. This is quicker than a search for words in any script."""
     return [word for part in sentence.split() if (word := part.strip(_MARKS))]
 
 

@@ -1,6 +1,6 @@
-"""Finds a text that says the same again: too many runs of four words that stood before, or a sentence that stands twice.
+"""Finds a text that repeats itself: it has too many runs of four words that occurred before, or a sentence twice.
 
-Code, tables, data and headings are left out. The refrain of a poem may stand again, and a text that is made from a source may
+Code, tables, data and headings are left out. The refrain of a poem may be repeated, and a text that is made from a source may
 repeat what its source repeats.
 """
 
@@ -18,17 +18,17 @@ from jobs.checks.quoting import shortened
 from jobs.findings import Severity
 
 RUN: Final = 4
-"""This many words are a run. In a script without spaces a word counts as two signs."""
+"""The number of words in a run. In a script without spaces, two signs count as a word."""
 
 _FEWEST_RUNS: Final = 20
-"""In a text with fewer runs than this, the share of repeated ones says nothing."""
+"""A text with fewer runs than this is not judged by its share of repeated runs."""
 
 _FEWEST_WORDS: Final = 4
 _FEWEST_WORDS_OF_ITEM: Final = 8
 """A shorter sentence, or a shorter item of a list, may stand twice: `It depends.`"""
 
 _IN_A_ROW: Final = 3
-"""A sentence of any length may not stand this often in a row."""
+"""The same sentence, of any length, must not stand this many times in a row."""
 
 _VERSE_SHARE: Final = 50
 """Percent of the runs of a poem or a song that may be repeated, because of its refrain."""
@@ -68,7 +68,7 @@ def _words(text: str) -> Sequence[str]:
 
 
 def _repeated(words: Sequence[str], size: int) -> tuple[float, Sequence[str]]:
-    """Return the percent of runs of words that stood before, and the run that stands most often."""
+    """Return the percent of runs of words that occurred before, and the run that occurs most often."""
     runs = list(zip(*(words[n:] for n in range(size)), strict=False))
     if len(runs) < _FEWEST_RUNS:
         return 0.0, ()
@@ -109,7 +109,7 @@ def _sentences(subject: Subject, piece: Piece, verse: bool) -> Iterator[Broken]:
 
 
 def _follows_mark(text: str, start: int) -> bool:
-    """Whether the mark of a list stands before a position: sentencex takes `1.` for a sentence."""
+    """Whether the mark of a list item stands before a position. It is asked because sentencex takes `1.` for a sentence."""
     before = max(0, start - _WIDEST_MARK)
     line = text.rfind("\n", before, start) + 1
     return (line > 0 or before == 0) and _ITEM.fullmatch(text, line, start) is not None
@@ -126,7 +126,7 @@ def _length(text: str) -> int:
 
 
 def _is_verse(text: str) -> bool:
-    """Whether most lines are short, stand in stanzas and are no items of a list, as in a poem or a song."""
+    """Whether most lines are short, stand in stanzas and are not items of a list, as in a poem or a song."""
     lines = text.splitlines()
     filled = [line for line in lines if line.strip()]
     if len(filled) < 4 or any(len(line) > _VERSE_WIDTH for line in filled):

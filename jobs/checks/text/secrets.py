@@ -1,6 +1,6 @@
-"""Finds personal data and secrets that the request does not hold: the model remembers them, or made them up.
+"""Finds personal data and secrets that are not in the request, so that the model remembers them or made them up.
 
-Secrets are found by the prefixes that their makers gave them, not by their look, so a random word is no secret.
+Secrets are found by the prefixes that their issuers give them, so a random-looking word is not taken for one.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,10 +21,10 @@ _KINDS: Final[tuple[tuple[str, Callable[[str], Iterable[contacts.Span]]], ...]] 
 _EXAMPLE_HOSTS: Final = regex.compile(
     r"@(?:[\w-]+\.)*(?:example(?:\.\w{2,3}){0,2}|test|invalid|localhost)\Z", regex.IGNORECASE
 )
-"""Matches an address of mail for examples (RFC 2606), which is nobody's."""
+"""Matches the host of an e-mail address that is reserved for examples (RFC 2606), and so belongs to nobody."""
 
 _FICTIONAL: Final = regex.compile(r"555\D{0,2}01\d\d\Z")
-"""Matches an American telephone number that is kept for films."""
+"""Matches an American telephone number that is reserved for fiction."""
 
 _SECRETS: Final = regex.compile(
     r"(?<![A-Za-z0-9_-])(?:"
@@ -48,7 +48,7 @@ _PREFIXES: Final = (
     "AIza|ya29.|GOCSPX-|hf_|npm_|pypi-|SG.|shpat_|shpca_|shppa_|shpss_|doo_v1_|dop_v1_|dor_v1_|eyJ|-----BEGIN |https://hooks.slack."
 )
 _SIGNS: Final = tuple(_PREFIXES.split("|"))
-"""A secret begins with one of these. Looking for them is quicker than the pattern."""
+"""Every secret begins with one of these. They are found faster than the pattern."""
 
 _NUMBERED: Final = regex.compile(r"\d{8,10}(?=:AA)")
 _LOGIN: Final = regex.compile(r"[a-z][a-z0-9+]{1,15}(?=://)")
@@ -77,7 +77,7 @@ def _personal(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def is_given(words: str, asked: str) -> bool:
-    """Whether a contact stands in the request (its case folded), also with other spaces, hyphens or country code."""
+    """Whether a contact stands in the casefolded request, also with other spaces, hyphens or country code."""
     if words.casefold() in asked:
         return True
     digits = contacts.digits_of(words)
@@ -125,7 +125,7 @@ def _maker(found: "regex.Match[str]") -> str:
 
 
 _FEWEST_SIGNS: Final = 8
-"""A key has at least this many different signs: `sk-xxxxxxxxxxxxxxxxxxxx` is none."""
+"""A key has at least this many different signs, so `sk-xxxxxxxxxxxxxxxxxxxx` is not one."""
 
 CHECKS: Final = (
     Check(

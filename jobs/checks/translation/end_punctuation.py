@@ -16,7 +16,7 @@ from jobs.checks.translation.lines import line_pairs
 from jobs.findings import Severity
 
 UNMARKED: Final = frozenset(("th", "lo", "bo", "my", "km", "hy", "am"))
-"""Languages whose sentences often end without a mark, or with one elsewhere. They are not judged, as source or as target."""
+"""Languages whose sentences often end without a mark, or with one elsewhere. Neither a source nor a target in them is judged."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:

@@ -1,4 +1,4 @@
-"""Finds terms of the glossary that stand in the source, and whose translation is missing.
+"""Finds terms of the glossary that stand in the source and have no translation in the target.
 
 Weblate, Phrase and Xbench have this check. The translation of a term counts in any inflection: a word with the same stem, or one
 that is similar enough by RapidFuzz. A term within a longer term of the glossary is not looked for by itself.
@@ -24,10 +24,10 @@ _ARTICLE: Final = regex.compile(r"^[\u0648\u0641\u0628\u0643]?(?:\u0627\u0644|\u
 """Matches the article of Arabic at the beginning of a word, with a particle before it."""
 
 _PLURAL: Final = {"en": "(?:s|es)?", "fr": "(?:s|x)?", "es": "(?:s|es)?", "pt": "s?", "nl": "(?:s|en)?"}
-"""Language of the source -> endings with which a term is found there too."""
+"""Language of the source -> a pattern of the endings that a term may have there."""
 
 LONGEST_ACRONYM: Final = 5
-"""A term of at most this many letters, all of them capitals, is found in capitals alone: `US` is not `us`."""
+"""A term of capitals with at most this many letters is found only in capitals: `US` is not `us`."""
 
 SHORTEST_STEM: Final = 3
 ENDING: Final = 2
@@ -69,21 +69,21 @@ def terms_in(source: str, glossary: Mapping[str, str], language: str | None) -> 
 
 
 def _may_stand(term: str, text: str, words: frozenset[str]) -> bool:
-    """Whether a term may stand in a text: a quick look that spares most terms the search."""
+    """Whether a term may stand in a text. This quick test spares most terms the search."""
     folded, first = _first_word(term)
     return first in words if first else folded in text
 
 
 @lru_cache(maxsize=4096)
 def _first_word(term: str) -> tuple[str, str]:
-    """Return a term as it is compared, and its first word; none if it has no words with spaces around them."""
+    """Return a term as it is compared, and its first word; an empty word if the term has a script without spaces."""
     folded = _folded(term)
     found = None if is_unspaced(term) else _PART.search(folded)
     return folded, found[0] if found else ""
 
 
 def has_term(text: str, target: str, similarity: float) -> bool:
-    """Whether a folded text has a term in any inflection, its words in their order and beside each other."""
+    """Whether a casefolded text has the words of a term side by side and in their order, in any inflection."""
     term = _folded(target)
     if term in text:
         return True
@@ -111,7 +111,7 @@ def _fits(word: str, wanted: str, plain: str, similarity: float) -> bool:
 
 
 def _has_stem(word: str, term: str) -> bool:
-    """Whether a word begins as a term does, but for an ending. Both are compared without accents, so `Häuser` fits `Haus`."""
+    """Whether a word is a term with another ending. Accents of the word are ignored, so `Häuser` fits `Haus`."""
     stem = term[: max(SHORTEST_STEM, len(term) - ENDING)]
     if len(term) < SHORTEST_STEM or len(word) > len(term) + LONGEST_ENDING or (word[:1] != stem[:1] and word.isascii()):
         return False
@@ -125,7 +125,7 @@ def _words(text: str) -> Sequence[str]:
 
 @lru_cache(maxsize=8)
 def _different_words(text: str) -> Sequence[str]:
-    """Return the words of a text, each once, and Arabic words without their article too."""
+    """Return the different words of a text, and its Arabic words also without their article."""
     words = dict.fromkeys(_words(text))
     return [*words, *(bare for word in words if (bare := _ARTICLE.sub("", word)) != word)]
 

@@ -72,7 +72,7 @@ def _categories(argument: Argument, original: set[str], piece: Piece) -> Iterato
 
 @lru_cache(maxsize=64)
 def plural_numbers(language: str | None) -> dict[str, frozenset[int]] | None:
-    """Return the plural categories that whole numbers need in a language -> numbers up to 200; None for an unknown language."""
+    """Return the plural categories that a language needs, each with its numbers up to 200; None for an unknown language."""
     if (form := _plural_form(language)) is None:
         return None
     numbers: dict[str, set[int]] = {"other": set()}

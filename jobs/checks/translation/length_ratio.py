@@ -44,11 +44,11 @@ WIDTHS: Final = {
     "id": 1.1,
     "ms": 1.1,
 }
-"""Language -> how many characters it needs for one of English; languages that are not here need as many."""
+"""Language -> the characters that it needs for one character of English; 1 for languages that are not listed."""
 
 
 _MARKS: Final = re.compile("[\u0300-\u036f\u0483-\u0489\u0590-\u1cff\u200d\ufe0f\U0001f1e6-\U0001faff]")
-"""Matches a sign that may make one character with others, so that characters have to be counted."""
+"""Matches a sign that may combine with others. A text without such signs has as many characters as code points."""
 
 
 def _characters(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Lines: each line of a translation beside its line of the source."""
+"""Pairs each line of a translation with its line of the source."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -13,12 +13,12 @@ LONGEST_SHOWN: Final = 80
 
 
 def shown(text: str) -> str:
-    """Return a text as a message quotes it: not all of a long one."""
+    """Return a text as a message quotes it, shortened if it is long."""
     return repr(text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…")
 
 
 class Line(NamedTuple):
-    """A line of the source, its line in the translation, and the place where the latter begins."""
+    """A line of the source, its line in the translation, and the position where the line begins in the translation."""
 
     source: str
     target: str
@@ -39,7 +39,7 @@ def line_pairs(source: str, target: str) -> Iterator[Line]:
 
 @lru_cache(maxsize=8)
 def prose_only(text: str, form: str, language: str | None) -> str:
-    """Return a text with spaces for what no translator changes: placeholders, addresses, tags and code. Places stay.
+    """Return a text with placeholders, addresses, tags and code, which no translator changes, replaced by as many spaces.
 
     Args:
         text: The text.

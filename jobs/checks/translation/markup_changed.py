@@ -28,7 +28,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     piece = subject.pieces[0]
     as_markdown = piece.form == "markdown"
     source, target = (_marks(text, as_markdown=as_markdown) for text in (subject.source, piece.text))
-    if is_icu(subject.source):  # the forms of a plural differ by language, and each may repeat a tag
+    if is_icu(subject.source):  # languages have different plural forms, and each form may repeat a tag
         source, target = _once(source), _once(target)
     wanted, found = (Counter((mark.what, mark.key) for mark in marks) for marks in (source, target))
     for (what, key), count in (wanted - found).items():
@@ -70,7 +70,7 @@ def _nesting(source: Sequence[Mark], target: Sequence[Mark], piece: Piece) -> It
 
 
 def _wrong(marks: Sequence[Mark]) -> Mark | None:
-    """Return the first tag that is not nested rightly, or None."""
+    """Return the first tag that is not nested correctly, or None."""
     opened: list[Mark] = []
     for mark in marks:
         if mark.what != "tag" or not mark.name:

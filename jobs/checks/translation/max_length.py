@@ -13,7 +13,7 @@ from jobs.writing.characters import clusters, graphemes
 from jobs.writing.platforms import LIMITS
 
 LONGEST_SEARCHED: Final = 10_000
-"""In a longer text, in code points, the place from which it is too long is not looked for."""
+"""In a text of more code points than this, the place from which it is too long is not looked for."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -31,7 +31,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _end_of_fitting(text: str, most: int, measure: Callable[[str], int]) -> int:
-    """Return the position up to which a text fits; 0 if it is not looked for."""
+    """Return the position up to which a text fits; 0 if the text is longer than `LONGEST_SEARCHED`."""
     if len(text) > LONGEST_SEARCHED:
         return 0
     ends, position = [0], 0

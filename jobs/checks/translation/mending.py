@@ -1,4 +1,4 @@
-"""Mending puts right, without a model, the white space and end marks that end_punctuation and whitespace_edges find."""
+"""Mends, without a model, the faults of white space and end marks that end_punctuation and whitespace_edges find."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,9 +12,9 @@ _ORDER: Final[tuple[Class, ...]] = ("ellipsis", "question", "exclamation", "stop
 
 
 def mended(source: str, target: str, language: str | None, source_language: str | None = None) -> str:
-    """Return a translation with the white space and the end marks of its source, the marks as the language writes them.
+    """Return a translation with the white space and the end marks of its source; its language decides how a mark is written.
 
-    A mark that the source lacks is taken off only if it is a full stop. A blank target stays as it is.
+    A mark that the source lacks is removed only if it is a full stop. A blank target stays as it is.
     """
     return with_edges(source, with_end_marks(source, target, language, source_language))
 
@@ -30,7 +30,7 @@ def with_edges(source: str, target: str) -> str:
 
 
 def with_end_marks(source: str, target: str, language: str | None, source_language: str | None = None) -> str:
-    """Return a translation whose lines end with the marks of the lines of its source."""
+    """Return a translation whose lines end with the same marks as the lines of its source."""
     if not {primary(source_language), primary(language)}.isdisjoint(UNMARKED):
         return target
     lines = list(line_pairs(source, target))
@@ -57,7 +57,7 @@ def _line_mended(source: str, target: str, language: str | None, source_language
 
 
 def _appended(source: str, target: str, wanted: End, found: End, mark: str) -> str:
-    """Return the line with the mark before its closing quotes and tags if the source has it there, otherwise at its end."""
+    """Return the line with the mark added: before the closing quotes and tags if the source has it there, else at its end."""
     if source[wanted.end :].strip():
         return target[: found.end] + mark + target[found.end :]
     end = len(target.rstrip())
@@ -65,5 +65,5 @@ def _appended(source: str, target: str, wanted: End, found: End, mark: str) -> s
 
 
 def _ordered(classes: Iterable[Class]) -> list[Class]:
-    """Return the classes of a mark that are written, in their order: `?!`."""
+    """Return the classes of a mark in the order in which they are written: `?!`."""
     return [one for one in _ORDER if one in classes]

@@ -1,8 +1,8 @@
 """Finds numbers that a translation lost, changed or made up. pofilter, Phrase and Xbench have this check.
 
-Numbers are compared by their values, whatever their digits and separators (jobs/checks/signs/numerals.py). A number in
-figures may stand as a word on the other side, in Roman numerals (`19th century`, `XIXe siècle`) or in Chinese ones (`三`). If the
-words of a language are not known here, small numbers pass.
+Numbers are compared by their values, whatever their digits and separators (jobs/checks/signs/numerals.py). A number in figures
+may be a word on the other side, or stand in Roman numerals (`19th century`, `XIXe siècle`) or in Chinese ones (`三`). If the
+number words of a language are not known here, small numbers are not reported.
 """
 
 # ruff: noqa: RUF001 - digits of other scripts
@@ -29,14 +29,14 @@ _CHINESE_DIGITS: Final = {sign: n for n, sign in enumerate("零一二三四五�
 _CHINESE_POWERS: Final = {"": 1, "成": 10, "割": 10, "万": 10**4, "萬": 10**4, "億": 10**8, "亿": 10**8, "兆": 10**12}
 _CHINESE_UNITS: Final = {"十": 10, "百": 100, "千": 1000}
 TEENS_END: Final = 19
-"""Numbers above this one have words of tens, hundreds or thousands."""
+"""A number above this one is written with a word for tens, hundreds or thousands."""
 
 ARTICLES_END: Final = 2
-"""Numbers up to this one are often words that are no numbers, such as articles, `both`, `twice`, and the dual of Arabic."""
+"""Numbers up to this one may stand for an article, `both`, `twice`, or the dual of Arabic."""
 
 
 MOST_LEFT: Final = 1_000
-"""If more numbers than this differ, only their plain readings are compared: the texts are not each other's translation."""
+"""If so many numbers differ, the words beside them (`1.5 million`, `3 pm`) are not read, to save time."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -90,9 +90,9 @@ def _read(numbers: Sequence[Numeral], text: str) -> list[Numeral]:
 def _paired(
     source: Sequence[Numeral], target: Sequence[Numeral], *, with_soft: bool = False
 ) -> tuple[list[Numeral], list[Numeral]]:
-    """Pair the numbers that have a reading in common, the same first readings first. Return what is left of both.
+    """Pair numbers that have a reading in common, beginning with equal first readings. Return the unpaired numbers of both sides.
 
-    The numbers of months are paired only `with_soft`: last, since a month may be a name on the other side.
+    The numbers of months are paired only `with_soft`, in a last step, since a month may be a name on the other side.
     """
     left, still_open = list(source), dict.fromkeys(range(len(target)))
     for by_main in (True, False):
@@ -104,7 +104,7 @@ def _paired(
 def _pair_by(
     source: list[Numeral], target: Sequence[Numeral], still_open: dict[int, None], *, by_main: bool, with_soft: bool
 ) -> list[Numeral]:
-    """Pair numbers by their readings, take the paired ones out of `still_open`, and return those of the source that are left."""
+    """Pair numbers by their readings, remove the paired ones from `still_open`, and return the unpaired numbers of the source."""
     by_reading: dict[str, list[int]] = {}
     for n in reversed(still_open):
         if with_soft or not target[n].is_soft:
@@ -127,10 +127,10 @@ def _pair_by(
 def _unexplained(
     numbers: Sequence[Numeral], other: str, language: str | None, small: int, *, alone: bool
 ) -> list[Numeral]:
-    """Return the numbers that the other text does not have as a word, in Roman or in Chinese numerals.
+    """Return the numbers that the other text has neither as a word nor in Roman or Chinese numerals.
 
-    `alone` says that no number of the other text is left, so that a month's number may stand for its name, and a small number
-    for a word that is not known here.
+    `alone` means that all numbers of the other text are paired. Then the other text may have a month's name for its number, and,
+    if its number words are not known here, a word for a small number.
     """
     if not numbers:
         return []
@@ -157,7 +157,7 @@ def _unexplained(
 
 
 def _without_articles(lost: list[Numeral], added: list[Numeral]) -> tuple[list[Numeral], list[Numeral]]:
-    """Leave out 1 and 2 if only one of the sides has them left, and pair decades (`1990s`, `'90`)."""
+    """Pair decades (`1990s`, `'90`), and leave out 1 and 2 unless the other side has numbers left too."""
     decades = {one.value % 100: one for one in lost if one.value and 1800 <= one.value <= 2099 and one.value % 10 == 0}
     for other in list(added):
         if other.value is not None and other.value in decades:
@@ -173,7 +173,7 @@ def _articles(numbers: Sequence[Numeral]) -> bool:
 
 
 def _spelled(text: str) -> Counter[str]:
-    """Return the numbers that stand in Roman or in Chinese numerals in a text."""
+    """Count the numbers in Roman and in Chinese numerals in a text."""
     found: Counter[str] = Counter()
     if not text.isascii():
         found.update(str(chinese_value(match[1]) * _CHINESE_POWERS[match[2]]) for match in _CHINESE.finditer(text))
@@ -182,7 +182,7 @@ def _spelled(text: str) -> Counter[str]:
 
 
 def chinese_value(numeral: str) -> int:
-    """Return the value of a number in Chinese numerals, below ten thousand: `三十五` and `三五` are 35."""
+    """Return the value of a number below ten thousand in Chinese numerals: `三十五` and `三五` are 35."""
     numeral = numeral.replace("廿", "二十")
     if not any(sign in _CHINESE_UNITS for sign in numeral):
         return int("".join(str(_CHINESE_DIGITS[sign]) for sign in numeral))

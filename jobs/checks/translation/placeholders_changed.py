@@ -65,7 +65,7 @@ def _differences(source: Sequence[Placeholder], target: Sequence[Placeholder], p
 
 
 def _is_renumbered(source: Sequence[Placeholder], target: Sequence[Placeholder]) -> bool:
-    """Whether the target numbers what the source leaves without numbers: `%s %d` became `%2$d %1$s`."""
+    """Whether the target has numbered placeholders for those without numbers in the source: `%s %d` became `%2$d %1$s`."""
     before = [one.text for one in source if one.family == "printf"]
     after = [_NUMBERED.fullmatch(one.text) for one in target if one.family == "printf"]
     if not before or not all(map(_UNNUMBERED.match, before)):
@@ -109,7 +109,7 @@ def _in_icu(source: str, piece: Piece) -> Iterator[Broken]:
 
 
 def _arguments(text: str) -> dict[str, Argument]:
-    """Return the arguments of a message by name; of several with one name, the one that chooses."""
+    """Return the arguments of a message by name. Of several with the same name, one that chooses between forms is taken."""
     arguments: dict[str, Argument] = {}
     for argument in parse(text).walk():
         if argument.name not in arguments or (argument.forms and not arguments[argument.name].forms):

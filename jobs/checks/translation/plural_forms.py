@@ -1,6 +1,6 @@
 """Finds faults in the plural forms of a text, as gettext files hold them. Weblate has these checks.
 
-No kind has plural forms yet, so these are functions and no check: a kind for files calls them.
+No kind has plural forms yet, so these are functions and not a check.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,13 +40,13 @@ UNCHANGED_AFTER_NUMBERS: Final = frozenset(
         "ta",
     ]
 )
-"""Languages in which a noun after a number stays as it is, so that all forms may be the same."""
+"""Languages in which a number does not change the noun after it, so that all forms may be the same."""
 
 
 def plural_faults(
     source: Sequence[str], target: Sequence[str], language: str | None, count: int | None = None
 ) -> Iterator[Broken]:
-    """Yield what is wrong with the plural forms of a translation: their number, an empty one, or all the same.
+    """Yield the faults of a translation's plural forms: a wrong number of forms, an empty form, or forms that are all the same.
 
     Args:
         source: The forms of the source: singular and plural.
@@ -70,7 +70,7 @@ def plural_faults(
 def form_counts(language: str | None) -> frozenset[int]:
     """Return how many plural forms a language has in gettext files; none if it is unknown.
 
-    Files of French, Italian, Portuguese and Spanish have 2, or 3 where they follow CLDR, which has a form for millions.
+    Files of French, Italian, Portuguese and Spanish have 2 forms, or 3 if they follow CLDR, which has a form for millions.
     """
     from babel.messages.plurals import PLURALS
 

@@ -1,7 +1,7 @@
-"""Finds lines of a translation that are still their source. Weblate, pofilter, Phrase and Xbench have this check.
+"""Finds lines of a translation that were left as they are in the source. Weblate, pofilter, Phrase and Xbench have this check.
 
 Names, code, placeholders, numbers, addresses and terms that the glossary keeps are the same in both languages, so they do not
-count. Nor do words that many languages share (`Online-Shop`, `Status: OK`), if no other word stands beside them.
+count. Words that many languages share (`Online-Shop`, `Status: OK`) do not count either, if the line has no other words.
 """
 
 # ruff: noqa: RUF001 - words of other scripts
@@ -21,7 +21,7 @@ MOST_NAME_WORDS: Final = 5
 
 IDEOGRAPHS_OF_A_WORD: Final = 2
 FEWEST_SHARED: Final = 12
-"""Between Chinese and Japanese, which share characters, a line is judged from this many on, and only without kana."""
+"""Chinese and Japanese share characters. Between them a line is judged only if it has at least this many, and no kana."""
 
 _WORD: Final = regex.compile(
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]|"
@@ -71,7 +71,7 @@ _COMMON_WORDS: Final = (
     "son il lo gli e per di è sono o os as com não и в на не с для по από και το τα για"
 )
 COMMON: Final = frozenset(_COMMON_WORDS.split())
-"""Words that show that a line of capitals is a sentence or a label, and no name."""
+"""Words that show that a capitalised line is a sentence or a label and not a name."""
 
 _PARTICLES: Final = frozenset(
     [
@@ -165,7 +165,7 @@ def _kept_terms(subject: Subject) -> frozenset[str]:
 
 
 def _may_be_same(source: str, target: str) -> bool:
-    """Whether a line of the target may be a line of the source: a quick look that spares most texts the rest."""
+    """Whether a line of the target may equal a line of the source. This quick test spares most texts the rest of the check."""
     lines, others = source.splitlines(), target.splitlines()
     if len(lines) != len(others):
         return _key(source) == _key(target)

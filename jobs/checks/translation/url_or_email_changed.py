@@ -39,7 +39,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _outside_markup(text: str, *, as_markdown: bool) -> list[Address]:
-    """Return the addresses that are not in a tag, in code or the target of a link: markup_changed holds those."""
+    """Return the addresses that are not in a tag, in code or in the target of a link, since markup_changed compares those."""
     found = addresses(text)
     if not found:
         return []

@@ -15,7 +15,7 @@ INDENT: Final = "\u3000"
 
 
 def edges(text: str) -> tuple[str, str]:
-    """Return the white space at the beginning and at the end of a text. A blank text has it all at its end."""
+    """Return the white space at the beginning and at the end of a text. All white space of a blank text counts as its end."""
     inner = text.strip()
     if not inner:
         return "", text
@@ -48,7 +48,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def alike(space: str) -> str:
-    """Return white space by which two edges are the same: one kind of line break and of space, without the indent of Chinese."""
+    """Return an edge as it is compared: with one kind of line break and of space, and without the indent of Chinese."""
     return space.replace("\r\n", "\n").replace("\r", "\n").replace(INDENT, "").replace("\u00a0", " ")
 
 

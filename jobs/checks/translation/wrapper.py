@@ -1,4 +1,5 @@
-"""Finds words of the model around a text: announcements, quotes around the whole, remarks on the translation, offers to help.
+"""Finds words that the model put around a text: announcements, quotes around the whole text, remarks on the translation, offers
+of help.
 
 The source, or the request of a post, may have such words too: then they are content. jobs/writing/labels.py has the words for
 labels and announcements, and jobs/writing/evidence.py decides whether they are content.
@@ -83,7 +84,7 @@ _OF_TEXT: Final = regex.compile(
     r"помо|изменен|вариант|帮助|修改|調整|修正|変更|수정|تعديل|مساعدة|मदद|बदल",
     regex.IGNORECASE,
 )
-"""Matches words by which an offer speaks of the text; a post may itself say `Let me know in the comments`."""
+"""Matches words with which an offer refers to the text. Without them, `Let me know in the comments` is part of a post."""
 
 _REMARK: Final = regex.compile(
     r"(?:^|\n)\s{0,5}[(\[*_]{0,3}(?:note|please note|translator['\u2019]s note|anmerkung|hinweis|remarque|"
@@ -105,7 +106,7 @@ _BEFORE_SENTENCE: Final = regex.compile(r"[.!?。！？\n]")
 
 
 _OPENING: Final = regex.compile(r"\W{0,10}\w{1,20}(?:\s\w{1,20})?[,!:.，！、。]")
-"""Matches a word or two at the beginning of a source that stand by themselves, as an answer does."""
+"""Matches one or two words before a mark at the beginning of a source, such as `Yes,`, which look like an answer."""
 
 _SPEAKS: Final = regex.compile(rf"{TRANSLATING.pattern}|अनुवाद|μεταφρ|תרג", regex.IGNORECASE)
 _NAMES_LANGUAGE: Final = regex.compile(rf"(?<!\w)(?:{_LANGUAGES})(?!\w)", regex.IGNORECASE)
@@ -118,7 +119,7 @@ FEWEST_WORDS: Final = 5
 """A source of fewer characters, or of fewer words and no end mark, may be a name, which a translation repeats."""
 
 MOST_QUOTED: Final = 5_000
-"""Quotes around a longer text are not looked for."""
+"""Quotes around a text of more characters than this are not looked for."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -139,7 +140,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _announced(piece: Piece, evidence: Evidence, families: tuple[str, ...]) -> Iterator[Broken]:
-    """Yield the answer, announcement or label at the beginning of a text."""
+    """Yield the words such as `Sure!`, the announcement or the label at the beginning of a text."""
     for pattern in (announcement(*families), label(*families)):
         found = pattern.match(piece.text, 0, 400)
         if found is None:
@@ -156,7 +157,7 @@ def _announced(piece: Piece, evidence: Evidence, families: tuple[str, ...]) -> I
 
 
 def _answered(piece: Piece, source: str) -> Iterator[Broken]:
-    """Yield a word such as `Sure!` at the beginning of a translation whose source has one sentence fewer."""
+    """Yield a word such as `Sure!` at the beginning of a translation that has more sentences than its source."""
     found = INTERJECTION.match(piece.text, 0, 100)
     if found is None or piece.text[found.end() : found.end() + 1] not in ("!", ".", "！", "。"):
         return
@@ -166,7 +167,7 @@ def _answered(piece: Piece, source: str) -> Iterator[Broken]:
 
 
 def _spoken(piece: Piece, source: str) -> Iterator[Broken]:
-    """Yield words that give the translation as a dictionary does, or a remark on it."""
+    """Yield words such as `"cat" translates to`, as in a dictionary, or a remark on the translation."""
     head = piece.text[:1_000]
     tail = piece.text[-2_000:]
     for pattern, text in ((_SPOKEN, head), (_NAMED, head), (_TRANSLATED, head), (_REMARK, tail), (_THIS, tail)):
@@ -182,21 +183,21 @@ def _spoken(piece: Piece, source: str) -> Iterator[Broken]:
 
 
 def _sentence(text: str, found: regex.Match[str]) -> tuple[int, int]:
-    """Return the place of what is found, from the beginning of its sentence to the end of its line."""
+    """Return the place of a match, extended to the beginning of its sentence and the end of its line."""
     ends = [mark.end() for mark in _BEFORE_SENTENCE.finditer(text, 0, found.start())]
     line_end = text.find("\n", found.end())
     return ends[-1] if ends else 0, len(text) if line_end < 0 else line_end
 
 
 def _speaks_alike(source: str, pattern: regex.Pattern[str]) -> bool:
-    """Whether the source speaks of translating, or names a language as the words at the beginning do."""
+    """Whether the source speaks of translating, or names a language if the pattern looks for one."""
     if _SPEAKS.search(source):
         return True
     return pattern in (_SPOKEN, _NAMED) and _NAMES_LANGUAGE.search(source) is not None
 
 
 def _quoted(piece: Piece, evidence: Evidence) -> Iterator[Broken]:
-    """Yield quotes, emphasis or code marks around the whole of a text."""
+    """Yield quotes, emphasis or code marks around a whole text."""
     text = piece.text.strip()
     for mark in ("**", "`"):
         inner = text[len(mark) : -len(mark)]
@@ -218,7 +219,7 @@ def _quoted(piece: Piece, evidence: Evidence) -> Iterator[Broken]:
 
 
 def _with_source(piece: Piece, source: str) -> Iterator[Broken]:
-    """Yield the source that stands beside its translation."""
+    """Yield the source if the output repeats it beside the translation."""
     given = source.strip()
     is_sentence = given.endswith((".", "!", "?")) or len(given.split()) >= FEWEST_WORDS
     start = piece.text.find(given) if len(given) >= SHORTEST_SOURCE and is_sentence else -1
@@ -242,7 +243,7 @@ def _offers_of_post(piece: Piece, asked: str) -> Iterator[Broken]:
 
 
 def _last_offer(text: str) -> tuple[int, int] | None:
-    """Return where the last offer of help at the end of a text begins, and where its line ends."""
+    """Return the position where the last offer of help at the end of a text begins, and where its line ends."""
     offset = max(0, len(text) - TAIL)
     matches = list(_OFFER.finditer(text, offset))
     if not matches:

@@ -1,1 +1,1 @@
-"""The commands about content itself: its kinds, their checks, and checks of outputs from anywhere."""
+"""The commands about content: list its kinds and checks, and check outputs of any origin."""

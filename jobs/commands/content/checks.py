@@ -1,4 +1,4 @@
-"""`checks` lists the checks of content; `check` runs them over outputs that came from anywhere."""
+"""`checks` lists the checks of content; `check` runs them over outputs of any origin."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def list_checks(
 ) -> None:
     """List the checks of content, with their severities and limits.
 
-    The settings [checks] change both.
+    The settings under [checks] change both.
     """
     from jobs.did_you_mean import did_you_mean
     from jobs.operations.content.checking import checks_in_use
@@ -58,9 +58,9 @@ def check(
     set_: opt.Set = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row, with its findings.")] = False,
 ) -> None:
-    """Check outputs that came from anywhere.
+    """Check outputs of Nightpress or of any other tool.
 
-    FILE holds JSON Lines: in each line a row as for `enqueue`, and beside its fields `output`, the text or the object that the
+    FILE holds JSON Lines. Each line is a row as for `enqueue`, with one field more: `output`, the text or the object that the
     kind returns. The exit status is 0 if all rows are fit to be published, else 1.
     """
     from jobs.formats.detection import records
@@ -73,7 +73,8 @@ def check(
     session: Session = ctx.obj
     settings, kinds = session.settings, session.client.kinds
     given = opt.input_options(kind=kind, set_=set_)
-    given["rows_may_set"] = "tenant,priority"  # nothing is billed, and a tenant may have checks of its own
+    # a tenant may have checks of its own; nothing is billed to it
+    given["rows_may_set"] = "tenant,priority"
     reader = row_reader(intake_options(given, clock=session.clock), kinds, settings)
     verdicts, codes = Counter[str](), Counter[tuple[str, str]]()
     with ExitStack() as files:

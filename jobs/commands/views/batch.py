@@ -60,12 +60,12 @@ def progress_line(one: BatchStatus, clock: datetime) -> str:
 
 
 def paused(one: BatchStatus) -> str:
-    """Return why a batch has paused itself, and how it goes on."""
+    """Return why a batch has paused itself, and what to do so that it goes on."""
     return f"paused: {one.paused_reason}; to go on: {kept_together(f'nightpress resume {one.id}')}"
 
 
 def undelivered(one: BatchStatus) -> str:
-    """Return what is to be done about outputs that are not at their output URL."""
+    """Return what to do about outputs that are not at their output URL."""
     return "its outputs are not at its output URL yet: a fleet takes them there, or nightpress publish"
 
 
@@ -92,7 +92,7 @@ def rows_in_words(count: int) -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return a moment by the local clock, to the second."""
+    """Return a time by the local clock, to the second."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -16,7 +16,7 @@ BASES = {
 
 
 def heading(found: Estimate) -> Iterator[str]:
-    """Yield how many rows there are, how many of them would be refused, by code, the first of these, and remarks on others."""
+    """Yield the number of rows, the numbers that would be refused by code, the first refused rows, and remarks on other rows."""
     yield f"{found.rows:,} row{'s' * (found.rows != 1)}, {found.refused:,} of them to be refused; nothing is enqueued"
     for code, count in found.faults.items():
         yield f"  {count:,} {code}"

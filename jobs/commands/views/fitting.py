@@ -12,7 +12,7 @@ from typing import Final
 _KEPT: Final = "\N{NO-BREAK SPACE}"
 _PIECES: Final = re.compile(rf"[^\S{_KEPT}]+|[!-~]+|[\S{_KEPT}]")
 _JOINER: Final = "\u200d"
-"""The zero width joiner, which makes one sign of two, as in the picture of a family."""
+"""The zero width joiner, which joins several signs into one, as in the emoji of a family."""
 
 _NOT_FIRST: Final = frozenset("、。，．：；！？）」』】》〉〕・ー…々")  # noqa: RUF001 - they are meant
 """Signs that never begin a line in Chinese and Japanese texts."""
@@ -28,14 +28,14 @@ def width_of(text: str) -> int:
 
 
 def kept_together(text: str) -> str:
-    """Return a text that `fitted` breaks nowhere, such as a number with its unit, or a command that is to be copied."""
+    """Return the text so that `fitted` never breaks it. It is for a number with its unit, or a command that is to be copied."""
     return text.replace(" ", _KEPT)
 
 
 def fitted(line: str, width: int, indent: str = "") -> list[str]:
     """Break a line into parts no wider than `width`, except for a word that is wider by itself.
 
-    The first part has `indent` and the indent of the line itself. The others are indented by two more.
+    The first part is indented by `indent` and the line's own indent, and the other parts by two columns more.
     """
     line = line.expandtabs()
     text = line.strip(" \n")

@@ -1,4 +1,4 @@
-"""Shows a person what kinds remark on rows that are accepted and probably a mistake."""
+"""Shows the remarks of kinds on rows that are accepted but probably a mistake."""
 
 from collections.abc import Iterator, Mapping
 

@@ -2,8 +2,8 @@
 
 A full disk under `results > file` and a reader that went away (`| head`) fail in whatever line of code prints next, or only at
 the last flush. So for the time of a command `sys.stdout` is a stream that raises OutputUnavailable for every such fault: the
-command ends with one sentence and a status of its own. What standard error does not take is dropped, since no work may end for
-want of a message.
+command ends with one sentence and a status of its own. A message that standard error does not take is dropped, since a message
+that cannot be shown must not end the work.
 """
 
 import errno
@@ -17,11 +17,11 @@ from typing import Any, Final
 from jobs.errors import OutputUnavailable
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE})
-"""Errors of a place that is right and takes no more: a full disk or quota, a file at its limit, a broken disk, a closed pipe."""
+"""Errors of a place that can take no more: a full disk or quota, a file at its limit, a broken disk, a closed pipe."""
 
 
 def takes_no_more(error: OSError) -> bool:
-    """Whether a write failed because the place takes no more, and not because the place is wrong."""
+    """Whether a write failed because the place can take no more, and not because the user named a wrong place."""
     return error.errno in _FULL
 
 
@@ -32,14 +32,14 @@ def reason_of(error: OSError) -> str:
 
 @contextmanager
 def checked_streams() -> Iterator[None]:
-    """Check every write to standard output within the block, which ends with a flush that raises what is still to be raised."""
+    """Check every write to standard output within the block. Its end flushes standard output and drops a fault of that flush."""
     streams = sys.stdout, sys.stderr
     sys.stdout = _Output(sys.stdout if sys.stdout is not None else _closed())
     sys.stderr = _Messages(sys.stderr if sys.stderr is not None else _closed())
     try:
         yield
     finally:
-        with suppress(OutputUnavailable):  # the command has failed already, so this is no news
+        with suppress(OutputUnavailable):  # the command has already failed with this error
             sys.stdout.flush()
         sys.stdout, sys.stderr = streams
 
@@ -96,7 +96,7 @@ class _Stream:
 
 
 class _Output(_Stream):
-    """Standard output. Once a write has failed, the next flush fails too, in case a library has passed over the first error."""
+    """Standard output. Once a write has failed, the next flush fails too, in case a library has ignored the first error."""
 
     def __init__(self, inner: Any, faults: list[OutputUnavailable] | None = None) -> None:
         super().__init__(inner)
@@ -132,7 +132,7 @@ class _Messages(_Stream):
 
 
 def _let_go(stream: Any) -> None:
-    """Send what is still in a stream's buffers nowhere, so that Python's own flush at the exit does not fail again."""
+    """Discard the text that is still in a stream's buffers, so that Python's own flush at the exit does not fail again."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""Shows a status to a person, in plain lines: a line for each batch, what is to be done about some of them, and the workers.
+"""Shows a status to a person in plain lines: a line for each batch, things that an operator must do, and the workers.
 
 On a screen that is drawn again and again, the lines also fit its height: open batches come first, the workers are never hidden,
 and batches that are published come last.
@@ -19,9 +19,9 @@ from jobs.operations.status import BatchStatus, Status
 WORKER_BAR = 10
 """Characters of a worker's bar. The filled part shows how many of its slots are in use."""
 SILENT_S = 10
-"""A worker that was not heard of for this many seconds is shown as silent. A living worker is heard of every 5 s."""
+"""A worker that has sent no beat for this many seconds is shown as silent. A living worker sends a beat every 5 s."""
 SHOWN_CODES = 8
-"""At most this many codes of failures are added up below a list of batches."""
+"""At most this many codes of failures are shown below a list of batches, each with its number of rows."""
 
 _TITLES = ("batch", "state", "rows", "done", "failed", "rows/s", "end")
 _TEXTS = frozenset({0, 1, 6})
@@ -43,7 +43,8 @@ def detail(now: Status, clock: datetime, width: int = 80) -> Sequence[str]:
 def screen(now: Status, clock: datetime, width: int, height: int, *, is_detail: bool = False) -> Sequence[str]:
     """Return as many lines as fit a screen: those of `detail`, or the batches in the order open, published.
 
-    If there is no room for all workers, a line for each lane adds them up. What has no room even so is counted in a last line.
+    If there is no room for all workers, a line for each lane adds them up. If even that does not fit, a last line counts the
+    rest.
     """
     notes = list(_paused_lanes(now)) if is_detail else list(_notes(now))
     workers = list(_worker_lines(now.workers))

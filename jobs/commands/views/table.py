@@ -17,8 +17,8 @@ _GAP = 2
 class Table:
     """The titles of the columns, and rows of as many cells. The first cell of a row is its name.
 
-    Cells of the columns in `texts` stand on the left, those of the other columns on the right, as numbers do. `total` is a last
-    row, apart from the others; empty for none.
+    Cells of the columns in `texts` are aligned left, and other cells right, as numbers are. `total` is a last row, set apart from
+    the others; empty for none.
     """
 
     titles: Sequence[str]

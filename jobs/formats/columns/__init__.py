@@ -1,5 +1,5 @@
-"""Columns: which column of a file is which field of a row.
+"""Decides which column of a file becomes which field of a row.
 
 A column is a column of a table, or a key of a JSON object. The options `--map`, `--extra`, `--header` and `--header-row` choose
-the columns. Without them a column is the field of the same name.
+the columns. Without them a column becomes the field of the same name.
 """

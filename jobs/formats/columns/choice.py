@@ -1,4 +1,4 @@
-"""The choice of columns: which column a field is taken from, and which other columns are taken along."""
+"""The choice of columns says from which column a field is taken, and which other columns are copied into the metadata."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Names of columns: which field or column a name means, and how messages list names.
+"""Finds the field or column that a name means, and lists names in messages.
 
-In tables, whose headers people write, case, spaces and signs of a name do not count.
+Case, spaces and signs do not count in the headers of tables, since people write them by hand.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Paths to columns: `product.title` is a key within another key, and `variants.0.price` one within an item of a list."""
+"""Finds values by paths: `product.title` is a key inside another object, and `variants.0.price` one inside an item of a list."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 from jobs.formats.columns.names import find_column
 
 ABSENT: Final = object()
-"""The value at a path that leads to nothing, or to null."""
+"""Stands for the value at a path that leads to nothing, or to null."""
 
 
 def key_of(holder: Mapping[str, Any], name: str, *, is_table: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""Placing: puts the values of a row into the fields that the user chose, and takes other columns along in the metadata."""
+"""Puts the values of a row into the fields that the user chose for them, and copies other columns into the metadata."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol

@@ -1,6 +1,6 @@
-"""Writes the rows that intake refused as a file to correct, in the format in which they came, each with the reason beside it.
+"""Writes the rows that intake refused as a file to correct, in the format of the input, each with the reason beside it.
 
-The reason has a key or column of its own, which intake ignores. So the file can be enqueued again as it is once it is corrected.
+The reason has a key or column of its own, which intake ignores, so it may stay when the corrected file is enqueued.
 A row that could not be read at all has its text in a further key or column, and is refused until that is empty.
 """
 
@@ -20,13 +20,13 @@ from jobs.formats.headers import NO_DELIMITER
 from jobs.formats.parquet import modules
 
 SUFFIXES: Final = {"jsonl": "jsonl", "openai": "jsonl", "csv": "csv", "parquet": "parquet"}
-"""The format of an input -> the suffix of the name of its file to correct."""
+"""Format of an input -> suffix of the name of its file to correct."""
 
 _OLD_REASON: Final = re.compile(rf'\{{\s*"{REASON}"\s*:\s*"(?:[^"\\]|\\.)*+"\s*,?')
 
 
 def correction_lines(rows: Iterable[RefusedRow], layout: InputLayout) -> Iterator[bytes]:
-    """Yield the bytes of a file to correct, in any format but Parquet."""
+    """Yield the bytes of a file to correct, in any format except Parquet."""
     return _csv(rows, layout) if layout.form == "csv" else map(_json_line, rows)
 
 
@@ -74,7 +74,7 @@ def _json_line(row: RefusedRow) -> bytes:
     if row.is_unread:
         return orjson.dumps({REASON: row.reason, UNREAD: row.text}, option=orjson.OPT_APPEND_NEWLINE)
     text = _OLD_REASON.sub("{", row.text.strip(), count=1).replace("\r", " ").replace("\n", " ")
-    if f'"{REASON}"' in text:  # an earlier reason that was moved
+    if f'"{REASON}"' in text:  # an earlier reason that does not stand first
         values = {name: value for name, value in orjson.loads(text).items() if name != REASON}
         text = orjson.dumps(values).decode()
     rest = text[1:].lstrip()

@@ -1,7 +1,7 @@
 """Front matter: the values at the head of a Markdown file, as YAML 1.1 and 1.2 read them alike.
 
-Values of JSON need few of YAML's rules, and the YAML library's dumper took nine tenths of the time of a page. Texts are always
-in double quotes, so that no word is read as a number or a date, and no text ends the front matter.
+Values of JSON need few of YAML's rules, and the dumper of the YAML library would take nine tenths of a page's time. Texts are
+always in double quotes, so that no word is read as a number or a date, and no text ends the front matter.
 """
 
 import json
@@ -14,12 +14,12 @@ _PLAIN_KEY: Final = re.compile(r"[a-z][a-z_]*")
 _OTHER_TYPES: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 _UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-"""Characters that JSON may hold and YAML may not, or that YAML takes for a line break."""
+"""Matches characters that JSON allows and YAML forbids, or that YAML takes for a line break."""
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
 LONGEST_KEY: Final = 500
-"""YAML takes a longer key only after a question mark: its limit is 1,024 characters, as escaped ones may become."""
+"""A longer key is written after a question mark: without it YAML takes 1,024 characters, escapes included."""
 
 
 def front_matter(values: Mapping[str, Any]) -> str:

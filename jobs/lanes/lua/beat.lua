@@ -5,7 +5,7 @@
 -- ARGV   1 lease in ms  2 worker  3 the worker's record  4 ms for which the worker is shown
 --        5 the leases, each a line <job>|<round>|<fence>|<claim id>|
 -- Reply  {lost, cancelled, forgotten}: numbers of leases, from 1. lost: they no longer hold. cancelled: their batch was closed.
---        forgotten: those of `lost` whose batch had ended, so that the lane has forgotten it
+--        forgotten: those of `lost` whose batch had ended and is no longer on the lane
 
 redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local now, lease_ms = now_ms(), tonumber(ARGV[1])

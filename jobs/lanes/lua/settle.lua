@@ -2,13 +2,13 @@
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
--- ARGV   1 the reports, each a line <job>|<round>|<fence>|<claim id>|<delay>. A job with a delay is tried again after that
---        many ms; a job without a delay is done
+-- ARGV   1 the reports, each a line <job>|<round>|<fence>|<claim id>|<delay>. With a delay, the job is tried again after that
+--        many ms; without one, it is done
 -- Reply  the numbers, from 1, of leases that were lost: they no longer held, and their batch is still on the lane. Nothing
 --        changed for those
 --
--- A row that is done, other than by burial, ends the streak of deaths. A suspect that is to be tried again is no longer a
--- suspect, since it did not crash.
+-- A row that is done, other than by burial, ends the streak of deaths. A suspect that is reported to be tried again is no longer
+-- a suspect, since it did not crash its worker.
 
 redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
 local lost, finished = {}, 0

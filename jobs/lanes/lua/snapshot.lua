@@ -2,10 +2,10 @@
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
 --        12 crashed  13 flights
--- ARGV   the batches that are asked for; none for all of them and the workers
+-- ARGV   the wanted batches; none for all batches and the workers
 -- Reply  {paused, ready, delayed, leased, bytes, batches, counts, workers, reason, suspects}
---        batches and counts: fields and values, as HGETALL gives them. workers: the workers that are shown, each as its silence
---        in ms, a | and its record. ready counts the suspects too
+--        batches and counts: fields and values, as HGETALL gives them. workers: the shown workers, each as the time
+--        since its last call in ms, a | and its record. ready counts the suspects too
 
 local now = now_ms()
 local shown = {}

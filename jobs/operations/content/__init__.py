@@ -1,1 +1,1 @@
-"""What is asked about content itself: what kinds take, which checks hold them, and whether outputs keep them."""
+"""Answers questions about content: what fields a kind takes, what checks its output must pass, and whether outputs pass."""

@@ -1,4 +1,4 @@
-"""Checking: runs the checks of content over rows that have their outputs beside them, wherever the outputs came from."""
+"""Runs the checks of content over rows that have their outputs beside them, of any origin."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ OUTPUT: Final = "output"
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """A row that was checked, or that cannot be checked because of `fault`."""
+    """A row that was checked; or, if `fault` is given, one that cannot be checked."""
 
     row: int
     custom_id: str | None
@@ -44,7 +44,7 @@ class CheckedRow:
 
 @dataclass(frozen=True, slots=True)
 class CheckOfKind:
-    """A check as a kind has it: with the severity and limits that settings and the kind give it."""
+    """A check with the severity and limits that settings and some kinds give it."""
 
     check: Check
     severity: Severity
@@ -63,13 +63,13 @@ class CheckOfKind:
 
 
 def contract_of(kind: Kind) -> Contract:
-    """Return the contract of a kind. A kind of another package may have none: then all texts of its output are checked."""
+    """Return the contract of a kind, or an empty one if it has none. With an empty one, all texts of an output are checked."""
     contract = getattr(kind, "contract", None)
     return contract if isinstance(contract, Contract) else Contract()
 
 
 def checks_in_use(kinds: Mapping[str, Kind], settings: CheckSettings) -> list[CheckOfKind]:
-    """Return all checks that some kind has, one for each way in which kinds have it. Raises RequestError for wrong settings."""
+    """Return the checks of all kinds, each once for each severity and limits that it has. RequestError: wrong settings."""
     refuse_wrong(settings)
     found: dict[tuple[str, Severity, str], tuple[Check, Severity, Mapping[str, Any], list[str]]] = {}
     for name, kind in kinds.items():
@@ -84,7 +84,7 @@ def checks_in_use(kinds: Mapping[str, Kind], settings: CheckSettings) -> list[Ch
 def checked_rows(
     records: Iterable[Record], reader: RowReader, kinds: Mapping[str, Kind], settings: Settings
 ) -> Iterator[CheckedRow]:
-    """Yield each row of a file with what its checks find.
+    """Yield each row of a file with the findings of its checks.
 
     A row that cannot be read, or that has no output, is yielded with its fault, and the other rows are checked all the same.
     Raises RequestError if the settings of checks are wrong.

@@ -1,4 +1,4 @@
-"""The reference of a kind: its fields in words, its checks, an example row as JSON Lines and CSV, and its JSON Schema."""
+"""Makes the reference of a kind: its fields in words, its checks, an example row as JSON Lines and CSV, and its JSON Schema."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from jobs.intake.row_fields import Envelope
 from jobs.kinds.kind import Kind
 
 _UNBOUNDED: Final = 1 << 62
-"""A limit from here on only says that the number fits into 64 bits, so it is not shown."""
+"""A limit of this size or more only says that the number fits into 64 bits, so it is not shown."""
 
 
 class FieldInWords(NamedTuple):
@@ -49,8 +49,8 @@ def row_schema(kind: Kind) -> dict[str, Any]:
 
 
 def example_row(kind: Kind) -> dict[str, Any]:
-    """Return an example of a row that intake accepts. A kind of another package may give none: then its required fields stand
-    there with a text that says so.
+    """Return an example row of a kind, which intake accepts if the kind gives one. Otherwise each required field holds a text
+    such as `your topic`.
     """
     given = getattr(kind, "example", None)
     if not isinstance(given, Mapping):
@@ -60,7 +60,7 @@ def example_row(kind: Kind) -> dict[str, Any]:
 
 
 def example_csv(kind: Kind) -> str:
-    """Return the example row as CSV with a header. A list of texts has `|` between them; objects are JSON."""
+    """Return the example row as CSV with a header. The texts of a list are joined by `|`, and objects are written as JSON."""
     row = example_row(kind)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

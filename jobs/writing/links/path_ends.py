@@ -1,8 +1,9 @@
-"""Path ends: finds where a link ends that goes on in Chinese, Japanese or Korean letters.
+"""Finds the end of a link that is followed by Chinese, Japanese or Korean letters.
 
 `LINK` ends before such letters, because a sentence may begin there: `https://example.com/をご覧ください`. The letters belong to
-the link if more of a path follows (`/製品/概要`, `/検索?q=1`), or if the link stands apart, between white space, and its end
-has no words of a sentence.
+the link if more of a path follows (`/製品/概要`, `/検索?q=1`), or if the link stands alone between white space, and the
+letters hold no
+words of a sentence.
 """
 
 import re
@@ -27,11 +28,11 @@ _SENTENCE: Final = re.compile(
     r"|^(?:\uc5d0\uc11c|\uc5d0|\uc744|\ub97c|\ub85c|\uc73c\ub85c|\uc740|\ub294|\uc774|\uac00|\uc640|\uacfc|\uc758|\ub3c4|\ucc38\uc870|\ud655\uc778)"
     r"|(?:\uc744|\ub97c|\uc5d0\uc11c|\uc73c\ub85c|\ub2c8\ub2e4|\uc138\uc694)/?$"
 )
-"""Matches Hiragana, and words with which a sentence goes on behind a link, in Chinese (`了解`) and Korean (`에서`)."""
+"""Matches Hiragana, and Chinese (`了解`) and Korean (`에서`) words that continue a sentence after a link."""
 
 
 def end_of_path(text: str, start: int, end: int) -> int:
-    """Return where a link ends that LINK found from `start` to `end`."""
+    """Return the end of a link that LINK found from `start` to `end`."""
     if text[end - 1] not in "/=-_" or "/" not in text[start:end].partition("://")[2]:
         return end
     more = _MORE.match(text, end)

@@ -1,7 +1,7 @@
 """Function words: articles, prepositions, conjunctions and the like, by language. A title does not end in one.
 
-Only words that join what follows are listed, so that no title loses a last word that it may end in. A word that is often the
-last one of a sentence, such as the `in` of `they moved in`, is listed all the same: a title without it is a title too.
+Only words that join the words after them are listed, so that no title loses a last word that it may end in. A word that may also
+end a sentence, such as the `in` of `they moved in`, is listed too, since a title is complete without it.
 """
 
 # ruff: noqa: RUF001 - words of other scripts
@@ -78,5 +78,5 @@ def function_words(language: str | None) -> frozenset[str]:
 
 
 def is_function_word(word: str, language: str | None) -> bool:
-    """Whether a word, without signs around it, only joins what follows: `the`, `and`, `l'`."""
+    """Whether a word, without signs around it, is a function word: `the`, `and`, `l'`."""
     return word.lower() in function_words(language) or word.endswith(_ELIDED)

@@ -1,7 +1,7 @@
 """Keywords: finds them in a text as a reader would, in any order within a sentence and in their inflected forms.
 
 A keyword of several words occurs in a sentence that has all its words; function words do not count (`how to grow tomatoes`
-occurs in `we grow a tomato`). Yoast counts in this way too. Forms are told by the plain suffixes of a language, not by a
+occurs in `we grow a tomato`). Yoast counts in this way too. Forms are recognised by the suffixes of a language, not by a
 dictionary: `city` and `cities` are forms of one word, `go` and `went` are not. Text without spaces between words is searched for
 the keyword as it is.
 """
@@ -78,10 +78,10 @@ _PREFIXES: Final[Mapping[str, Sequence[str]]] = {
     "ar": ("وال", "بال", "كال", "فال", "لل", "ال", "و", "ب", "ل", "ف", "ك"),
     "he": ("וה", "שה", "מה", "בה", "לה", "ה", "ו", "ב", "ל", "מ", "ש", "כ"),
 }
-"""What a language writes before a word without a space: `and`, `the`, `with`."""
+"""Language -> words that it writes before another word without a space: `and`, `the`, `with`."""
 
 _SHORT_STEMS: Final = frozenset({"ar", "he", "hi", "fa", "es", "pt"})
-"""Languages whose stems may have two letters: vowels are no letters or are not written, or `luz` becomes `luces`."""
+"""Languages whose stems may have only two letters, since vowels are not written as letters, or since `luz` becomes `luces`."""
 
 _LEAST_STEM: Final = 3
 _UNKNOWN_STEM: Final = 4
@@ -104,7 +104,8 @@ def _suffixes(language: str) -> frozenset[str] | None:
 def same_word(one: str, other: str, language: str) -> bool:
     """Whether two folded words are forms of one word, by the suffixes of the language (`en`, not `en-GB`).
 
-    In a language that is not known here, words with the same first four letters or more and short endings are forms of one word.
+    In a language without a table here, words are forms of one word if they share at least four first letters, and if at most
+    three letters differ after them.
     """
     if one == other:
         return True
@@ -126,7 +127,7 @@ def same_word(one: str, other: str, language: str) -> bool:
 
 
 def _english(last: str, short: str, long: str) -> bool:
-    """Whether two endings of English words, after a common stem that ends in `last`, are those of one word."""
+    """Whether two endings after a common stem that ends in `last` are endings of the same English word."""
     if short in ("e", "y"):
         return long in ("ing",) if short == "e" else long in ("ies", "ied")
     if not short and long[:1] == last and long[1:] in ("ing", "ed"):  # plan, planning
@@ -143,14 +144,14 @@ class Keyword:
 
     text: str
     words: frozenset[str]
-    """Its folded words, function words left out if others remain."""
+    """Its folded words, without function words unless it has no others."""
     strings: tuple[str, ...]
     """Its parts that are searched for as they are: those of a script without spaces, and names with signs, such as `C++`."""
     joined: frozenset[str]
-    """Those of its words that it writes with a hyphen, without the hyphen. A text may write them as two words, or as one."""
+    """Its hyphenated words, joined without the hyphen. A text may write them as one word or as two."""
 
     def count(self, found: Mapping[str, int], sentence: str) -> int:
-        """Return how often it occurs in a folded sentence in which its words were found so often."""
+        """Return how often the keyword occurs in a folded sentence. `found` says how often each of its words was found there."""
         least = min((found.get(word, 0) for word in self.words), default=len(sentence) if self.strings else 0)
         return min((least, *(_occurrences(sentence, string) for string in self.strings))) if least else 0
 
@@ -220,7 +221,7 @@ class Reader:
         return found
 
     def _words_of(self, word: str) -> Sequence[str]:
-        """Return the words of keywords of which a word of the text is a form."""
+        """Return the words of keywords that have the word of the text as a form."""
         if (known := self._known.get(word)) is None:
             forms = list(self._forms(word))
             near = {own for form in forms for own in self._heads.get(form[:2], ())}
@@ -246,7 +247,7 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _occurrences(sentence: str, string: str) -> int:
-    """Count the string in a sentence. A word must not go on beyond its edges, unless its script has no spaces."""
+    """Count the string in a sentence. No letter may stand beside an occurrence, unless the script has no spaces."""
     if is_unspaced(string):
         return sentence.count(string)
     before = r"(?<!\w)" if string[0].isalnum() else ""

@@ -1,4 +1,4 @@
-"""Widths: measures how wide a text is on a page of results, in characters and in pixels."""
+"""Measures how wide a text is on a page of search results, in characters and in pixels."""
 
 import unicodedata
 from typing import Final
@@ -39,7 +39,7 @@ _FONT_SIZE: Final = 20
 
 
 def shown_length(text: str) -> int:
-    """Count the characters as a reader sees them; an ideograph, and another sign that is twice as wide, counts as two."""
+    """Count the characters as a reader sees them. An ideograph or any other sign of double width counts as two."""
     if text.isascii():
         return len(text)
     return sum(2 if unicodedata.east_asian_width(cluster[0]) in _WIDE else 1 for cluster in clusters(text))

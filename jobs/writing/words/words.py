@@ -1,4 +1,4 @@
-"""Words: finds the words of a text in any script, and counts them in one way for all of Nightpress."""
+"""Finds the words of a text in any script. All of Nightpress counts words in this way."""
 
 import re
 from typing import Any, Final
@@ -12,12 +12,12 @@ _WORD: Final = regex.compile(
 )
 _OTHER_THAN_LATIN: Final = re.compile("[^\\x00-\u02ff\u2000-\u206f\u20ac]")
 _LATIN_WORD: Final = re.compile("[^\\W_]+(?:['\u2019-][^\\W_]+)*")
-"""Matches what `_WORD` matches in a text of Latin letters, and is quicker."""
+"""Matches the same words as `_WORD` in a text of Latin letters, and is faster."""
 
 _UNSPACED: Final = regex.compile(rf"[{_IDEOGRAPHS}\p{{Thai}}\p{{Khmer}}\p{{Lao}}\p{{Myanmar}}]")
 
 UNSPACED_LANGUAGES: Final = frozenset({"th", "lo", "km", "my", "bo", "dz", "shn"})
-"""Languages that write no space between words, and whose signs are no words either. Their words cannot be counted here."""
+"""Languages without spaces between words whose single signs are not words either. Their words cannot be counted here."""
 
 
 def words(text: str) -> list[str]:
@@ -26,12 +26,12 @@ def words(text: str) -> list[str]:
 
 
 def keys(text: str) -> list[str]:
-    """Return the words of a text in their order, their case folded."""
+    """Return the casefolded words of a text in their order."""
     return [word.casefold() for word in _pattern_of(text).findall(text)]
 
 
 def tokens(text: str) -> list[tuple[str, int, int]]:
-    """Return the words of a text in their order, their case folded, each with its start and end."""
+    """Return the casefolded words of a text in their order, each with its start and end."""
     return [(found[0].casefold(), *found.span()) for found in _pattern_of(text).finditer(text)]
 
 
@@ -40,7 +40,7 @@ def _pattern_of(text: str) -> Any:
 
 
 def is_unspaced(text: str) -> bool:
-    """Whether the text is in a script without spaces between words, for the most part."""
+    """Whether most of the text is in a script without spaces between words."""
     letters = sum(map(str.isalpha, text))
     return letters > 0 and len(_UNSPACED.findall(text)) * 2 > letters
 

@@ -67,9 +67,8 @@ class Bench:
         return sys.executable if name == "nightpress" else str(self.cache / name / "bin" / "python")
 
     def install(self, name: str) -> None:
-        """Make the peer's environment, unless it is complete: then it has a file that says what was installed.
-
-        An environment that is half made, has other packages or another Python is made anew. Ends the benchmark if pip fails.
+        """Make the peer's environment, unless a file in it says that the same packages were installed with the same Python.
+        Otherwise it is deleted and made anew. Ends the benchmark if pip fails.
         """
         folder = self.cache / name
         complete, wanted = folder / "complete", "\n".join((sys.version, *PACKAGES[name]))

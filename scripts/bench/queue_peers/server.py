@@ -1,4 +1,4 @@
-"""Starts the Redis server that all compared systems share. It listens on a port, since not every peer takes a socket's path."""
+"""Starts the Redis server that all compared systems share. It listens on a port, since not every peer accepts a socket."""
 
 import contextlib
 import socket
@@ -11,12 +11,12 @@ from typing import Final
 from workers.fleet.embedded_redis import binary
 
 START_S: Final = 20.0
-"""Seconds that the server has to listen on its port."""
+"""Seconds within which the server must listen on its port."""
 
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """Start a server that keeps nothing on disk, and yield its URL. The server is killed after the block.
+    """Start a server that writes nothing to disk, and yield its URL. The server is killed after the block.
 
     Raises TimeoutError if the server does not start.
     """

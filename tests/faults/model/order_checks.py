@@ -1,6 +1,6 @@
 """Checks the order in which rows are claimed (rule 43 of jobs/PROTOCOL.md), reading the keys of a lane without our code.
 
-`ClaimCheck` looks at one claim: what it took, and what it left. `Shares` follows a lane over many claims.
+`ClaimCheck` looks at one claim: the rows that it took and left. `Shares` follows a lane over many claims.
 """
 
 import json
@@ -90,7 +90,8 @@ class ClaimCheck:
 
 @dataclass
 class Shares:
-    """Follows what tenants and batches get while they wait side by side, and how long the first row of each batch waits.
+    """Follows how many tokens tenants and batches get while they wait side by side, and how long the first row of each batch
+    waits.
 
     All bounds are in expected tokens. `longest` is the most that a row may take, and `weights` maps a tenant to its weight.
     """
@@ -107,7 +108,7 @@ class Shares:
         return self.weights.get(tenant, 1)
 
     def note(self, taken: list[Waiting], left: list[Waiting], capped: frozenset[str] = frozenset()) -> Iterator[str]:
-        """Take one event into account: the rows that it took (none, unless it is a claim), and those that wait after it."""
+        """Count one event: the rows that it took (none, unless it is a claim), and those that wait after it. Yield the faults."""
         groups = sorted({one.group for one in left if one.level < BURIAL and one.tenant not in capped})
         queues = sorted({one.queue for one in left if one.level < BURIAL})
         yield from self._tenants(groups, taken)
@@ -137,7 +138,7 @@ class Shares:
                 yield f"batches {pair} differ by {self._of_batches[pair]} tokens"
 
     def _due(self, queues: list[Any], taken: list[Waiting]) -> Iterator[str]:
-        """While both sorts wait, the batches without a due time have a tenth of their tenant's tokens, and no more."""
+        """Check that batches without a due time get a tenth of their tenant's tokens while batches with one wait too."""
         sorts: dict[Any, set[bool]] = defaultdict(set)
         for queue in queues:
             sorts[queue[:2]].add(queue[2] == NOT_DUE)
@@ -158,7 +159,7 @@ class Shares:
     def _first_rows(
         self, groups: list[tuple[int, str]], queues: list[Any], taken: list[Waiting], left: list[Waiting]
     ) -> Iterator[str]:
-        """No first row of a batch without a due time waits for more than its turn, among the batches of the highest priority."""
+        """Check that no first row of a batch without a due time, at the highest priority, waits beyond its turn."""
         level = max((level for level, _ in groups), default=-1)
         firsts: dict[Any, Waiting] = {}
         for one in left:

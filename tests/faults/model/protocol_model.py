@@ -131,7 +131,7 @@ class World:
         return SteppedQueue(self.server.client, MAX_ATTEMPTS, gate, sent, self.server.now_ms, self._claimed)
 
     def _claimed(self, n: int, reply: Sequence[Any]) -> None:
-        """Check what a claim took and left. Suspects run apart, and a lane that lost a key is only repaired by the claim."""
+        """Check the rows that a claim took and left, unless there are suspects or the lane had lost a key."""
         jobs, _, _, _, paused, apart, _, _ = reply
         client = self.server.client
         taken = leased(client, LANE, jobs[::3])

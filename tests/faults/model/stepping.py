@@ -166,13 +166,13 @@ def _scripts_with_given_time() -> dict[str, str]:
 
 
 class SteppedQueue(RedisQueue):
-    """The queue of one process, in which each script is a step. `sent` is called after each script that may change something,
-    and `claimed` after each claim under a new id that found no suspects, with the rows that it asked for and its reply.
+    """The queue of one process, in which each script is a step. `sent` is called after each script that may change something.
+    `claimed` is called after each claim under a new id that found no suspects, with the number of rows that the claim asked for
+    and its reply.
 
     Levels that are gained by waiting are switched off, so that the order of rows can be checked.
 
-    With `now_ms` the time is passed to the scripts at each call. The scripts then do not ask the server, whose clock a test
-    cannot move.
+    With `now_ms` each call passes the time to the scripts, which otherwise ask the server. A test cannot move the server's clock.
     """
 
     def __init__(

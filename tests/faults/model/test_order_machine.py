@@ -1,9 +1,10 @@
 """Shows that in any order of events, rows are claimed in the order of rule 43 of jobs/PROTOCOL.md.
 
 The search feeds batches of any tenant, priority, due time and length of rows, claims any number of rows, and lets them end,
-fail or go back. After each event it is checked what was taken and what was left: priority first, the earliest due first, the rows
-of a batch in their order, caps, and no free slot while a row may be claimed. Over many events, tenants and batches that wait side
-by side have their shares, and no row waits for ever: all bounds are in tokens, of which a row has `LONGEST` at most.
+fail or go back. After each event the rows that were taken and left are checked: priority first, the earliest due first, the rows
+of a batch in their order, caps, and no free slot while a row may be claimed. Over many events it is checked that tenants and
+batches that wait side by side get their shares, and that no row waits for ever. All bounds are in tokens; a row has at most
+`LONGEST`.
 """
 
 import os
@@ -36,7 +37,7 @@ ME: Final = WorkerRecord("w", 1, "n", LANE, 1)
 
 
 class Order(RuleBasedStateMachine):
-    """A lane, and everything that changes what waits there. Levels that are gained by waiting are switched off."""
+    """A lane, and all events that change its waiting rows. Levels that are gained by waiting are switched off."""
 
     def __init__(self, client: Any) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ class Order(RuleBasedStateMachine):
 
     @rule(ending=st.sampled_from(["done", "retry", "release"]), n=st.integers(1, 20))
     def go_back(self, ending: str, n: int) -> None:
-        """Let rows in hand end. Those that are tried again are ready at the next claim."""
+        """Settle or release rows in hand. Those that are tried again are ready at the next claim."""
         jobs, self.held = self.held[:n], self.held[n:]
         if ending == "release":
             self.queue.release(LANE, [job.lease for job in jobs])
@@ -95,12 +96,12 @@ class Order(RuleBasedStateMachine):
         return frozenset({"c"} if self.flights()["c"] >= 3 else ())
 
     def check(self, taken: list[Any]) -> None:
-        """The capped tenant has no share to count on, so its shares are not looked at."""
+        """Check the shares of all tenants but the capped one, whose share depends on its cap."""
         faults = list(self.shares.note(taken, ready(self.client, LANE), frozenset("c")))
         assert not faults, faults
 
     def teardown(self) -> None:
-        """Claim and end everything that is left: all of it is claimed."""
+        """Claim and end all rows that are left, and check that every row can be claimed."""
         self.end(len(self.held))
         snapshot = self.queue.snapshot(LANE)
         for _ in range(snapshot.ready + snapshot.delayed):
@@ -133,8 +134,6 @@ def profile() -> settings:
         database=None,
         deadline=None,
         print_blob=True,
-        phases=[Phase.generate, Phase.shrink]
-        if LONG
-        else [Phase.generate],  # here it takes minutes to shrink an example
+        phases=[Phase.generate, Phase.shrink] if LONG else [Phase.generate],  # shrinking an example takes minutes here
         suppress_health_check=list(HealthCheck),
     )

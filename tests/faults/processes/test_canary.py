@@ -16,8 +16,8 @@ CANARY_ROWS: Final = 20
 MOST_BESIDE: Final = 400
 """The most rows of the night that may end while a canary runs.
 
-Two workers have 32 rows of the night in hand and may take as many rows of it as of the canary. The others end before the workers
-find the canary in the store, and while its outcomes wait to be written.
+Two workers hold 32 rows of the night and may take as many more of it as of the canary. The rest of this number is for rows that
+end before the workers find the canary in the store, and while its outcomes wait to be written.
 """
 
 
@@ -32,7 +32,7 @@ def submit_canary(night: Premises, name: str, **options: Any) -> str:
 
 @pytest.mark.parametrize("redis_server", list(BINARIES), indirect=True)
 def test_canaries_of_20_rows_behind_a_night_of_20000(night: Premises) -> None:
-    """Each of three canaries ends after a number of rows that does not go with the length of the night. The second is due."""
+    """While each of three canaries runs, few rows of the long night end. The second canary has a deadline."""
     big = night.submit(NIGHT_ROWS, max_tokens=40, **EVEN)
     night.work(), night.work()
     night.at_least(big, 50)
@@ -46,7 +46,7 @@ def test_canaries_of_20_rows_behind_a_night_of_20000(night: Premises) -> None:
 
 
 def test_rows_that_are_sent_back_do_not_wait_behind_a_night(night: Premises) -> None:
-    """A further round of a canary is a batch like any other."""
+    """A further round of a canary comes as early as a new batch."""
     canary = submit_canary(night, "Again")
     night.work()
     night.finish(canary)

@@ -57,7 +57,7 @@ def test_a_completed_line_after_a_final_failure_is_counted_once(shelf: Any) -> N
 
 
 def test_the_expected_work_of_each_row_with_an_outcome_is_counted_once(shelf: Any) -> None:
-    """Row 1 fails and is run again in round 2, so its work is still to be done then."""
+    """Row 1 fails and runs again in round 2, so its work is not counted as done there."""
     index = OutcomeIndex(shelf.store, shelf.accept(rows=3, refused=[2]))
     failed = [replace(shelf.failed(1, final=final), cost=300) for final in (False, True)]
     shelf.write("night-1", [shelf.completed(0, cost=10), shelf.completed(0, cost=10), *failed])

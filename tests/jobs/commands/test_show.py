@@ -80,7 +80,7 @@ def test_show_works_for_a_row_whose_request_is_damaged(nightpress: Callable[...,
 
 
 def test_numbers_in_the_texts_of_other_rows_mislead_nobody(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
-    """Lines of other rows are passed over by the number at their beginning, without being parsed."""
+    """Lines of other rows are skipped by the number at their beginning, without being parsed."""
     shelf.accept(rows=12)
     texts = [f'{{"row":{11 - n},"batch_id":"x","row":{n}}}' for n in range(12)]
     shelf.write("night-1", [shelf.completed(n, output={"text": text}) for n, text in enumerate(texts) if n % 5])

@@ -38,7 +38,7 @@ def test_the_first_fault_has_the_code_and_the_message_names_the_others() -> None
 
 
 def test_only_the_first_twenty_faults_of_a_row_are_looked_at() -> None:
-    """Looking at a hundred thousand of them, each with its nearest field, would take minutes."""
+    """To look at a hundred thousand faults, and for the nearest field of each, would take minutes."""
     found = fault(note(title="a", **{f"x{n}": 1 for n in range(60)}))
     others = found.message.partition("(also wrong: ")[2].rstrip(")").split(", ")
     assert (found.field, found.code, sorted(others)) == ("x0", "unknown_field", sorted(f"x{n}" for n in range(1, 20)))

@@ -308,7 +308,7 @@ def test_words_that_the_source_does_not_explain_are_taken_off(source: str, answe
         ('* "Zitat"', '* "Quote"', '* "Quote"'),
         ("- [ ] Aufgabe", "- [ ] Task", "- [ ] Task"),
         ("- [x] Aufgabe", "[x] Task", "- [x] Task"),
-        # Numbers of the words stay.
+        # Numbers that belong to the words stay.
         ("1. 1,5 Liter Tee", "1.5 litres of tea", "1. 1.5 litres of tea"),
         ("1. 1,5 Liter Tee", "1. 1.5 litres of tea", "1. 1.5 litres of tea"),
         ("1. Zweiter Weltkrieg", "2. světová válka", "1. 2. světová válka"),
@@ -319,7 +319,7 @@ def test_words_that_the_source_does_not_explain_are_taken_off(source: str, answe
     ],
 )
 def test_a_mark_that_the_line_has_already_is_not_repeated(line: str, answer: str, target: str) -> None:
-    """The model sees only the words behind the mark of a list, and may write the mark again."""
+    """The model sees only the words after the mark of a list item, and may write the mark again."""
     output, _ = converse("translation", {**EN_DE, "text": line, "format": "markdown"}, lambda _: answer)
     assert output.text == target
 

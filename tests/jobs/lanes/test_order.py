@@ -221,7 +221,7 @@ def test_the_place_of_a_row(last_from: int, row: int, cost: int, place: int) -> 
 
 
 def publish_failures(night: Night, rows: Sequence[dict[str, Any]]) -> str:
-    """Accept a batch and publish it with a failure of every row. Returns its id."""
+    """Accept a batch, and publish it with every row failed. Return its id."""
     batch = night.accept(rows, name="reopened")
     while jobs := night.claim():
         night.finish(jobs, failed)
@@ -264,7 +264,7 @@ def test_a_reopened_batch_of_low_priority_gains_levels_by_waiting(night: Night) 
 
 
 def test_the_last_rows_of_a_round_are_those_that_it_runs(night: Night) -> None:
-    """The rows that failed stand at the beginning of the input. They are few, so the longest is claimed first."""
+    """The failed rows are the first of the input. They are few, so all count as last rows, and the longest is claimed first."""
     batch = night.accept([chats(1, max_tokens=10 * (1 + n))[0] for n in range(30)])
     jobs = {job.key.row: job for job in night.claim()}
     night.finish([jobs.pop(row) for row in range(3)], failed)
@@ -275,7 +275,7 @@ def test_the_last_rows_of_a_round_are_those_that_it_runs(night: Night) -> None:
 
 
 def test_a_reopened_batch_has_its_part_of_the_window(night: Night, fake_client: redis.Redis) -> None:
-    """The lane still knows the round before, which was fed to its end."""
+    """The lane still has the round before, all of whose rows were fed."""
     night.change(window_rows=20)
     batch = publish_failures(night, chats(40))
     fake_client.hset(

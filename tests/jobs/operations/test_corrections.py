@@ -28,7 +28,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
 
 
 def exported(client: Client, data: bytes, **options: Any) -> tuple[str, bytes]:
-    """Enqueue a file. Returns the batch's id, and the file to correct."""
+    """Enqueue a file. Return the batch's id, and the file to correct."""
     batch = client.enqueue(io.BytesIO(data), **options).id
     target = io.BytesIO()
     client.corrections(batch).write(target)
@@ -36,7 +36,7 @@ def exported(client: Client, data: bytes, **options: Any) -> tuple[str, bytes]:
 
 
 def all_refused(client: Client, data: bytes, options: EnqueueOptions) -> int:
-    """Enqueue a file of which every row must be refused. Returns the number of its rows."""
+    """Enqueue a file, and check that every row is refused. Return the number of its rows."""
     with pytest.raises(AllRefused) as raised:
         client.enqueue(io.BytesIO(data), **options)
     return raised.value.total

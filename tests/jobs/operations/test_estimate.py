@@ -99,7 +99,7 @@ def test_a_history_of_the_same_template_is_taken_before_that_of_others(shelf: Sh
 
 
 def test_thoughts_are_estimated_by_the_latest_rows_of_other_kinds(shelf: Shelf) -> None:
-    """A row's own max_tokens includes them, raw texts have none, and a row may turn them off."""
+    """No thoughts are added for rows with their own max_tokens, for raw texts, and for rows that turn thoughts off."""
     rows = [
         {"kind": "social_post", "topic": "Tea", "platform": "x"},
         {"kind": "social_post", "topic": "Tea", "platform": "x", "max_tokens": 9},
@@ -185,7 +185,7 @@ ARTICLES = [orjson.dumps({"kind": "article", "topic": f"Tea {n}", "audience": "x
 def test_rows_whose_prompts_cannot_be_made_count_as_refused(
     template: str, refused: int, field: str | None, shelf: Shelf, tmp_path: Path
 ) -> None:
-    """As the preview shows them. A template may fail for some rows only, and far behind the first."""
+    """A template may fail for only some rows, and long after the first."""
     settings = _templates(tmp_path, template)
     found = estimate(shelf.store, ARTICLES, IntakeOptions(), load_kinds(settings.templates_dir), settings)
     assert (found.rows, found.refused) == (300, refused)
@@ -206,7 +206,10 @@ def test_a_dry_run_names_the_line_and_field_of_each_refused_row(
     out = capsys.readouterr().out
     assert "4 rows, 2 of them to be refused" in out
     assert "line 1: wrong_type (topic): " in out
-    assert "line 3: kind_failed (nonsense): kind article: template article_outline.j2, line 1: 'nonsense' is undefined" in out
+    assert (
+        "line 3: kind_failed (nonsense): kind article: template article_outline.j2, line 1: 'nonsense' is undefined"
+        in out
+    )
 
 
 def test_own_prices_that_leave_a_model_free_say_so(

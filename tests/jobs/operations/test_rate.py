@@ -56,9 +56,10 @@ TOKENS_PER_S = 20
 
 @dataclass
 class Run:
-    """A batch that `slots` slots have done, in the order of rule 43: when each row began and ended, in seconds from the start.
+    """A batch that `slots` slots did in the order of rule 43. It has the seconds from the start at which each row began and
+    ended.
 
-    The model was loaded for `LOAD_S` seconds. A row takes its expected tokens, times a factor by chance, at a steady speed.
+    Loading the model took `LOAD_S` seconds. A row takes its expected tokens times a random factor, at a steady speed.
     """
 
     costs: list[int]
@@ -82,9 +83,9 @@ class Run:
         return max(self.ended_s) - LOAD_S
 
     def error_at(self, part: float, every_s: float | None) -> float:
-        """The error of the expected end at a part of the run, as a fraction of the run.
+        """Return the error of the expected end after a part of the run, as a fraction of the run.
 
-        The reader looks `every_s` seconds since before the model was loaded; if it is None, it looks once.
+        The reader looks every `every_s` seconds, from before the model was loaded; if `every_s` is None, it looks once.
         """
         at_s, speed, looks = LOAD_S + part * self.took_s, Speed(), 1 if every_s is None else int(self.took_s / every_s)
         for n in reversed(range(looks)):
@@ -114,7 +115,7 @@ class Run:
 def test_the_expected_end_of_a_mixed_batch(
     rows: int, slots: int, order: bool | None, most: Sequence[float], every_s: float | None
 ) -> None:
-    """The error stays small at a tenth, a quarter and half of the run, in whatever order the kinds come."""
+    """The error is small after a tenth, a quarter and half of the run, in any order of the kinds."""
     chance = random.Random(1)
     kinds = chance.choices(list(KINDS.values()), [one[2] for one in KINDS.values()], k=rows)
     costs = [chance.randint(least, longest) for least, longest, _ in kinds]

@@ -1,4 +1,4 @@
-"""Shows jobs/operations/row_names.py: a row is found by its number or by its custom_id, and a doubt is said."""
+"""Shows jobs/operations/row_names.py: a row is found by its number or its custom_id, with a remark if another may be meant."""
 
 import io
 from pathlib import Path
@@ -22,7 +22,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
 
 @pytest.fixture
 def batch(client: Client) -> str:
-    """Rows 0 to 11 have the ids of IDS. Rows 12 and 13 are refused: their ids are taken. So are rows 14 to 16, for a field."""
+    """Rows 0 to 11 have the ids of IDS. Rows 12 and 13 are refused for the id of row 0, rows 14 to 16 for a wrong field."""
     rows: list[dict[str, Any]] = [
         {"kind": "chat", "prompt": 'Hi "custom_id":"trap"', "custom_id": name} for name in IDS
     ]

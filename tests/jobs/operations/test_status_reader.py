@@ -182,9 +182,9 @@ def test_a_batch_at_work_has_an_expected_end_at_the_first_look(shelf: Shelf, que
 
 
 def test_the_expected_end_is_reckoned_in_expected_tokens_without_the_loading_of_the_model(night: TimedNight) -> None:
-    """Two slots give a row a token a second each. After 30 s two short rows have ended, and a long and a middle one run.
+    """Each of two slots makes a token a second. After 30 s two short rows have ended, and a long row and a middle one run.
 
-    The model was loaded for 100 s before, while the reader looked on. Half of the rows are done, but 100 of 120 tokens are left.
+    Before that, the reader saw the model load for 100 s. Half of the rows are done, but 100 of 120 tokens are left.
     """
     batch = night.accept([*chats(2, max_tokens=10), *chats(1, max_tokens=80), *chats(1, max_tokens=20)])
     assert [lane.cost for lane in batch.lanes.values()] == [120]

@@ -1,4 +1,4 @@
-"""Titles and descriptions brought to their range: at the ends of words and sentences, with keywords, in five scripts."""
+"""Titles and descriptions are brought to their range at the ends of words and sentences, with keywords, in five scripts."""
 
 # ruff: noqa: RUF001 - words of other scripts
 
@@ -80,7 +80,7 @@ from jobs.writing.words.widths import pixels, shown_length
         ),
         ("Tomatoes", "en", None),
         ("t" * 49, "en", None),
-        ("t" * 61, "en", None),  # no end of a word
+        ("t" * 61, "en", None),  # here no word ends
         ("", "en", None),
         ("在阳台上种番茄的完整指南土壤阳光浇水和施肥的所有秘诀都在这里等你来学习和掌握", "zh", None),  # words unknown
         (", - " * 50, "en", None),

@@ -1,4 +1,4 @@
-"""Shows scripts/checks/patience.py: a check waits as long as a fleet gets on, and longer on a busy machine."""
+"""Shows scripts/checks/patience.py: a check waits while a fleet makes progress, and longer on a busy machine."""
 
 import pytest
 

@@ -23,7 +23,7 @@ needs_small_model = pytest.mark.skipif(
 
 
 def whole(folder: Path) -> None:
-    """Make the files without which no model can be loaded from a folder."""
+    """Make the files that every folder of a model must have."""
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text('{"model_type": "llama"}')
     for name in ("model.safetensors", "tokenizer.json"):

@@ -31,7 +31,7 @@ def test_a_record_of_a_newer_release_is_refused_with_a_sentence_and_stays(tmp_pa
             embedded_redis.revive(tmp_path)
         assert file.read_bytes() == record
         file.write_bytes(own)
-    file.write_bytes(record)  # of a newer release that was killed: its server may still run
+    file.write_bytes(record)  # written by a newer release that was killed, and whose server may still run
     with (
         pytest.raises(UnavailableError, match="Or end the newer one, and delete this file"),
         embedded_redis.server(tmp_path),

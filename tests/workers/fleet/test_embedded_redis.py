@@ -95,7 +95,7 @@ def test_without_any_server_the_error_has_a_remedy(tmp_path: Path, monkeypatch: 
 
 @pytest.fixture
 def socketless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder for the server that holds no sockets, as on some file systems."""
+    """A folder for the server in which no socket can be made, as on some file systems."""
     monkeypatch.setattr(embedded_redis, "_takes_socket", lambda at: at.parent.name.startswith("nightpress-"))
 
 
@@ -138,7 +138,7 @@ def test_where_a_folder_holds_no_socket_a_private_one_does(tmp_path: Path) -> No
         assert private.stat().st_mode & 0o777 == 0o700
         os.kill(pid_of(tmp_path), signal.SIGKILL)
         path_of(url).unlink()
-        private.rmdir()  # as a daily job for temporary files may do
+        private.rmdir()  # as a daily job that cleans temporary files may do
         embedded_redis.revive(tmp_path)
         assert answers(url)
         assert private.stat().st_mode & 0o777 == 0o700
@@ -198,7 +198,7 @@ def test_a_record_never_makes_a_foreign_file_go_away(tmp_path: Path, name: str) 
 
 
 def test_a_server_of_somebody_else_is_not_ended(tmp_path: Path, redis_url: str) -> None:
-    """The port of a server that has ended may belong to another server by now, and its pid to another process."""
+    """After a server has ended, its port may belong to another server, and its pid to another process."""
     (tmp_path / "server.json").write_bytes(orjson.dumps({"url": redis_url, "pid": os.getpid()}))
     with embedded_redis.server(tmp_path) as url:
         assert url != redis_url

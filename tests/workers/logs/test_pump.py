@@ -12,7 +12,7 @@ from workers.logs import pump
 
 
 def test_the_pump_goes_on_where_standard_error_takes_nothing() -> None:
-    """Its command would be killed by the broken pipe if it ended."""
+    """If the pump ended, the broken pipe would kill its command."""
     code = (
         "import os, subprocess, sys\n"
         "events, text = os.pipe(), os.pipe()\n"
@@ -35,7 +35,7 @@ def test_an_event_that_cannot_be_printed_is_dropped(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(sys, "stderr", full)
         logs.logger().info("queue.back", message="it answers")
         monkeypatch.undo()
-        # what is in its buffer goes nowhere, so that closing it does not fail
+        # discards the text in its buffer, so that closing it does not fail
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, full.fileno())
         os.close(nowhere)

@@ -1,6 +1,6 @@
 """Shows workers/worker/leases.py: each phase has its limit, and only the holder of a lease may write.
 
-The tests with a whole worker show what counts as a lost lease, and how many rows a worker says that it gave back.
+The tests with a whole worker show which leases count as lost, and the number of released rows that a worker logs.
 """
 
 import re
@@ -166,7 +166,7 @@ def started(night: WorkerNight, engine: Scripted, unanswered: int = 0) -> tuple[
 
 
 def events(capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
-    """Return how often `lease.lost` was logged, and how many rows each worker that stopped says that it gave back."""
+    """Return how often `lease.lost` was logged, and the number of released rows that each stopped worker logged."""
     shown = capsys.readouterr().out
     return shown.count("lease.lost"), re.findall(r"worker\.stopped.* released=(\d+)", shown)
 
@@ -250,7 +250,7 @@ def test_a_lease_that_is_gone_when_it_is_settled_is_lost_once(
 def test_a_drain_says_how_many_rows_it_gave_back_and_loses_no_lease(
     night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Most rows go back at the beginning of the drain, before the worker ends."""
+    """Most rows are released at the beginning of the drain, before the worker ends."""
     night.accept(8)
     engine = Scripted(lambda _: None, slots=4)
     runner, queue = started(night, engine)
@@ -263,7 +263,7 @@ def test_a_drain_says_how_many_rows_it_gave_back_and_loses_no_lease(
 def test_a_row_that_finishes_after_it_was_given_back_is_no_lost_lease(
     night: WorkerNight, until: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The drain gives all rows back while the engine makes the step in which the row finishes."""
+    """The drain releases all rows while the engine computes the step in which the row finishes."""
 
     def drained(request: GenerationRequest) -> Completion | None:
         if row_of(request) != 0 or runner.running < 3:

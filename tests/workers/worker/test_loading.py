@@ -1,4 +1,4 @@
-"""Shows workers/worker/loading.py: while a worker loads its model, snapshots of the queue say so."""
+"""Shows workers/worker/loading.py: while a worker loads its model, snapshots of the queue show it as loading."""
 
 import threading
 from collections.abc import Sequence

@@ -237,7 +237,7 @@ def _folded(turns: Sequence[Turn], *, first_too: bool) -> list[Turn]:
 
 
 def _begun_by_user(turns: Sequence[Turn]) -> list[Turn]:
-    """Put a user turn without text before an answer that begins the conversation."""
+    """Put an empty user turn before an answer that begins the conversation."""
     return [("user", ""), *turns] if turns and turns[0][0] == "assistant" else list(turns)
 
 

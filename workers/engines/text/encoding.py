@@ -28,8 +28,8 @@ class Encoded:
     """A request and the tokens of its prompt.
 
     `forced` holds the tokens of the request's continuation. The engine takes these tokens and samples no other. `prompt_sha256`
-    is the hash of the rendered prompt. `thinking` says how the completion may begin with thoughts; None if it cannot. The stop
-    texts that have special tokens are `mixed_stops` too.
+    is the hash of the rendered prompt. `thinking` says how the completion may begin with thoughts; None if it cannot.
+    `mixed_stops` are the request's stop texts that have special tokens.
     """
 
     request: GenerationRequest

@@ -29,7 +29,7 @@ class MixedStop:
     tokens: tuple[int, ...]
 
     def cut(self, tokens: Sequence[int], decode: Decode, *, first: int, least: int) -> str | None:
-        """Return the text before the stop text; None if the last tokens hold no stop text.
+        """Return the text before the stop text; None if the last tokens do not hold it.
 
         Args:
             tokens: The completion so far.
@@ -58,7 +58,7 @@ class MixedStop:
 
 
 def mixed_stop(text: str, controls: ControlTexts, vocabulary: int) -> MixedStop | None:
-    """Return a stop text as a MixedStop; None if it has no special token of the model, or nothing else."""
+    """Return a stop text as a MixedStop; None if it has no special token of the model, or is only such a token."""
     found = [(*span, token) for *span, token in controls.tokens_in(text) if token < vocabulary]
     if not found or controls.token_of(text) is not None:
         return None

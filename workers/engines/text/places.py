@@ -1,4 +1,4 @@
-"""Places: finds a mark of several tokens among tokens, and a mark among characters."""
+"""Finds the places of a mark: of several tokens among tokens, or of characters in a text."""
 
 from collections.abc import Sequence
 

@@ -6,7 +6,7 @@ the mark is found by this token. A mark may also be *spelled*, in tokens of ordi
 mark counts only if the model has no such token, or at the very beginning of a completion.
 
 Words may come before the opening (`Okay. <think>`), or the opening may be missing. Then the form of the text decides whether the
-mark is meant or only spoken of (`stray_marks`), and the words before the opening count as thoughts.
+mark separates thoughts or is only mentioned (`stray_marks`). The words before such an opening count as thoughts.
 
 If the prompt's own contents hold a mark (it is *quoted*), the answer may repeat it. So a quoted mark that is not a special
 token counts only if it stands alone. A closing must stand at the beginning or the end of a line. If a line of the contents
@@ -153,10 +153,10 @@ class Thoughts:
         return None
 
     def _only_speaks_of_opening(self, tokens: list[int], answer: Answer | None) -> bool:
-        """Whether a completion that is whole only speaks of the opening that it has.
+        """Whether a finished completion only mentions the opening that it has.
 
-        It does so if no answer follows, and the prompt speaks of a mark too, or words come before the opening. If words come
-        before it, it also does so if the text up to the closing ends with a colon, which announces the closing.
+        It does if no answer follows, and either the prompt mentions a mark too or words come before the opening. With words
+        before the opening, it also does if the text up to the closing ends with a colon, which announces the closing.
         """
         opening = self._opening
         if opening is None or not opening.written or not (self.thinking.quoted or opening.words):
@@ -241,7 +241,7 @@ class Thoughts:
     def _lone_closing(self, tokens: list[int]) -> Answer | None:
         """Find a closing without an opening: some templates lack the opening that their model was trained with.
 
-        The form of the text must show that the closing ends thoughts. Otherwise the answer only speaks of it.
+        The form of the text must show that the closing ends thoughts. Otherwise the answer only mentions it.
         """
         marks = self.marks
         if self._opening is not None or (self.thinking.quoted and not marks.are_special):

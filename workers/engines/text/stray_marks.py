@@ -1,4 +1,4 @@
-"""Stray marks: tells by the form of a text whether a mark of thoughts is meant, or the text only speaks of it.
+"""Tells by the form of a text whether a mark separates thoughts, or the text only mentions the mark.
 
 Models that reason begin with the opening and put the closing before the answer. Sometimes words come before the opening
 (`Okay. <think>`), or the opening is missing and the answer follows at once (`So it is tea.</think>The answer`). A text on such
@@ -16,9 +16,9 @@ _LIST_MARK: Final = re.compile(r"\s*(?:[-*+>\u2022]|\d{1,3}[.)])\s*")
 _BEGINNINGS: Final = '*_#"\u201c\u201e\u00ab\u300c\u00a1\u00bf'
 """Signs that may begin a sentence."""
 _OPENING_SIGNS: Final = "`\"'\u201c\u201e\u2018\u201a\u00ab([{<|/=\u300c\uff08"
-"""Behind one of these signs a mark is spoken of."""
+"""A mark after one of these signs is only mentioned."""
 _CLOSING_SIGNS: Final = ",.;:!?)]}|`'\u201d\u2019\u00bb\u3001\u3002\uff0c\uff01\uff1f\u300d\uff09"
-"""Before one of these signs a mark is spoken of."""
+"""A mark before one of these signs is only mentioned."""
 _CODE_INDENT: Final = 4
 """A line of Markdown that begins with this many spaces is code."""
 
@@ -32,7 +32,7 @@ def begins_thoughts(words: str, mark: str, after: str) -> bool:
     """Whether an opening after these words begins thoughts.
 
     It must begin a line or follow a whole sentence, and a new line or a letter must follow it at once, unless it is a phrase with
-    a colon. In code it begins none.
+    a colon. An opening in code begins no thoughts.
     """
     line = words.rpartition("\n")[2]
     if not words.strip() or len(_FENCE.findall(words)) % 2 or _is_code(words, after):
@@ -44,9 +44,9 @@ def begins_thoughts(words: str, mark: str, after: str) -> bool:
 def ends_thoughts(before: str, after: str, form: Form) -> bool:
     """Whether a closing without an opening ends thoughts, by the texts before and after it.
 
-    It does so on a line of its own, before a blank line, and between a whole sentence and the beginning of another. It also does
-    so without a space before it, if a line or a word with a capital begins behind it, and without spaces behind a sentence. In
-    code, in a list, or beside other marks it does not.
+    It does on a line of its own, before a blank line, or between a whole sentence and the beginning of another. Without a space
+    before it, it also does if a new line or a capitalised word follows, or, without a space after it, if a sentence ends before
+    it. It does not in code, in a list, or beside other marks.
     """
     text = after.lstrip(" ")
     line = before.rpartition("\n")[2]

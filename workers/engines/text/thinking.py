@@ -1,4 +1,4 @@
-"""Thinking: what a prompt says about the thoughts of its completion, and the parts of such a completion."""
+"""Describes how a prompt lets its completion begin with thoughts, and the parts of such a completion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The beginning of thoughts: after `tokens` tokens, or if the opening is spelled, after `cut` characters.
+    """The beginning of thoughts: after `tokens` tokens, or after `cut` characters if the opening is spelled in ordinary tokens.
 
-    `written` is whether the opening stands in the completion; otherwise it stands in the prompt, or was left out. `words` are the
+    `written` is whether the opening stands in the completion; if not, it stands in the prompt or is missing. `words` are the
     words before a late opening.
     """
 

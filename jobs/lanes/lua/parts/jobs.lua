@@ -96,8 +96,8 @@ local function holds(r, round, fence, claim)
   return r and is_leased(r) and r.round == round and r.fence == fence and r.claim == claim
 end
 
--- Whether a lease ended because its batch was forgotten after its end (`drop`). If the lane was wiped instead, it has forgotten
--- its last fence too.
+-- Whether a lease is gone because its batch ended and was dropped from the lane (`drop`). If the lane was wiped instead, its last
+-- fence is gone too, so the lease's fence is above it.
 local function was_forgotten(job, r, fence)
   return not r and not get_batch(batch_of(job)) and tonumber(fence) <= number_in_meta('fence')
 end

@@ -34,8 +34,8 @@ local function note_presence(now, lease_ms)
   end
 end
 
--- Show a worker in snapshots for `shown_ms`: its record follows the end of this time, and the time of this call. If the worker is new here, look at the records of some workers, and remove records
--- that ended a day ago.
+-- Show a worker in snapshots for `shown_ms`. Stored are the end of this time, the time of this call, and the record. A call for a
+-- new worker also removes, among the records of some workers, those that ended a day ago.
 local function show_worker(now, worker, record, shown_ms)
   if redis.call('HSET', WORKERS, worker, text_of(now + shown_ms) .. '|' .. text_of(now) .. '|' .. record) == 0 then return end
   local cursor, workers = unpack(redis.call('HSCAN', WORKERS, meta('scanned') or '0', 'COUNT', 64))

@@ -62,8 +62,8 @@ local function quantum_of(group)
   return math.max(number_in_meta('quantum|' .. string.sub(group, 1, 1)), 1)
 end
 
--- Lease the jobs of these members in their order, until their costs come to `budget`. Returns the tokens that were leased, the
--- highest cost of a job, and the number of members that were looked at.
+-- Lease the jobs of these members in their order, until the sum of their costs reaches `budget`. Returns the tokens that were
+-- leased, the highest cost of a job, and the number of members that were looked at.
 local function lease_members(members, budget)
   local jobs = load_ready(members)
   local tokens, highest, seen = 0, 0, 0
@@ -230,7 +230,7 @@ local function serve_priority(inverse)
   end
 end
 
--- Lease jobs of a queue while no other has ready jobs. A tenant at its cap is passed over, and goes on waiting.
+-- Lease jobs of a queue when no other queue has ready jobs. The jobs of a tenant at its cap are skipped and keep waiting.
 local function serve_only_queue(queue)
   local group = group_in(queue .. '|')
   local room = room_of(group)

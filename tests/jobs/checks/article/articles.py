@@ -1,4 +1,4 @@
-"""Articles for the tests of this folder: a body of so many words, and what a check finds in it."""
+"""Makes articles for the tests of this folder, and runs a check over them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from tests.support.checking import findings_of
 
 
 def words_of(count: int, word: str = "w") -> str:
-    """So many different words."""
+    """Return `count` different words."""
     return " ".join(f"{word}{n}" for n in range(count))
 
 
@@ -21,11 +21,11 @@ def found(
     limits: dict[str, Any] | None = None,
     **request: Any,
 ) -> list[Finding]:
-    """What one check finds in an article."""
+    """Return the findings of one check in an article."""
     output = {"body_markdown": body, "title": title, "meta_description": description}
     return findings_of(code, "article", {"topic": "Tomatoes", **request}, output, **(limits or {}))
 
 
 def marked(findings: Sequence[Finding], body: str) -> list[str]:
-    """The parts of the body that findings point at."""
+    """Return the parts of the body that findings point at."""
     return [body[one.where.start : one.where.end] if one.where else "" for one in findings]

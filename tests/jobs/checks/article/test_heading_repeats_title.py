@@ -1,4 +1,4 @@
-"""A heading that says again what stands above it is found, and taken out."""
+"""A heading that repeats the title or the heading before it is found, and can be removed."""
 
 # ruff: noqa: RUF001 - words of other scripts
 

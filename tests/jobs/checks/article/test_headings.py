@@ -1,4 +1,4 @@
-"""Headings: levels, doubles, sections that are too long, and what only looks like a heading."""
+"""Headings: their levels, repeated ones, sections that are too long, and lines that only look like headings."""
 
 import pytest
 
@@ -26,7 +26,7 @@ from tests.jobs.checks.article.articles import found, marked, words_of
         ("## 土\n\n## 土。", ["## 土。"]),
         ("## تربة\n\n## تربة؟", ["## تربة؟"]),
         ("## मिट्टी\n\n## मिट्टी।", ["## मिट्टी।"]),
-        ("## Cake\n\n### Ingredients\n\n## Bread\n\n### Ingredients", []),  # each recipe has its own
+        ("## Cake\n\n### Ingredients\n\n## Bread\n\n### Ingredients", []),  # each recipe has such a heading of its own
         ("## C++\n\n## C#\n\n## C", []),
         ("## 1. Soil\n\n## 2. Soil", []),
         ("##\n\nText.", ["##"]),

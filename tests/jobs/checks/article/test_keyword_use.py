@@ -1,4 +1,4 @@
-"""Keywords: missing, too dense, too rare, and where search engines look; in ten languages and six scripts."""
+"""Keywords that are missing, too dense, too rare, or not where search engines look; in ten languages and six scripts."""
 
 # ruff: noqa: RUF001 - words of other scripts
 

@@ -1,4 +1,4 @@
-"""The sections of an article: as many as the outline has, and no two alike."""
+"""The sections of an article must be as many as the outline has, and no two alike."""
 
 # ruff: noqa: RUF001 - words of other scripts
 

@@ -1,4 +1,4 @@
-"""The words of an article: within ten percent of those asked for, in any script whose words can be counted."""
+"""The number of words must be within ten percent of the number asked for, in any script whose words can be counted."""
 
 # ruff: noqa: RUF001 - words of other scripts
 

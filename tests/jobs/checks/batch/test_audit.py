@@ -1,4 +1,4 @@
-"""The audit of a batch: collapse is named, texts that differ are not, and each limit is seen at its value and beyond."""
+"""The audit of a batch finds texts that are alike and passes texts that differ; each limit is tested at its value and beyond."""
 
 # ruff: noqa: RUF001 - words of other scripts
 
@@ -23,7 +23,7 @@ SYLLABLES = {
 
 
 def texts(count: int, script: str = "latin", words: int = 30, seed: int = 0) -> Iterator[str]:
-    """So many texts that have little in common."""
+    """Return texts that have little in common."""
     chance = random.Random(f"{script} {seed}")
     space = "" if script == "han" else " "
     for _ in range(count):
@@ -92,7 +92,7 @@ def test_openings_are_compared_in_lower_case_without_signs() -> None:
 
 
 def changed(text: str, words: int) -> str:
-    """The text with n of its words replaced, far from each other: its Jaccard index is (99-2n)/(99+2n) for 100 words."""
+    """Return the text with n words, far apart, replaced. For 100 words, its Jaccard index is (99-2n)/(99+2n)."""
     parts = text.split()
     for n in range(words):
         parts[3 + 3 * n] = f"other{n}"

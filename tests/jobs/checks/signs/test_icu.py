@@ -1,4 +1,4 @@
-"""ICU messages: what is one, its arguments, and what is not valid."""
+"""ICU messages: which texts are ICU messages, their arguments, and messages that are not valid."""
 
 import pytest
 

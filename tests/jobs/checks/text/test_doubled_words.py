@@ -1,4 +1,4 @@
-"""Doubled words: found in six languages, and let pass where a language or a name doubles them."""
+"""Doubled words are found in six languages, except where a language or a name doubles words."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Echo: the words of the prompt in the output, and words that tell a model what to do."""
+"""Echoes: words of the prompt in the output, and words that tell a model what to do."""
 
 # ruff: noqa: RUF001 - signs of other scripts
 

@@ -1,4 +1,4 @@
-"""Personal data and secrets: found by their form and check digits, and let pass where the request holds them."""
+"""Personal data and secrets are found by their form and check digits, except those that the request holds."""
 
 import pytest
 

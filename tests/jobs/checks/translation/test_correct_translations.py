@@ -1,4 +1,4 @@
-"""Correct translations: no check of the kind translation finds anything in them. Each has something that looks like a fault."""
+"""No check of the kind translation finds anything in these correct translations. Each has a trait that looks like a fault."""
 
 # ruff: noqa: RUF001 - signs of other scripts
 
@@ -14,7 +14,7 @@ from jobs.kinds.translation import TranslationKind
 
 
 def found(languages: str, source: str, target: str, **request: Any) -> list[Finding]:
-    """What the checks of the kind's contract find."""
+    """Return the findings of all checks of the kind."""
     source_language, target_language = languages.split()
     row = {"text": source, "source_language": source_language, "target_language": target_language, **request}
     contract = TranslationKind.contract
@@ -225,4 +225,4 @@ def test_a_text_of_one_sign_takes_linear_time(sign: str) -> None:
     text = sign * (10_000 // len(sign))
     before = time.process_time()
     found("en de", text, f"{text}a", format="markdown", glossary={"hello": "hallo welt"}, max_length=10)
-    assert time.process_time() - before < 1  # a tenth of it is usual; a quadratic pattern takes far longer
+    assert time.process_time() - before < 1  # usually a tenth of this limit; a quadratic pattern takes far longer

@@ -1,4 +1,4 @@
-"""End marks: other ones than the source's, and the marks of many languages for the same thing."""
+"""End marks that differ from the source's, and equivalent marks of many languages."""
 
 # ruff: noqa: RUF001 - marks of other scripts
 

@@ -74,7 +74,7 @@ def test_a_longer_term_does_not_hide_the_term_elsewhere() -> None:
 
 
 def test_the_similarity_is_a_limit() -> None:
-    # "kolor" and "color" are 80 % alike, and do not begin alike.
+    # "kolor" and "color" are 80 % alike, but have different first letters.
     source, target, glossary = "the colour", "der kolor", {"colour": "color"}
     assert translated(CODE, source, target, limits={"similarity": 81}, glossary=glossary)
     assert not translated(CODE, source, target, limits={"similarity": 80}, glossary=glossary)

@@ -1,4 +1,4 @@
-"""The length of a translation beside its source, as the two languages go."""
+"""The length of a translation compared with its source, given the usual lengths of the two languages."""
 
 import pytest
 

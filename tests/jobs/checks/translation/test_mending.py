@@ -1,4 +1,4 @@
-"""Mending white space and end marks without a model: what comes out, and that the checks then find nothing."""
+"""Mended translations have the right white space and end marks, and the checks then find nothing."""
 
 # ruff: noqa: RUF001 - marks of other scripts
 

@@ -1,4 +1,4 @@
-"""Numbers: changed, lost and made up ones, and the many ways in which a language writes the same number."""
+"""Numbers that were changed, lost or made up, and the many ways in which languages write the same number."""
 
 # ruff: noqa: RUF001 - digits of other scripts
 

@@ -1,4 +1,4 @@
-"""Placeholders: lost, changed, added and reordered ones in many formats, and percentages and prices that are none."""
+"""Placeholders: lost, changed, added and reordered ones in many formats, and percentages and prices that are not placeholders."""
 
 # ruff: noqa: RUF001 - signs of other scripts
 

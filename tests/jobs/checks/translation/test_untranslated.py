@@ -1,4 +1,4 @@
-"""Lines that are still their source, and names, code and shared words that are rightly the same."""
+"""Lines that were left untranslated, and names, code and shared words that are rightly the same in both languages."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Shows jobs/commands/content/kinds.py: what a kind takes can be found, and its example rows are accepted as they stand."""
+"""Shows jobs/commands/content/kinds.py: it shows the fields of a kind, and the example rows that it prints are accepted."""
 
 from pathlib import Path
 

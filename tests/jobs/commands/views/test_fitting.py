@@ -1,4 +1,4 @@
-"""Shows jobs/commands/views/fitting.py: lines fit the terminal by its columns, and nothing that is copied is broken."""
+"""Shows jobs/commands/views/fitting.py: lines fit the terminal's columns, and texts that are to be copied are not broken."""
 
 import pytest
 from rich.cells import cell_len
@@ -51,5 +51,5 @@ def test_pairs_are_broken_between_two_and_not_within_one() -> None:
 
 @pytest.mark.parametrize("text", ["x", "日", "a ", "\U0001f1e9\U0001f1ea", "\u0301", "\u200d"])
 def test_a_hostile_text_takes_little_time(text: str) -> None:
-    """A quadratic way would take minutes for it."""
+    """An algorithm of quadratic time would take minutes for it."""
     assert fitted(text * 50_000, 80)

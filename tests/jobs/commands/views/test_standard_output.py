@@ -1,4 +1,4 @@
-"""Shows jobs/commands/views/standard_output.py, jobs/commands/cli.py and jobs/store/destinations.py: output that is not taken."""
+"""Shows what standard_output.py, jobs/commands/cli.py and jobs/store/destinations.py do with output that cannot be written."""
 
 import errno
 import io
@@ -44,7 +44,7 @@ EVERY_COMMAND = [
     "sweep --older-than 0h --dry-run",
 ]
 SOME_COMMANDS = ["--version", "status", "results night-1", "usage --format csv"]
-"""Commands that print with typer, with rich, bytes and as the csv module does."""
+"""Commands that print in different ways: with typer, with rich, as bytes, and with the csv module."""
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def in_this_folder(night: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def opened(name: str) -> Any:
-    """A stream that takes nothing: of a full disk, of a pipe whose reader went away, or one that was closed before."""
+    """Open a stream that takes nothing: of a full disk, of a pipe without a reader, or one that is closed."""
     if name == "full":
         return Path("/dev/full").open("w")
     if name == "closed":
@@ -95,7 +95,7 @@ def test_output_that_is_not_taken_is_one_sentence_and_status_5(
 
 
 def test_the_program_itself_ends_without_a_traceback(in_this_folder: Shelf, tmp_path: Path) -> None:
-    """In a process of its own, since Python flushes standard output once more at its exit."""
+    """The program runs in its own process, since Python flushes standard output once more at its exit."""
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [sys.executable, "-c", MAIN, "results", "night-1"],
@@ -131,7 +131,7 @@ def test_messages_that_are_not_taken_change_no_status(
     assert main(line.split(), session) == status
     monkeypatch.undo()
     if stream is not None:
-        with suppress(OSError):  # what is left in its buffer
+        with suppress(OSError):  # the rest of the buffer
             stream.close()
 
 
@@ -189,7 +189,7 @@ def test_a_scratch_folder_that_is_full_is_status_5(
 
 
 def test_a_device_is_written_and_not_replaced(tmp_path: Path) -> None:
-    """As root, a file of the same name would take the place of /dev/stdout or /dev/null."""
+    """Otherwise, as root, a file would replace /dev/stdout or /dev/null."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

@@ -165,7 +165,7 @@ def test_a_list_has_a_line_for_each_batch_and_the_failures_by_code() -> None:
 
 
 def test_refused_rows_are_no_progress() -> None:
-    """The rows of this batch are not begun, but for those that intake refused."""
+    """Only the rows that intake refused have an outcome in this batch."""
     new = replace(RUNNING, rows=14, refused=4, completed=0, failed=4, codes={"not_json": 4}, round=1)
     shown = lines_of(new)
     assert shown[1:4] == [

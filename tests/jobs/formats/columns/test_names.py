@@ -1,4 +1,4 @@
-"""Shows jobs/formats/columns/names.py: which column a name means."""
+"""Shows jobs/formats/columns/names.py: the column that a name stands for."""
 
 import io
 from collections.abc import Callable

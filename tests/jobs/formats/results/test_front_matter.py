@@ -1,4 +1,4 @@
-"""Shows jobs/formats/results/front_matter.py: what YAML reads from it is what was written."""
+"""Shows jobs/formats/results/front_matter.py: YAML reads the same values that were written."""
 
 from typing import Any
 

@@ -38,7 +38,7 @@ def test_beat_extends_leases_and_returns_the_lost_ones(queue: RedisQueue, client
 def test_a_lease_of_a_batch_that_has_ended_is_forgotten(
     queue: RedisQueue, client: redis.Redis, gone: Callable[..., object], forgotten: bool
 ) -> None:
-    """It is not counted as lost when it is settled, either."""
+    """Settling such a lease does not count it as lost either."""
     fed(queue, [row(0)])
     (job,) = claim(queue)
     gone(queue, client)

@@ -1,4 +1,4 @@
-"""Shows jobs/writing/links/path_ends.py: which Chinese, Japanese and Korean letters behind a link belong to it."""
+"""Shows jobs/writing/links/path_ends.py: some Chinese, Japanese and Korean letters after a link belong to it."""
 
 # ruff: noqa: RUF001 - marks of other scripts
 
@@ -24,7 +24,7 @@ from jobs.writing.links.web_links import LINK
         ("https://a.example/blog-新茶 だ", "https://a.example/blog-新茶"),
         ("製品はhttps://a.example/製品/概要をご覧ください。", "https://a.example/製品/概要"),
         ("https://a.example/お茶/緑茶", "https://a.example/"),
-        # The sentence goes on behind the link.
+        # The sentence continues after the link.
         ("https://a.example/をご覧ください", "https://a.example/"),
         ("詳細は https://a.example/をご覧ください/今すぐ", "https://a.example/"),
         ("こちら https://a.example/参照してください", "https://a.example/"),

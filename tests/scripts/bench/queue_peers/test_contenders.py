@@ -12,7 +12,7 @@ from scripts.bench.queue_peers.contenders import Bench
 
 
 class Pip:
-    """Stands for venv and pip. `fails` is whether pip fails."""
+    """A fake of venv and pip. If `fails`, pip fails."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fails = False

@@ -280,7 +280,7 @@ def test_an_answer_that_speaks_of_marks_stays_as_it_is(written: str) -> None:
 
 
 def test_thoughts_after_words_end_by_the_rules_of_thoughts() -> None:
-    """Stop texts and the limit of the answer do not count in them. If they do not end, there is no answer."""
+    """Stop texts and the limit of the answer do not end the thoughts. If the thoughts do not end, there is no answer."""
     made, written = writer("qwen3"), "Okay.\n<think>\nHm, tea.\n</think>\n\nThe answer"
     for stop in ("tea", "Hm", "zzz"):
         assert made.write(written, stop=(stop,)).text == ANSWER
