@@ -5,7 +5,7 @@ rounded once, half up, so it can be computed again from the counts and the price
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,15 +14,18 @@ from jobs.usage import Usage
 NS_PER_HOUR: Final = 3_600_000_000_000
 BILLION: Final = 1_000_000_000
 
+Price = Annotated[int, Field(ge=0, le=10_000_000 * BILLION)]
+"""A price in billionths of the currency. Above it, amounts of a batch could need more than the 64 bits of our JSON."""
+
 
 class TokenPrices(BaseModel):
     """The charge for a million tokens of one model, in billionths of the currency."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: int = Field(default=0, ge=0, description="For prompt tokens that were computed.")
-    cached_prompt: int = Field(default=0, ge=0, description="For prompt tokens that came from a cache.")
-    completion: int = Field(default=0, ge=0, description="For completion tokens.")
+    prompt: Price = Field(default=0, description="For prompt tokens that were computed.")
+    cached_prompt: Price = Field(default=0, description="For prompt tokens that came from a cache.")
+    completion: Price = Field(default=0, description="For completion tokens.")
 
 
 class Prices(BaseModel):
@@ -36,7 +39,7 @@ class Prices(BaseModel):
     currency: str = Field(
         default="USD", pattern=r"^[A-Z]{3}$", description="The currency of all amounts, as an ISO 4217 code."
     )
-    device_hour: Mapping[str, int] = Field(
+    device_hour: Mapping[str, Price] = Field(
         default={
             "cpu": 50_000_000,  # one core
             "Tesla T4": 350_000_000,  # this is the name by which the driver calls the device

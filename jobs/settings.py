@@ -25,7 +25,7 @@ from jobs.errors import RequestError
 from jobs.findings import CheckSettings
 from jobs.prices import Prices
 from jobs.tenants import RowRight, TenantSettings
-from jobs.urls import local_path, scheme
+from jobs.urls import absolute, local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
@@ -51,6 +51,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_ignore_empty=True,
         extra="forbid",
+        allow_inf_nan=False,
         frozen=True,
         nested_model_default_partial_update=True,
         validate_default=True,
@@ -284,13 +285,13 @@ class Settings(BaseSettings):
     def _absolute_store(cls, url: str) -> str:
         """Make a local folder absolute: workers run in other working folders than the command that starts them."""
         _check_printable(url)
-        return url if "://" in url else str(Path(url).expanduser().absolute())
+        return url if "://" in url else str(absolute(Path(url)))
 
     @field_validator("templates_dir", "cache_dir", "redis_ca", "spool_dir")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
         _check_printable(str(folder))
-        return None if folder is None else folder.expanduser().absolute()
+        return None if folder is None else absolute(folder)
 
     @classmethod
     def settings_customise_sources(

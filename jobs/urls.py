@@ -26,6 +26,17 @@ def scheme(url: str) -> str:
     return _SYNONYMS.get(name, name) if separator else ""
 
 
+def absolute(path: Path) -> Path:
+    """Return a path of this machine as an absolute one, with the home folder of a user in place of `~`.
+
+    Raises ValueError if the home folder is not known: there is no such user, or the system does not know the present one.
+    """
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"the home folder in {str(path)!r} is not known: write the whole path") from None
+
+
 def redacted(url: str) -> str:
     """Return a URL without its password and query: `sftp://user:***@host/a?***`. A path is returned unchanged."""
     scheme, separator, rest = url.partition("://")

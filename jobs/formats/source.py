@@ -113,6 +113,8 @@ def open_source(source: Path | str, options: Mapping[str, str]) -> Iterator[io.B
     """
     text = str(source)
     if text == "-":
+        if sys.stdin is None:  # it was closed before the program started (`<&-`)
+            raise RequestError("cannot read standard input: it is closed")
         yield _buffered(sys.stdin.buffer.read, "standard input")
     elif "://" in text:
         from jobs.store.remote_files import open_url

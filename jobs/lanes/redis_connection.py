@@ -5,11 +5,12 @@ connection or a timeout, so its effect may happen twice (rule 41 of jobs/PROTOCO
 """
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -27,6 +28,8 @@ TRIES: Final = 3
 """A command is sent at most this many times. With `TIMEOUT_S`, a server that hangs is noticed after about 10 s."""
 SLOW_S: Final = 1.0
 """After this many seconds without an answer, a waiting user is shown which server has not answered."""
+
+_DATABASE: Final = re.compile(r"/?[0-9]*")
 
 FAULTS: Final = {
     "certificate": "its certificate is not trusted: name the file of its authority in NIGHTPRESS_REDIS_CA",
@@ -67,6 +70,8 @@ class RedisConnection:
         options["health_check_interval"] = 0  # off: a health check would be retried within each try of a command
         try:
             parts = urlsplit(url)
+            if not _has_place(parts):
+                raise ValueError(parts.scheme)
             at = (
                 unquote(parts.path)
                 if parts.scheme == "unix"
@@ -80,7 +85,7 @@ class RedisConnection:
             pool.connection_class(**pool.connection_kwargs)  # does not connect yet; raises an error for unknown options
         except (ValueError, TypeError, redis.exceptions.RedisError):  # the message may hold a part of the password
             raise QueueUnavailable(
-                "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0; "
+                "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0 or unix:///folder/redis.sock; "
                 "percent-encode special characters in the password, and leave out options that its scheme does not take"
             ) from None
         return cls(client, name, lambda: redis.RedisCluster.from_url(url, retry=_retry(), **options))
@@ -168,6 +173,16 @@ def _call_when_slow(slow: Callable[[str], object] | None, message: str) -> Itera
     finally:
         if timer is not None:
             timer.cancel()
+
+
+def _has_place(parts: SplitResult) -> bool:
+    """Whether a URL has the absolute path of a socket, or of a server at most the number of a database.
+
+    The library takes any other path for database 0, and a relative path of a socket for the name of a host.
+    """
+    if parts.scheme == "unix":
+        return not parts.hostname and len(parts.path) > 1
+    return _DATABASE.fullmatch(parts.path) is not None
 
 
 def _readable(ca: Path) -> str:

@@ -60,7 +60,7 @@ class Corrections:
 
     def command(self, file: str) -> str:
         """Return the command line that enqueues the corrected file, with the options that its rows need."""
-        words = ["nightpress", "enqueue", file]
+        words = ["nightpress", "enqueue", f"./{file}" if file.startswith("-") else file]  # not taken for an option
         for name in _GIVEN_AGAIN:
             words += _words(name, self.batch.options.get(name))
         if self.form == "openai" and not self.batch.options.get("map"):

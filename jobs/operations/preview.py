@@ -25,8 +25,8 @@ from jobs.settings import Settings
 BYTES_A_TOKEN: Final = 4
 """About how many bytes of English text make a token. Used for models whose tokenizer is not on this machine."""
 
-_MISSING: Final = re.compile(r"'([^']+)' is undefined|has no field '([^']+)'")
-"""Matches Jinja2's message for a template that uses a value that it was not given."""
+_MISSING: Final = re.compile(r"'([^']+)' is undefined|has no (?:attribute|field) '([^']+)'")
+"""Matches the message about a template that uses a value that it was not given: Jinja2's, or that of our sandbox."""
 
 Counter = Callable[[Prompt], int]
 """Counts the tokens of a prompt. Raises RowError for a prompt that the model cannot take."""

@@ -33,7 +33,7 @@ from jobs.logs import logger
 from jobs.store.damage import Damage, collect_damage
 from jobs.store.destinations import file_in, write_destination
 from jobs.store.store import Store
-from jobs.urls import holds_secret, local_path, redacted
+from jobs.urls import absolute, holds_secret, local_path, redacted
 
 MANIFEST: Final = "manifest.json"
 """The name of the file that describes the others at an output URL."""
@@ -67,7 +67,10 @@ def check_output_url(url: str, form: ResultForm) -> str:
         )
     if path is None:
         return url
-    return str(path.expanduser().absolute()) + ("/" if url.endswith("/") else "")
+    try:
+        return str(absolute(path)) + ("/" if url.endswith("/") else "")
+    except ValueError as error:
+        raise RequestError(f"--output-url: {error}") from None
 
 
 def is_delivered(store: Store, batch: Batch, done: Done) -> bool:

@@ -25,8 +25,18 @@ SHIPPED: Final = Path(__file__).parents[1] / "kinds" / "templates"
 """The folder of the templates of our own kinds."""
 
 
-FAULTS: Final = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
-"""What a template may raise besides the errors of Jinja2, such as ZeroDivisionError."""
+FAULTS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a template may raise besides the errors of Jinja2, such as ZeroDivisionError, or the SyntaxError of
+Python for loops that stand in too many others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +152,9 @@ class Templates:
         template = self._template(name)
         try:
             with limited():
-                return template.render(**values).strip()
+                text = template.render(**values).strip()
+                text.encode()  # raises UnicodeEncodeError for half a character, which no model could read
+                return text
         except (jinja2.TemplateError, *FAULTS) as error:
             raise RequestError(f"{self._place(name, error)}: {_reason(error)}") from error
 
@@ -180,6 +192,8 @@ def _reason(error: BaseException) -> str:
         return "it calls or includes itself without an end"
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
+    if isinstance(error, SyntaxError):
+        return error.msg
     return str(error) or type(error).__name__
 
 

@@ -149,3 +149,10 @@ def test_prices_say_what_they_leave_free(values: dict[str, Any], free: list[str]
     assert prices.without_price(["smollm2-135m", "stub"]) == free
     assert prices.bear_the_name_of_others is misnamed
     assert prices.are_own is bool(values)
+
+
+@pytest.mark.parametrize("price", [-1, 10**17])
+def test_a_price_below_nothing_or_beyond_our_numbers_is_refused(price: int) -> None:
+    for values in ({"device_hour": {"cpu": price}}, {"models": {"stub": {"prompt": price}}}):
+        with pytest.raises(ValidationError):
+            Prices.model_validate(values)

@@ -42,6 +42,9 @@ def test_local_folders_are_absolute_wherever_a_worker_runs(folder: Path) -> None
         pytest.param('[models.a]\nsourc = "x"\n', "models.a.sourc", id="unknown field of a model"),
         pytest.param('[models."a/b"]\nsource = "x"\n', "models.a/b", id="an alias that is no name"),
         pytest.param("[models\n", "nightpress.toml cannot be read", id="not TOML"),
+        pytest.param("running_limit_s = inf\n", "running_limit_s: Input should be a finite number", id="no end"),
+        pytest.param('store_url = "~no-such-user/x"\n', "store_url: .* '~no-such-user/x' is not known", id="no home"),
+        pytest.param('spool_dir = "~no-such-user"\n', "spool_dir: .* write the whole path", id="no home for a folder"),
     ],
 )
 def test_a_wrong_setting_is_named(folder: Path, text: str, message: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from jobs.batches.segments.line import EVERY_ROUND
 from jobs.commands.views.fitting import fitted
 from jobs.operations.row_history import RowHistory
 from jobs.prices import formatted
@@ -19,7 +20,9 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     Amounts of a usage that names no currency are shown in `currency`.
     """
     request, outcome = row.request, row.outcome
-    named = f" ({one_line(str(request['custom_id']))})" if request and request.get("custom_id") is not None else ""
+    known = (values.get("custom_id") for values in (request or {}, *row.attempts, outcome or {}))
+    custom_id = next((name for name in known if name is not None), None)  # that of a refused row stands in its outcome
+    named = f" ({one_line(str(custom_id))})" if custom_id is not None else ""
     about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""
     yield from fitted(f"{row.batch_id} row {row.row}{named}{about}", width, "")
     if request is None:
@@ -32,7 +35,8 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     for prompt in row.prompts:
         yield from _prompt(prompt, width)
     for attempt in row.attempts:
-        yield from _attempt(attempt, width)
+        if attempt["round"] != EVERY_ROUND:  # the outcome of a row that intake refused was tried by nobody
+            yield from _attempt(attempt, width)
     if outcome is not None:
         yield f"outcome: {outcome['status']}"
         for name, value in (outcome.get("output") or outcome["error"]).items():

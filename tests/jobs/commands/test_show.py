@@ -1,6 +1,7 @@
 """Shows jobs/commands/show.py and views/row.py."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,14 @@ def test_show_reads_as_a_story_and_fits_80_columns(
     ):
         assert " ".join(part.split()) in " ".join(out.split())
     assert "refused at intake" in nightpress("show", "night-1", "1").out
+
+
+def test_show_of_a_refused_row_names_it_and_tells_of_no_attempt(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=2, refused=[0, 1])
+    shelf.write("night-1", [replace(shelf.refusal(1), custom_id="tea-1")])
+    shelf.publish()
+    out = nightpress("show", "night-1", "1").out
+    assert out.startswith("night-1 row 1 (tea-1)\n  refused at intake: no attempt was made\noutcome: failed\n")
 
 
 def test_show_of_a_row_that_nobody_has_tried(nightpress: Callable[..., Ran], shelf: Shelf) -> None:

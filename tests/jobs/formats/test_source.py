@@ -221,3 +221,9 @@ def test_an_open_file_without_a_name_is_the_input() -> None:
         decompressed(file, InputLimits.of(Settings(), file)),
     ):
         pass
+
+
+def test_a_standard_input_that_is_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(RequestError, match="cannot read standard input: it is closed"), open_source("-", {}):
+        pass

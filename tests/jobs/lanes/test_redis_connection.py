@@ -42,6 +42,10 @@ def test_a_missing_server_is_reported_in_one_line_without_the_password() -> None
         pytest.param("redis://:secret@host:6379/0?timeout=3", id="unknown option"),
         pytest.param("redis://:secret@host:6379/0?ssl_cert_reqs=none", id="option of another scheme"),
         pytest.param("rediss://:secret@host:6379/0?ssl_cert_reqs=maybe", id="option with a wrong value"),
+        pytest.param("redis://:secret@host:6379/first", id="a database that is no number"),
+        pytest.param("redis:///folder/secret.sock", id="the path of a socket with the scheme of a server"),
+        pytest.param("unix://secret.sock", id="a socket without a whole path"),
+        pytest.param("unix://", id="a socket without a path"),
     ],
 )
 def test_a_wrong_url_is_reported_without_any_part_of_it(url: str) -> None:

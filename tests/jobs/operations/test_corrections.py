@@ -191,6 +191,7 @@ def test_the_command_has_the_options_that_the_rows_need(client: Client) -> None:
         "nightpress enqueue 'my fix.csv' --kind article --set 'tone=\"warm and dry\"' --map topic=Title --extra N "
         "--tenant shop --priority 7 --rows-may-set priority,tenant"
     )
+    assert client.corrections(batch).command("-fix.csv").startswith("nightpress enqueue ./-fix.csv --kind")
 
 
 def test_a_batch_without_refused_rows_has_nothing_to_correct(client: Client) -> None:

@@ -333,6 +333,7 @@ def test_how_an_output_url_is_stored(url: str, form: ResultForm, kept: str) -> N
     [
         pytest.param("out/", ResultForm.MARKDOWN, "takes jsonl, csv, openai, parquet", id="a file a row"),
         pytest.param(" ", ResultForm.JSONL, "--output-url is empty", id="empty"),
+        pytest.param("~no-such-user/a", ResultForm.JSONL, "--output-url: the home folder in", id="no home"),
         pytest.param("zzz://a", ResultForm.JSONL, r"zzz://a: such URLs are read-only .* s3://", id="unknown"),
         pytest.param("https://b/out?key=1", ResultForm.JSONL, r"https://b/out\?\*\*\*: such URLs are", id="presigned"),
         pytest.param("http://b/out/", ResultForm.CSV, "such URLs are read-only", id="read only"),

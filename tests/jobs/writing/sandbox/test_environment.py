@@ -142,6 +142,8 @@ def test_a_template_reaches_nothing_but_its_values(tmp_path: Path, source: str) 
         pytest.param("{% for i in range(99) %}{{ text }}{% endfor %}", id="much output"),
         pytest.param("{% set x %}{% for i in range(99) %}{{ text }}{% endfor %}{% endset %}", id="a long block"),
         pytest.param(f"{{{{ {'(' * 9_999}1", id="brackets within brackets"),
+        pytest.param("{% for a in 'a' %}" * 25 + "{% endfor %}" * 25, id="more loops in loops than Python takes"),
+        pytest.param("{{ '\\ud800' }}", id="half a character"),
     ],
 )
 def test_a_template_ends_soon_whatever_it_asks_for(tmp_path: Path, source: str) -> None:
