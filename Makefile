@@ -10,7 +10,7 @@ TORCH_FROM ?= --extra-index-url https://download.pytorch.org/whl/cpu --index-str
 TIMES ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults mutate check sbom lock clean
+.PHONY: help run test coverage faults mutate check sbom lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,6 +19,9 @@ run: $(VENV)/.run ## install, then write the sample rows with a small model, int
 	@$(BIN)/nightpress run scripts/samples/night.jsonl --out out
 
 test: $(VENV)/.test ## install what tests need, and run them; of the fault suite, its smoke
+	@$(BIN)/python -m pytest -n 3 -m "not faults or smoke"
+
+coverage: $(VENV)/.test ## the same tests, with a table of the lines and branches that none of them reaches
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest -n 3 -m "not faults or smoke" --cov --cov-report=term
 
