@@ -208,7 +208,11 @@ def test_a_single_key_evicted_from_a_lane_with_jobs_in_every_state(
     batch_id = in_every_state(night)
     assert night.client.delete(night.key(key)) == 1
     night.work()
-    night.until(lambda: any(one.worker == "w0" for one in night.lane().workers), 60, f"the worker: {night.logs()}")
+    night.until(
+        lambda: any(one.worker == "w0" and one.loading_s is None for one in night.lane().workers),
+        60,
+        f"a claim: {night.logs()}",
+    )
     assert night.lane_faults() == []
     assert night.live(batch_id) > ROWS // 2, "the lane was checked too late"
     assert night.finish(batch_id) == {"completed": ROWS}
