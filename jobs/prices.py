@@ -5,9 +5,9 @@ rounded once, half up, so it can be computed again from the counts and the price
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from jobs.usage import Usage
 
@@ -59,6 +59,18 @@ class Prices(BaseModel):
         },
         description="Token prices by model alias. A model without an entry costs nothing.",
     )
+
+    @model_validator(mode="after")
+    def _in_one_currency(self) -> Self:
+        """Refuse a currency that the shipped figures are not in, unless own tables replace them."""
+        shipped = type(self).model_fields["currency"].default
+        tables = ("device_hour", "models")
+        if self.currency != shipped and (missing := [name for name in tables if name not in self.model_fields_set]):
+            raise ValueError(
+                f"the shipped prices are in {shipped}, not in {self.currency}: give {' and '.join(missing)} too, or "
+                f"{missing[0]} = {{}} for none"
+            )
+        return self
 
     @property
     def are_own(self) -> bool:

@@ -133,14 +133,18 @@ def test_the_shipped_prices_are_marked_as_dated_examples() -> None:
     ("values", "free", "misnamed"),
     [
         pytest.param({}, [], False, id="the shipped prices"),
-        pytest.param({"version": "v1", "currency": "EUR", "models": {}}, ["smollm2-135m", "stub"], False, id="none"),
+        pytest.param(
+            {"version": "v1", "currency": "EUR", "device_hour": {}, "models": {}},
+            ["smollm2-135m", "stub"],
+            False,
+            id="none",
+        ),
         pytest.param({"version": "v1", "models": {"stub": {"prompt": 1}}}, ["smollm2-135m"], False, id="one of two"),
         pytest.param({"version": "v1", "models": {"stub": {}}}, ["smollm2-135m", "stub"], False, id="an empty entry"),
         pytest.param(
             {"version": "v1", "models": {"stub": {"prompt": 0}}}, ["smollm2-135m"], False, id="free on purpose"
         ),
         pytest.param({"models": {"stub": {"prompt": 1}}}, ["smollm2-135m"], True, id="no version"),
-        pytest.param({"currency": "EUR"}, [], True, id="another currency for the shipped amounts"),
         pytest.param({"device_hour": {}}, [], True, id="no devices"),
     ],
 )
@@ -156,3 +160,16 @@ def test_a_price_below_nothing_or_beyond_our_numbers_is_refused(price: int) -> N
     for values in ({"device_hour": {"cpu": price}}, {"models": {"stub": {"prompt": price}}}):
         with pytest.raises(ValidationError):
             Prices.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "give device_hour and models too"),
+        ({"models": {}}, "give device_hour too"),
+        ({"device_hour": {}}, "give models too"),
+    ],
+)
+def test_the_shipped_figures_are_not_charged_in_another_currency(given: dict[str, Any], missing: str) -> None:
+    with pytest.raises(ValidationError, match=f"the shipped prices are in USD, not in EUR: {missing}"):
+        Prices.model_validate({"version": "mine", "currency": "EUR", **given})

@@ -18,7 +18,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_environment_comes_before_the_nearest_file_above(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "nightpress.toml").write_text('tenant = "file"\nlease_s = 9\n[prices]\nversion = "v2"\n')
+    (folder / "nightpress.toml").write_text(
+        'tenant = "file"\nlease_s = 9\n[prices]\nversion = "v2"\ndevice_hour = {}\nmodels = {}\n'
+    )
     monkeypatch.setenv("NIGHTPRESS_TENANT", "environment")
     monkeypatch.setenv("NIGHTPRESS_PRICES__CURRENCY", "EUR")
     settings = load()

@@ -29,7 +29,7 @@ def test_each_setting_says_where_it_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toml = tmp_path / "nightpress.toml"
-    toml.write_text('lease_s = 30\ntenant = "shop"\n[prices]\nversion = "2026-11"\n')
+    toml.write_text('lease_s = 30\ntenant = "shop"\n[prices]\nversion = "2026-11"\ndevice_hour = {}\nmodels = {}\n')
     monkeypatch.setenv("NIGHTPRESS_TENANT", "press")
     monkeypatch.setenv("NIGHTPRESS_PRICES__CURRENCY", "EUR")
     found = {one["setting"]: one for one in map(orjson.loads, shown(capsys, "--json").splitlines())}

@@ -218,7 +218,7 @@ def test_own_prices_that_leave_a_model_free_say_so(
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"kind": "chat", "prompt": "Tea."}\n')
     for models, is_free in (({"other": TokenPrices(prompt=1)}, True), ({"stub": TokenPrices(prompt=1)}, False)):
-        prices = Prices(version="ours", currency="EUR", models=models)
+        prices = Prices(version="ours", currency="EUR", device_hour={}, models=models)
         session = Session(Settings(model="stub", prices=prices, store_url=str(tmp_path / "store")), clock=shelf.clock)
         for command in (["enqueue", str(rows), "--dry-run"], ["enqueue", str(rows)]):
             assert main(command, session) == 0

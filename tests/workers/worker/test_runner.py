@@ -72,7 +72,7 @@ def test_requests_and_receipts_say_how_a_prompt_was_rendered(night: WorkerNight,
 
 def test_the_bill_is_in_the_currency_of_the_workers(night: WorkerNight, until: Callable[..., Any]) -> None:
     """The publisher has other prices, which are not used."""
-    night.change(prices=Prices(version="ours", currency="EUR"))
+    night.change(prices=Prices(version="ours", currency="EUR", device_hour={}, models={}))
     night.accept(2)
     night.start(StubEngine())
     until(lambda: len(night.outcomes()) == 2, 20, "the outcomes")
