@@ -23,8 +23,7 @@ Limits = Mapping[str, Any]
 class Piece:
     """A text that the model wrote: a field of the output.
 
-    Its views (`plain`, `words`, `sentences`) are computed once, so several checks share them. Positions in `plain` are not those
-    of `text`; a check that names a place must find it in `text`.
+    Its views (`prose`, `spans`, `keys`) are computed once, so several checks share them. Their positions are those of `text`.
     """
 
     field: str
@@ -32,21 +31,6 @@ class Piece:
     form: Form = "plain"
     language: str | None = None
     """The language in which it should be, as a BCP 47 tag. None: unknown."""
-
-    @cached_property
-    def plain(self) -> str:
-        """The words that a reader sees: without Markdown's marks, links' addresses and code."""
-        return reading.plain_text(self.text) if self.form == "markdown" else self.text
-
-    @cached_property
-    def words(self) -> Sequence[str]:
-        """The words of `plain`, in their order. An ideograph is a word."""
-        return reading.words(self.plain)
-
-    @cached_property
-    def sentences(self) -> Sequence[str]:
-        """The sentences of `plain`, without the space around them. Headings and list items are sentences of their own."""
-        return reading.sentences(self.plain, self.language)
 
     @cached_property
     def uncoded(self) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from jobs.writing.links.web_links import LINK
 from jobs.writing.prose import FENCE
+from jobs.writing.words.words import primary
 
 _INLINE: Final = re.compile(r"(?<![`\\])(`{1,3}+)([^`\n]{1,500}+)\1(?!`)")
 _ADDRESSES: Final = re.compile(
@@ -55,12 +56,12 @@ def sentence_spans(text: str, language: str | None = None) -> list[tuple[int, in
     """
     from sentencex import segment
 
-    primary = (language or "en").split("-")[0].lower()
+    code = primary(language or "en")
     spans: list[tuple[int, int]] = []
     position = 0
     for line in text.splitlines(keepends=True):
         at = position
-        for part in segment(primary, line):
+        for part in segment(code, line):
             if words := part.strip():
                 start = text.find(words, at, position + len(line))
                 if start < 0:

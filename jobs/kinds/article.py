@@ -24,7 +24,7 @@ from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
 from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, clipped, slug_of, whole_sentences
 from jobs.writing.templates import Templates
-from jobs.writing.words.words import words
+from jobs.writing.words.words import primary, words
 
 WORDS_PER_SECTION: Final = 120
 """The number of sections in an outline is the number of target words divided by this, rounded."""
@@ -213,7 +213,7 @@ def _tokens_factor(language: str) -> int:
     """Return 1 for English. Return 2 for other languages: their texts have more tokens, because vocabularies are made for
     English.
     """
-    return 1 if language.lower().split("-")[0] == "en" else 2
+    return 1 if primary(language) == "en" else 2
 
 
 def _brief(request: ArticleRequest) -> Brief:

@@ -24,6 +24,7 @@ from jobs.writing.labels import (
     label_alone,
 )
 from jobs.writing.prose import whole_sentences
+from jobs.writing.words.words import primary
 
 _ORDINAL_LANGUAGES: Final = frozenset(
     "bs cs da de et fi fo hr hu is la lb lt lv nb nn no pl sk sl sr tr".split()  # noqa: SIM905 - a list of codes
@@ -209,4 +210,4 @@ def _may_be_ordinals(language: str, lines: Sequence[str]) -> bool:
     """
     numbers = [int(found[1]) for line in lines if (found := _NUMBER.match(line.strip()))]
     numbered = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    return not numbered and language.lower().split("-")[0] in _ORDINAL_LANGUAGES
+    return not numbered and primary(language) in _ORDINAL_LANGUAGES

@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from jobs.writing.words.words import primary
+
 Class = Literal["stop", "question", "exclamation", "colon", "semicolon", "ellipsis"]
 
 _CLASSES: Final[dict[Class, str]] = {
@@ -266,8 +268,3 @@ def mark_in(language: str | None, wanted: Class) -> str:
         if wanted in ("question", "exclamation", "semicolon") and "CA" not in region.split("-"):
             return _NARROW + mark
     return mark
-
-
-def primary(language: str | None) -> str:
-    """Return the language of a tag without its region and script: `pt` for `pt-BR`; an empty text for None."""
-    return (language or "").split("-")[0].lower()

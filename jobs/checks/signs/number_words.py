@@ -12,6 +12,8 @@ from typing import Final
 
 import regex
 
+from jobs.writing.words.words import primary
+
 WORDS: Final = {
     "en": (
         (
@@ -224,9 +226,9 @@ _UNSPACED: Final = frozenset(("ja", "ko"))
 @cache
 def number_words(language: str | None) -> tuple[regex.Pattern[str], regex.Pattern[str]] | None:
     """Return a language's patterns of the words for small and for large numbers; None if they are not known here."""
-    primary = (language or "").split("-")[0].lower()
-    if (found := WORDS.get(_SAME.get(primary, primary))) is None:
+    code = primary(language)
+    if (found := WORDS.get(_SAME.get(code, code))) is None:
         return None
-    before = "" if primary in _UNSPACED else r"(?<![\w'’])(?:[ldLD]['’])?"
+    before = "" if code in _UNSPACED else r"(?<![\w'’])(?:[ldLD]['’])?"
     small, large = (regex.compile(f"{before}(?:{words})", regex.IGNORECASE) for words in found)
     return small, large

@@ -13,6 +13,8 @@ from typing import Final, Literal
 
 import regex
 
+from jobs.writing.words.words import primary
+
 Family = Literal["braces", "printf", "percent", "other", "loose"]
 
 _PRINTF_LETTER: Final = r"(?:[sdf@](?![A-Za-z]{5})|[diouxXeEfFgGaAcspnr@](?![A-Za-z]))"
@@ -113,5 +115,5 @@ def _is_numbered(mark: str) -> bool:
 def _is_qt(found: list[Placeholder], language: str | None) -> bool:
     """Whether marks such as `%1` are placeholders of Qt: they count from 1."""
     numbers = {one.text[-1] for one in found if _is_numbered(one.text)}
-    fewest = 2 if (language or "").split("-")[0].lower() in _NUMBER_FIRST else 1
+    fewest = 2 if primary(language) in _NUMBER_FIRST else 1
     return "1" in numbers and len(numbers) >= fewest

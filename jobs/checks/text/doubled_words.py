@@ -8,6 +8,7 @@ from typing import Final
 from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.data import is_data
 from jobs.findings import Severity
+from jobs.writing.words.words import primary
 
 _USUAL: Final = (
     "had that is do bye so very really no yes ha ho hi blah bla tut knock now there come long many "
@@ -27,7 +28,7 @@ REDUPLICATING: Final = frozenset(_REDUPLICATING.split())
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     for piece in subject.pieces:
-        if (piece.language or "").split("-")[0].lower() in REDUPLICATING:
+        if primary(piece.language) in REDUPLICATING:
             continue
         doubled_keys = {word for word, second in pairwise(piece.keys) if word == second and word not in USUAL}
         if not doubled_keys or is_data(piece.text):

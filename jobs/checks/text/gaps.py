@@ -14,6 +14,7 @@ import regex
 from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.quoting import shortened
 from jobs.findings import Severity
+from jobs.writing.words.words import primary
 
 _BRACKETS: Final = regex.compile(
     r"(?<![\]\\!\w])\[(?P<square>[^\[\]\n]{2,80}+)\](?![(\[:])"
@@ -101,7 +102,7 @@ def _gaps(text: str, language: str | None) -> Iterator[tuple[int, int]]:
             yield found.span()
     for found in _LATE.finditer(text) if any(sign in text for sign in _LATE_WORDS) else ():
         word = found[0]
-        if word == "TODO" and (language or "").split("-")[0].lower() in _EVERYTHING:
+        if word == "TODO" and primary(language) in _EVERYTHING:
             continue
         if word.startswith("XXX") and _NUMERAL.search(text[max(0, found.start() - 20) : found.start()]):
             continue

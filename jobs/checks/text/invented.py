@@ -16,6 +16,7 @@ from jobs.checks.reading import language_of
 from jobs.checks.text.secrets import is_given
 from jobs.findings import Severity
 from jobs.writing.links.web_links import LINK
+from jobs.writing.words.words import primary
 
 _BARE: Final = regex.compile(
     r"(?<![\w@./:-])(?:www\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}+)\.){1,4}"
@@ -122,7 +123,7 @@ def _is_fact(text: str, start: int, end: int, value: str) -> bool:
 
 def _names(piece: Piece, text: str, asked: str, places: list[tuple[int, int]]) -> Iterator[Broken]:
     """Yield names that are not in the request. The first word of a sentence is not judged, since it has a capital anyway."""
-    language = (piece.language or language_of(text)[0]).split("-")[0].lower()
+    language = primary(piece.language or language_of(text)[0])
     if not language or language in _CAPITALISING:
         return
     known = _WORD.findall(asked)

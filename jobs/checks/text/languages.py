@@ -13,6 +13,7 @@ from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.data import is_data
 from jobs.checks.quoting import shortened
 from jobs.findings import Severity
+from jobs.writing.words.words import primary
 
 _ALIKE: Final = (
     "nb no nn da",
@@ -110,7 +111,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         if script := _other_script(piece.language, piece.prose):
             yield Broken(f"the text is in another script than {script}", None, piece.language, piece.place())
             continue
-        wanted = piece.language.split("-")[0].lower()
+        wanted = primary(piece.language)
         if wanted not in KNOWN:
             continue
         other = _other_than(wanted, piece.prose, limits)

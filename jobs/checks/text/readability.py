@@ -11,6 +11,7 @@ from jobs.checks import reading
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.quoting import shortened
 from jobs.findings import Severity
+from jobs.writing.words.words import primary
 
 LONG: Final[Mapping[str, int]] = {
     **dict.fromkeys(("ca", "es", "fa", "gl", "it", "pt"), 25),
@@ -57,7 +58,7 @@ def _is_no_prose(piece: Piece, span: tuple[int, int]) -> bool:
 def _long_sentences(
     piece: Piece, sentences: list[tuple[tuple[int, int], list[str]]], limits: Limits
 ) -> Iterator[Broken]:
-    most = LONG.get(_language(piece), limits["sentence_words"])
+    most = LONG.get(primary(piece.language), limits["sentence_words"])
     if reading.is_unspaced(piece.prose[:1_000]):
         most = max(most, LONG_UNSPACED)
     long = [(len(words), span) for span, words in sentences if len(words) > most]
@@ -70,17 +71,13 @@ def _long_sentences(
 
 
 def _lix(piece: Piece, sentences: list[list[str]], limits: Limits) -> Iterator[Broken]:
-    if _language(piece) not in LIX_LANGUAGES:
+    if primary(piece.language) not in LIX_LANGUAGES:
         return
     words = [word for sentence in sentences for word in sentence]
     long = sum(len(word) > _LONG_WORD for word in words)
     lix = round(len(words) / len(sentences) + 100 * long / len(words), 1)
     if lix > limits["lix"]:
         yield Broken(f"the text is hard to read: its LIX is {lix:g}", lix, limits["lix"], piece.place())
-
-
-def _language(piece: Piece) -> str:
-    return (piece.language or "").split("-")[0].lower()
 
 
 CHECKS: Final = (

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from jobs.checks.check import Broken, Check, Limits, Subject
-from jobs.checks.signs.end_marks import End, end_of, primary
+from jobs.checks.signs.end_marks import End, end_of
 from jobs.checks.signs.icu import is_icu
 from jobs.checks.signs.markup import blanked, markdown
 from jobs.checks.translation.lines import line_pairs
 from jobs.findings import Severity
+from jobs.writing.words.words import primary
 
 UNMARKED: Final = frozenset(("th", "lo", "bo", "my", "km", "hy", "am"))
 """Languages whose sentences often end without a mark, or with one elsewhere. Neither a source nor a target in them is judged."""

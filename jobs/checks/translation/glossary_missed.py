@@ -14,9 +14,9 @@ from rapidfuzz import fuzz, process
 
 from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.reading import is_unspaced
-from jobs.checks.signs.end_marks import primary
 from jobs.checks.translation.lines import prose_only
 from jobs.findings import Severity
+from jobs.writing.words.words import primary
 
 _WORD: Final = regex.compile(r"[\p{L}\p{N}\p{M}]++(?:['\u2019-][\p{L}\p{N}\p{M}]++)*+")
 _PART: Final = regex.compile(r"[\p{L}\p{N}\p{M}]++")

@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
-from jobs.checks.signs.end_marks import primary
 from jobs.checks.signs.icu import Argument, IcuError, is_icu, parse
 from jobs.findings import Severity
+from jobs.writing.words.words import primary
 
 if TYPE_CHECKING:
     from babel.plural import PluralRule

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from jobs.checks.check import Broken, Check, Limits, Subject
-from jobs.checks.signs.end_marks import primary
 from jobs.checks.signs.icu import is_icu
 from jobs.findings import Severity
 from jobs.writing.characters import graphemes
+from jobs.writing.words.words import primary
 
 WIDTHS: Final = {
     "zh": 0.3,

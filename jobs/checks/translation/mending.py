@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Final
 
-from jobs.checks.signs.end_marks import Class, End, end_of, mark_in, primary
+from jobs.checks.signs.end_marks import Class, End, end_of, mark_in
 from jobs.checks.translation.end_punctuation import UNMARKED, agree
 from jobs.checks.translation.lines import line_pairs
 from jobs.checks.translation.whitespace_edges import alike, edges
+from jobs.writing.words.words import primary
 
 _ORDER: Final[tuple[Class, ...]] = ("ellipsis", "question", "exclamation", "stop", "colon", "semicolon")
 

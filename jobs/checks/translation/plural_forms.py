@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jobs.checks.check import Broken
-from jobs.checks.signs.end_marks import primary
+from jobs.writing.words.words import primary
 
 UNCHANGED_AFTER_NUMBERS: Final = frozenset(
     [

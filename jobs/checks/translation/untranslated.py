@@ -12,9 +12,9 @@ from typing import Final
 import regex
 
 from jobs.checks.check import Broken, Check, Limits, Subject
-from jobs.checks.signs.end_marks import primary
 from jobs.checks.translation.lines import line_pairs, prose_only, shown
 from jobs.findings import Severity
+from jobs.writing.words.words import primary
 
 MOST_NAME_WORDS: Final = 5
 """A line of at most this many words that all begin with a capital may be a name."""
