@@ -1,4 +1,4 @@
-"""Reads a text for checks: its words, its sentences and its language."""
+"""Reads a text for checks: its words and its language."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from functools import cache
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs.writing.words.words import is_unspaced, keys, primary, tokens, words
+from jobs.writing.words.words import is_unspaced, keys, tokens, words
 
 __all__ = [
     "is_in_capitals",
@@ -14,7 +14,6 @@ __all__ = [
     "keys",
     "language_of",
     "languages_of",
-    "sentences",
     "texts_in",
     "tokens",
     "words",
@@ -30,18 +29,6 @@ SURE_SCORE: Final = 0.8
 
 MOST_READ: Final = 1_000
 """The language of a text is guessed from its first characters, at most this many."""
-
-
-def sentences(text: str, language: str | None = None) -> list[str]:
-    """Return the sentences of a text, without the space around them. A line break between two lines ends a sentence too.
-
-    sentencex knows abbreviations by language; a language that it does not know is read as English.
-    """
-    from sentencex import segment
-
-    code = primary(language or "en")
-    found = (part.strip() for line in text.splitlines() for part in segment(code, line))
-    return [part for part in found if part]
 
 
 def texts_in(value: Any) -> Iterator[str]:

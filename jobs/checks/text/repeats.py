@@ -11,7 +11,7 @@ from typing import Final
 
 import regex
 
-from jobs.checks import reading
+from jobs.checks import masks, reading
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.data import is_data
 from jobs.checks.quoting import shortened
@@ -116,7 +116,7 @@ def _follows_mark(text: str, start: int) -> bool:
 
 
 def _sentence_counts(text: str) -> Counter[str]:
-    return Counter(sentence.casefold() for sentence in reading.sentences(text))
+    return Counter(text[start:end].casefold() for start, end in masks.sentence_spans(text))
 
 
 def _length(text: str) -> int:
