@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jobs.checks.contacts import EMAIL
 from jobs.writing.links.web_links import LINK
 from jobs.writing.prose import FENCE
 from jobs.writing.words.words import primary
+
+if TYPE_CHECKING:
+    import regex
 
 _INLINE: Final = re.compile(r"(?<![`\\])(`{1,3}+)([^`\n]{1,500}+)\1(?!`)")
 _ADDRESSES: Final = re.compile(
@@ -21,7 +24,7 @@ MOST_OF_LINE: Final = 4_000
 _ANY: Final = re.compile(r"[^\n]")
 
 
-def _blank(found: re.Match[str]) -> str:
+def _blank(found: "re.Match[str] | regex.Match[str]") -> str:
     return _ANY.sub(" ", found[0])
 
 

@@ -161,7 +161,8 @@ class NamedUndefined(StrictUndefined):
     ) -> None:
         super().__init__(hint, obj, name, exc)
         if exc is UndefinedError:
-            self._undefined_exception = partial(MissingValue, field=name if isinstance(name, str) else None)
+            field = name if isinstance(name, str) else None
+            self._undefined_exception = partial(MissingValue, field=field)  # type: ignore[assignment]  # it is only called
 
     @property
     def _undefined_message(self) -> str:
