@@ -92,6 +92,7 @@ class ChatKind:
         texts={"text": "markdown"},
         checks=("invented",),
         settings={"invented": CheckSetting(severity=Severity.OFF)},  # a row can turn it on
+        holds_prompt=True,
     )
     example: Mapping[str, Any] = {"system": "Answer in one sentence.", "prompt": "Why do tomatoes need sunlight?"}
 

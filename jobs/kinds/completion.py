@@ -35,7 +35,7 @@ class CompletionKind:
     name = "completion"
     request_type = CompletionRequest
     output_type = Continuation
-    contract = Contract(texts={"text": "plain"})
+    contract = Contract(texts={"text": "plain"}, holds_prompt=True)
     example: Mapping[str, Any] = {"prompt": "Tomatoes need sunlight because", "max_tokens": 40}
 
     def __init__(self, templates: Templates) -> None:
