@@ -76,6 +76,7 @@ class BatchStatus:
     created_at: datetime
     refused: int = 0
     codes: Mapping[str, int] = field(default_factory=dict)
+    verdicts: Mapping[str, int] = field(default_factory=dict)
     deadline: datetime | None = None
     paused_reason: str | None = None
     published_at: datetime | None = None
@@ -101,14 +102,19 @@ class BatchStatus:
         return self.finished - self.refused
 
     def describe_outcomes(self) -> str:
-        """Return the outcomes in words: `12 rows: 10 completed, 2 failed`."""
+        """Return the outcomes in words: `12 rows: 10 completed (8 fit, 2 to review), 2 failed`."""
         named = {
             "completed": self.completed,
             "failed": self.failed,
             "cancelled": self.cancelled,
             "expired": self.expired,
         }
-        counts = ", ".join(f"{n:,} {name}" for name, n in named.items() if n or name == "completed")
+        verdicts = describe_verdicts(self.verdicts)
+        counts = ", ".join(
+            f"{n:,} {name}{f' ({verdicts})' if verdicts and name == 'completed' else ''}"
+            for name, n in named.items()
+            if n or name == "completed"
+        )
         return f"{self.rows:,} row{'s' * (self.rows != 1)}: {counts}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -142,3 +148,9 @@ class Status:
             "workers": [asdict(worker) for worker in self.workers],
             "paused": dict(self.paused),
         }
+
+
+def describe_verdicts(verdicts: Mapping[str, int]) -> str:
+    """Return the verdicts on completed rows in words: `8 fit, 2 to review`. Empty if no row was judged."""
+    named = {"fit": "fit", "review": "to review"}
+    return ", ".join(f"{verdicts[verdict]:,} {words}" for verdict, words in named.items() if verdicts.get(verdict))
