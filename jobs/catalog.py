@@ -123,6 +123,10 @@ SHIPPED: Final[Mapping[str, ModelCard]] = {
 """The models that need no configuration, by alias. `nightpress.toml` may add others and replace these."""
 
 
+TOYS: Final = frozenset({"smollm2-135m"})
+"""Models that are so small that they show how Nightpress works, and write little that can be published."""
+
+
 @dataclass(frozen=True, slots=True)
 class Abilities:
     """The abilities of an engine that rows may need. Intake refuses a row if its engine lacks an ability that the row needs."""

@@ -209,6 +209,10 @@ class Settings(BaseSettings):
         description="By check: severity (fail, review, note or off) and limits, or the severity alone. `nightpress checks` "
         "lists them. `checks` of a tenant comes after these.",
     )
+    accept_review: bool = Field(
+        default=False,
+        description="End commands with exit status 0 although rows are for review. `--accept-review` does it for one command.",
+    )
     max_regenerations: int = Field(
         default=2,
         ge=0,

@@ -188,6 +188,10 @@ class Done(_Record):
     segments_sha256: Sha256
     at: Moment
 
+    def is_kept(self, rows: int, *, accept_review: bool) -> bool:
+        """Whether all of so many rows completed, and can be published: none is for review, unless `accept_review`."""
+        return self.counts.get("completed", 0) == rows and (accept_review or not self.verdicts.get("review"))
+
     @model_validator(mode="after")
     def _is_of_one_round(self) -> "Done":
         """Check that the folder is one of this round, and that the published files are described."""

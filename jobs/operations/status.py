@@ -38,6 +38,8 @@ class BatchStatus:
         leased: Rows that workers have under a lease.
         waiting: Rows that are not on the queue yet; without a queue, all rows that have no outcome.
         refused: Rows that intake refused. They count as failed, and are not part of the work.
+        verdicts: The completed rows by verdict, fit or review; without rows that were not judged, and until the batch is
+            published without those that completed in an earlier round.
         codes: The failed rows by the code of their failure, the most frequent first.
         usage: What completed rows used; an estimate until the batch is published.
         wasted: What failed rows and lost attempts used; an estimate until the batch is published.
@@ -150,7 +152,7 @@ class Status:
         }
 
 
-def describe_verdicts(verdicts: Mapping[str, int]) -> str:
+def describe_verdicts(verdicts: Mapping[Any, int]) -> str:
     """Return the verdicts on completed rows in words: `8 fit, 2 to review`. Empty if no row was judged."""
     named = {"fit": "fit", "review": "to review"}
     return ", ".join(f"{verdicts[verdict]:,} {words}" for verdict, words in named.items() if verdicts.get(verdict))
