@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from jobs.checks.article.heading_repeats_title import mended
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
+from jobs.findings import Finding
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.article_sections import Passage, Sections, body_of
 from jobs.writing.asking_again import label_of_try
@@ -196,10 +197,16 @@ class ArticleKind:
             for name, prompt, answer in zip(list(due), prompts, answers, strict=True):
                 read = read_title if name == "title" else read_description
                 found[name], removed[prompt.label] = read(answer, prompt, brief, request.language)
-            article = _article(request, found["title"], found["meta description"], sections, checker)
-            refused = checker.faults(
-                article.model_dump(mode="json"), prompts=[text for prompt in prompts for text in prompt.instructions]
-            )
+            prompts_read = [text for prompt in prompts for text in prompt.instructions]
+            refused = [
+                *checker.faults(_heads_as_written(found, sections), prompts=prompts_read),
+                *checker.faults(
+                    _article(request, found["title"], found["meta description"], sections, checker).model_dump(
+                        mode="json"
+                    ),
+                    prompts=prompts_read,
+                ),
+            ]
             due = {
                 name: faults
                 for name in HEADS
@@ -219,7 +226,7 @@ class ArticleKind:
         self, label: str, request: ArticleRequest, max_tokens: int, *, replaces: str | None = None, **values: object
     ) -> Prompt:
         quoted: Sequence[str] = tuple(map(str, values.get("faults") or ()))  # type: ignore[call-overload]
-        step = "section" if label.startswith("section") else label.replace(" ", "_")
+        step = "section" if label.startswith("section") else label.partition(",")[0].replace(" ", "_")
         messages, sha256 = self._templates.messages(
             "article_system.j2",
             f"article_{step}.j2",
@@ -276,7 +283,7 @@ def _article(
     headings, paragraph = [heading for heading, _ in sections], first_paragraph(sections)
     headline = clipped(title or request.topic, MAX_TITLE)
     if limits := checker.limits("seo_title"):
-        headline = _fitted_title(request, title, headings, limits) or headline
+        headline = _fitted_title(request, title, [*headings, *_plain_sentences(paragraph)], limits) or headline
     summary = clipped(description or paragraph, MAX_META_DESCRIPTION)
     if limits := checker.limits("meta_description"):
         more = [
@@ -292,7 +299,7 @@ def _article(
         )
         summary = fitted or summary
     body = body_of(sections)
-    if checker.limits("heading_repeats_title"):
+    if checker.limits("heading_repeats_title") is not None:
         body, _ = mended(headline, body, request.outline or ())
     return Article(
         title=headline,
@@ -303,17 +310,25 @@ def _article(
     )
 
 
-def _fitted_title(
-    request: ArticleRequest, title: str, headings: Sequence[str], limits: Mapping[str, Any]
-) -> str | None:
+def _messages_about(field: str, found: Sequence[Finding]) -> list[str]:
+    """Return what is wrong with a field, each fault once."""
+    return list(dict.fromkeys(one.message for one in found if one.where and one.where.field == field))
+
+
+def _heads_as_written(found: Mapping[str, str], sections: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    """Return title and description before they are brought to their lengths: an announcement may be cut in half by that."""
+    written = {name.replace(" ", "_"): text for name, text in found.items() if text}
+    return {"body_markdown": body_of(sections), **written}
+
+
+def _fitted_title(request: ArticleRequest, title: str, more: Sequence[str], limits: Mapping[str, Any]) -> str | None:
     """Return a title of the checked length, if possible with the first keyword; None if there is none.
 
-    It is made from the model's title, or else from the topic.
+    It is made from the model's title, or else from the topic. `more` holds headings and sentences for titles that are too short.
     """
     focus = request.keywords[:1]
     bases = [one for one in (title, request.topic) if one]
     bases += [f"{keyword[:1].upper()}{keyword[1:]}: {one}" for keyword in focus for one in bases]
-    several = [", ".join(request.keywords[:count]) for count in range(2, 1 + len(request.keywords[:5]))]
     found = [
         fitted
         for base in bases
@@ -324,7 +339,7 @@ def _fitted_title(
                 most=min(limits["most"], MAX_TITLE),
                 keywords=request.keywords,
                 language=request.language,
-                more=[*headings, *request.keywords, *several, request.topic],
+                more=[*request.keywords, request.topic, *more],
             )
         )
     ]

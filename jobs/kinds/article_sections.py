@@ -195,12 +195,13 @@ class Sections:
         body = body_of(self._texts())
         limits = self._limits()
         short = self._target - len(words(body)) if limits is not None and len(words(body)) < limits[0] else 0
+        room = self._target - limits[0] if limits is not None else 0
         missing = self._missing(body)
         open_to = [section for section in self._sections if len(section) <= self._checker.max_regenerations]
         share = self._target / len(self._sections)
         shortest = sorted(open_to, key=lambda section: len(words(_text_of(section))))
         for section in shortest:
-            if short <= 0 and not missing:
+            if short <= (0 if section is shortest[0] else room) and not missing:
                 return
             wanted = share - len(words(_text_of(section)))
             count = round(min(short, max(wanted, LEAST_WORDS))) if short > 0 else LEAST_WORDS
