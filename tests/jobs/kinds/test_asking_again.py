@@ -282,6 +282,33 @@ def test_a_title_that_is_refused_is_asked_for_again_and_then_made_from_the_topic
     assert "tomatoes" in output.title
 
 
+def test_summary_and_questions_are_written_on_request_and_asked_for_again() -> None:
+    row = {**ARTICLE, "summary": True, "faq": 2}
+    known = {
+        "section 1": prose(96, 1),
+        "section 2": prose(96, 2),
+        "summary": "Tomatoes grow on [Insert place]. They need water.",
+        "summary, try 2": "Tomatoes grow on balconies. They need water.",
+        "faq": "Q: Why pots?\nA: They fit.",
+        "faq, try 2": "Q: Why pots?\nA: They fit.\nQ: How much water?\nA: A can.\nQ: And?\nA: No more.",
+    }
+    output, turns = article(lambda prompt: known.get(prompt.label, "A line about tomatoes."), row)
+    assert labels(turns)[1:] == [["title", "meta description", "summary", "faq"], ["summary, try 2", "faq, try 2"]]
+    assert output.summary == "Tomatoes grow on balconies. They need water."
+    assert [(one.question, one.answer) for one in output.faq] == [
+        ("Why pots?", "They fit."),
+        ("How much water?", "A can."),
+    ]
+    assert "1 questions" in turns[2][1].messages[-1].content
+    found = checker_of("article", row, NO_LANGUAGE).findings({**output.model_dump(), "faq": []})
+    assert [one.severity for one in found if one.code == "faq_incomplete"] == [Severity.REVIEW]
+
+
+def test_without_a_request_there_is_neither_summary_nor_questions() -> None:
+    output, _ = article(sections(prose(96, 1), prose(96, 2)))
+    assert not {"summary", "faq"} & output.model_dump().keys()
+
+
 @pytest.mark.parametrize("again", [0, 2])
 def test_a_conversation_always_ends(again: int) -> None:
     """Whatever a model writes, it is asked a bounded number of times."""
