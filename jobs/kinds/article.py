@@ -25,6 +25,7 @@ from jobs.writing.fields import LanguageTag, Line, Text, language_name
 from jobs.writing.headings import read_outline
 from jobs.writing.prose import clipped, slug_of
 from jobs.writing.templates import Templates
+from jobs.writing.words.keywords import Reader
 from jobs.writing.words.words import primary, words
 
 WORDS_PER_SECTION: Final = 120
@@ -145,13 +146,13 @@ class ArticleKind:
         if not isinstance(request, ArticleRequest):
             raise TypeError(type(request))
         brief, removed = _brief(request), dict[str, Sequence[str]]()
-        headings = request.outline
+        headings: Sequence[str] | None = request.outline
         if headings is None:
             count = max(1, round(request.target_words / WORDS_PER_SECTION))
             asked = self._prompt("outline", request, 16 * count + 24, sections=count)
             (answer,) = yield [asked]
             headings, removed[asked.label] = read_outline(answer, asked, brief, count, MAX_HEADING, request.language)
-            headings = headings or _default_headings(request, count)
+            headings = _with_focus(headings or _default_headings(request, count), request, checker)
         writer = self._sections(request, headings, checker)
         sections = yield from writer.written(partial(self._section_prompt, request, headings))
         heads = Heads(request, sections, brief, checker)
@@ -184,6 +185,7 @@ class ArticleKind:
             headings=headings,
             must_use=passage.must_use,
             written=written,
+            opens=passage.opens,
             again=passage.tries > 1,
             faults=passage.faults,
         )
@@ -209,6 +211,7 @@ class ArticleKind:
     def _prompt(
         self, label: str, request: ArticleRequest, max_tokens: int, *, replaces: str | None = None, **values: object
     ) -> Prompt:
+        shown: Sequence[str] = tuple(map(str, values.get("headings") or ()))  # type: ignore[call-overload]
         quoted: Sequence[str] = tuple(map(str, values.get("faults") or ()))  # type: ignore[call-overload]
         step = "section" if label.startswith("section") else label.partition(",")[0].replace(" ", "_")
         messages, sha256 = self._templates.messages(
@@ -229,7 +232,7 @@ class ArticleKind:
             label=label,
             replaces=replaces,
             template_sha256=sha256,
-            quotes=(str(values.get("written") or ""), *quoted),
+            quotes=(str(values.get("written") or ""), *quoted, *([] if request.outline else shown)),
         )
 
 
@@ -258,6 +261,20 @@ def _default_headings(request: ArticleRequest, sections: int) -> tuple[str, ...]
     if sections == 1 or _tokens_factor(request.language) > 1:
         return (clipped(request.topic, MAX_HEADING),)
     return (*DEFAULT_OUTLINE[: min(sections, len(DEFAULT_OUTLINE)) - 1], DEFAULT_OUTLINE[-1])
+
+
+def _with_focus(headings: Sequence[str], request: ArticleRequest, checker: Checker) -> Sequence[str]:
+    """Return the headings that the model wrote. If keywords are checked and no heading has the first one, the first heading gets
+    it.
+    """
+    focus = request.keywords[:1]
+    limits = checker.limits("keyword_use")
+    if not focus or limits is None or limits["focus"] < 1:
+        return headings
+    if any(Reader(focus, request.language).counts("\n".join(headings))):
+        return headings
+    first = f"{focus[0][:1].upper()}{focus[0][1:]}: {headings[0]}"
+    return (clipped(first, MAX_HEADING), *headings[1:])
 
 
 def _article(request: ArticleRequest, heads: Heads) -> Article:
