@@ -213,7 +213,7 @@ class ArticleKind:
     ) -> Prompt:
         shown: Sequence[str] = tuple(map(str, values.get("headings") or ()))  # type: ignore[call-overload]
         quoted: Sequence[str] = tuple(map(str, values.get("faults") or ()))  # type: ignore[call-overload]
-        step = "section" if label.startswith("section") else label.partition(",")[0].replace(" ", "_")
+        step = "section" if label.startswith(("section", "opening")) else label.partition(",")[0].replace(" ", "_")
         messages, sha256 = self._templates.messages(
             "article_system.j2",
             f"article_{step}.j2",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -318,7 +318,6 @@ PIECES = st.sampled_from(
 WRITTEN = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map("".join))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(WRITTEN, st.sampled_from(["stop", "length"])), min_size=1, max_size=8))
 def test_any_text_of_a_model_makes_a_whole_article_or_a_code(written: list[tuple[str, Any]]) -> None:
     conversation = KIND.compose(ArticleRequest(topic="Tea", target_words=240))
