@@ -59,6 +59,9 @@ def results(
         _write_pages(session, lines, output)
     else:
         _write_file(session, rows.batch, lines, form, output, "errors" if errors else "output")
+    if only in ("fit", "review") and rows.unjudged:
+        s = "s were" * (rows.unjudged != 1) or " was"
+        session.say(f"{rows.batch.batch_id}: {rows.unjudged:,} completed row{s} not checked, so without a verdict")
     if rows.round is None:
         session.say(f"{rows.batch.batch_id} is not finished: {lines.count:,} of {rows.batch.rows:,} rows so far")
 
