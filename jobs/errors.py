@@ -184,6 +184,7 @@ CODES: Final[dict[str, str]] = {
     "headings": "The headings are not in order: levels, repeats, or headings without text.",
     "heading_repeats_title": "A heading repeats the title or the heading before it.",
     "sections": "The article does not have the sections of its outline.",
+    "faq_incomplete": "The article has fewer questions with answers than its request asks for.",
     "sections_alike": "Two sections say the same in the same words.",
     "placeholders_changed": "The translation does not have the placeholders of its source.",
     "markup_changed": "The translation does not have the tags, code and link targets of its source.",

@@ -65,11 +65,17 @@ class Contract:
 
 
 def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """Yield name and text of a field; of a list of texts, such as the choices of a chat, each with its number after the name."""
+    """Yield name and text of a field. In a list, such as the choices of a chat, each text has its number after the name, and each
+    text of an object its number and its key.
+    """
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, list | tuple):
-        yield from ((f"{name}.{n}", one) for n, one in enumerate(value) if isinstance(one, str))
+        for n, one in enumerate(value):
+            if isinstance(one, str):
+                yield f"{name}.{n}", one
+            elif isinstance(one, Mapping):
+                yield from ((f"{name}.{n}.{key}", text) for key, text in one.items() if isinstance(text, str))
 
 
 def _text(value: object) -> str | None:

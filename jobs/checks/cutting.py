@@ -15,6 +15,9 @@ CUTTABLE: Final = frozenset({"repetition", "echo", "chat_markup", "gap", "double
 LEAST_SHARE: Final = 0.6
 """A text must keep this share of its words. If it would keep less, it is asked for again instead."""
 
+_CUT: Final = "\ue001"
+"""A private-use character of Unicode, which stands for a sentence that was cut."""
+_AROUND_CUT: Final = regex.compile(rf" *{_CUT}(?: *{_CUT})* *")
 _MARK_ONLY: Final = regex.compile(r"[ \t>]*(?:[-*+\u2022]|\d{1,3}[.)]|#{1,6})?[ \t]*")
 _BLANK_LINES: Final = regex.compile(r"\n{3,}")
 
@@ -41,7 +44,7 @@ def without_findings(text: str, found: Iterable[Finding], start: int, language: 
     for first, last in spans:
         kept.append(text[position:first])
         position = last
-    shorter = _tidied("".join([*kept, text[position:]]))
+    shorter = _tidied(_CUT.join([*kept, text[position:]]))
     if len(words(shorter)) < LEAST_SHARE * len(words(text)):
         return text, []
     return shorter, [text[first:last] for first, last in spans]
@@ -53,11 +56,11 @@ def without_last_sentence(text: str, language: str | None) -> tuple[str, str]:
     if len(spans) < 2:
         return text, ""
     first, _ = spans[-1]
-    return _tidied(text[:first]), text[first:].strip()
+    return _tidied(text[:first] + _CUT), text[first:].strip()
 
 
 def _tidied(text: str) -> str:
-    """Return the text without lines that hold only the mark of a list or a heading, and without space that a cut left."""
-    lines = [line.rstrip() for line in text.split("\n")]
-    kept = [line for line in lines if not line or not _MARK_ONLY.fullmatch(line)]
-    return _BLANK_LINES.sub("\n\n", "\n".join(line.replace("  ", " ") for line in kept)).strip()
+    """Return the text without `_CUT` and the space around it, and without lines of which only the mark of a list is left."""
+    lines = [line for line in text.split("\n") if _CUT not in line or not _MARK_ONLY.fullmatch(line.replace(_CUT, ""))]
+    joined = "\n".join(_AROUND_CUT.sub(lambda found: " " if " " in found[0] else "", line).strip(" ") for line in lines)
+    return _BLANK_LINES.sub("\n\n", joined).strip()

@@ -18,7 +18,7 @@ from jobs.findings import Finding
 from jobs.generation import Completion, Prompt
 from jobs.writing.asking_again import label_of_try
 from jobs.writing.evidence import Brief
-from jobs.writing.sections import read_section
+from jobs.writing.sections import first_paragraph, read_section
 from jobs.writing.words.keywords import Reader
 from jobs.writing.words.words import UNSPACED_LANGUAGES, primary, words
 
@@ -34,13 +34,17 @@ Ask = Callable[["Passage", str], Prompt]
 
 @dataclass
 class Passage:
-    """A text of a section, and what is known of it. `text` is None until an answer could be read."""
+    """A text of a section, and what is known of it. `text` is None until an answer could be read.
+
+    `continues` is true for a passage that was added to a section, and `opens` for one that was put before the article's first.
+    """
 
     label: str
     heading: str
     words: int
     must_use: Sequence[str] = ()
     continues: bool = False
+    opens: bool = False
     tries: int = 0
     text: str | None = None
     faults: list[str] = field(default_factory=list)
@@ -68,6 +72,7 @@ class Sections:
         self._language = language
         self._brief = brief
         self._checker = checker
+        self._focus = Reader(keywords[:1], language)
         self._prompts: list[str] = []
         self.removed: dict[str, list[str]] = {}
         count = len(headings)
@@ -125,6 +130,7 @@ class Sections:
                     passage.text = ""
         if any(passage.is_due for section in self._sections for passage in section):
             return
+        self._open()
         self._trim()
         self._continue()
 
@@ -195,18 +201,31 @@ class Sections:
         body = body_of(self._texts())
         limits = self._limits()
         short = self._target - len(words(body)) if limits is not None and len(words(body)) < limits[0] else 0
+        room = self._target - limits[0] if limits is not None else 0
         missing = self._missing(body)
         open_to = [section for section in self._sections if len(section) <= self._checker.max_regenerations]
         share = self._target / len(self._sections)
         shortest = sorted(open_to, key=lambda section: len(words(_text_of(section))))
         for section in shortest:
-            if short <= 0 and not missing:
+            if short <= (0 if section is shortest[0] else room) and not missing:
                 return
             wanted = share - len(words(_text_of(section)))
             count = round(min(short, max(wanted, LEAST_WORDS))) if short > 0 else LEAST_WORDS
-            label = f"{section[0].label}, more{f' {len(section)}' if len(section) > 1 else ''}"
+            main = next(passage for passage in section if not passage.continues)
+            label = f"{main.label}, more{f' {len(section)}' if len(section) > 1 else ''}"
             section.append(Passage(label, section[0].heading, max(LEAST_WORDS, count), missing[:2], continues=True))
             short, missing = short - count, missing[2:]
+
+    def _open(self) -> None:
+        """Put a passage before the first one if the first paragraph must have the first keyword and lacks it; once."""
+        limits, first = self._checker.limits("keyword_use"), self._sections[0]
+        if limits is None or limits["focus"] < 1 or not self._keywords or any(passage.opens for passage in first):
+            return
+        if self._checker.max_regenerations < 1 or any(self._focus.counts(first_paragraph(self._texts()))):
+            return
+        first.insert(
+            0, Passage("opening", first[0].heading, LEAST_WORDS, self._keywords[:1], continues=True, opens=True)
+        )
 
     def _missing(self, body: str) -> Sequence[str]:
         """Return the keywords that do not occur, if this is checked."""

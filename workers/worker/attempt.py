@@ -229,7 +229,7 @@ class Attempt:
         self.findings = self._checker.findings(
             output.model_dump(mode="json"),
             prompts=list(dict.fromkeys(self._prompt_texts)),
-            cut_off="length" in kept,
+            cut_off="length" in kept and not isinstance(output, CleanedOutput),  # those end with a whole sentence
             tries=max(self._tries.values(), default=1),
         )
         failures = [found for found in self.findings if found.severity is Severity.FAIL]
