@@ -6,9 +6,9 @@ from typing import Final
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
+from jobs.writing.articles.headings import without_beginning
 from jobs.writing.cleaning import MARKER, Draft
 from jobs.writing.evidence import Brief, is_heading
-from jobs.writing.headings import without_beginning
 from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
 from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, whole_sentences
