@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt
 from jobs.writing.fields import Text
+from jobs.writing.structured.answers import ask
 from jobs.writing.templates import Templates
 from jobs.writing.verbatim import VerbatimOutput, VerbatimRequest, verbatim_output
 
@@ -35,18 +36,20 @@ class CompletionKind:
     name = "completion"
     request_type = CompletionRequest
     output_type = Continuation
-    contract = Contract(texts={"text": "plain"})
+    contract = Contract(texts={"text": "plain"}, checks=("output_not_json", "schema_invalid"))
     example: Mapping[str, Any] = {"prompt": "Tomatoes need sunlight because", "max_tokens": 40}
 
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt
 
     def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Continuation]:
-        """Yield one prompt for each of the `n` answers."""
+        """Yield one prompt for each of the `n` answers, and again each whose answer does not keep the row's schema."""
         if not isinstance(request, CompletionRequest):
             raise TypeError(type(request))
-        answers = yield request.prompts(Prompt(text=request.prompt, params=request.params(MAX_TOKENS)))
-        return verbatim_output(Continuation, answers)
+        schema = request.answer_schema
+        prompt = Prompt(text=request.prompt, params=request.params(MAX_TOKENS), schema=schema)
+        answers = yield from ask(request.prompts(prompt), schema)
+        return verbatim_output(Continuation, answers, schema=schema)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return the most tokens that the answers have together if the row has no `max_tokens`."""

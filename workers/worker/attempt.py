@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, GenerationFailed, RequestError, RowError
-from jobs.generation import Completion, GenerationRequest, Prompt
+from jobs.generation import Completion, Constraint, GenerationRequest, Prompt
 from jobs.kinds.kind import Conversation, Kind
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
@@ -65,6 +65,7 @@ class Attempt:
     _rendered: dict[str, str] = field(default_factory=dict)
     _finish_reasons: dict[str, str] = field(default_factory=dict)
     _reasoning_tokens: dict[str, int] = field(default_factory=dict)
+    _constraints: dict[str, Constraint] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -100,6 +101,7 @@ class Attempt:
             "params": self._params,
             **({"prompts": self._rendered} if self._rendered else {}),
             **({"reasoning_tokens": thoughts} if thoughts else {}),
+            **({"constraints": self._constraints} if self._constraints else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
         }
 
@@ -136,6 +138,8 @@ class Attempt:
         self._spent.append(_Spent(prompt.label, (self._turns, prompt.read), spent))
         self._finish_reasons[prompt.label] = completion.finish_reason
         self._reasoning_tokens[prompt.label] = completion.reasoning_tokens
+        if completion.constraint is not None:
+            self._constraints[prompt.label] = completion.constraint
         if completion.prompt_sha256 is not None:
             self._rendered[prompt.label] = completion.prompt_sha256
         if completion.fault is not None:
