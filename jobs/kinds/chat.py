@@ -5,11 +5,13 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.findings import CheckSetting, Severity
 from jobs.generation import Completion, Message, Prompt
+from jobs.kinds.asking import kept_answers
 from jobs.writing.fields import Text
-from jobs.writing.structured.answers import ask
+from jobs.writing.structured.answers import reminder
 from jobs.writing.templates import Templates
 from jobs.writing.verbatim import ResponseFormat, VerbatimOutput, VerbatimRequest, verbatim_output
 
@@ -97,7 +99,7 @@ class ChatKind:
     request_type = ChatRequest
     output_type = Chat
     contract = Contract(
-        texts={"text": "markdown"},
+        texts={"text": "markdown", "choices": "markdown"},
         checks=("invented", "output_not_json", "schema_invalid"),
         settings={"invented": CheckSetting(severity=Severity.OFF)},  # a row can turn it on
     )
@@ -106,8 +108,10 @@ class ChatKind:
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt
 
-    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Chat]:
-        """Yield one prompt for each of the `n` answers, and again each whose answer does not keep the row's schema."""
+    def compose(
+        self, request: BaseModel, checker: Checker = UNCHECKED
+    ) -> Generator[Sequence[Prompt], Sequence[Completion], Chat]:
+        """Yield one prompt for each of the `n` answers, and again for each answer that a check refuses."""
         if not isinstance(request, ChatRequest):
             raise TypeError(type(request))
         messages = [Message(turn.role, turn.content) for turn in request.messages or () if turn.content.strip()]
@@ -116,10 +120,14 @@ class ChatKind:
             messages = [*system, Message("user", request.prompt)]
         schema = request.answer_schema
         prompt = Prompt(messages=tuple(messages), params=request.params(MAX_TOKENS), schema=schema)
-        answers = yield from ask(request.prompts(prompt), schema)
-        thoughts = tuple(answer.reasoning for answer in answers) if request.include_reasoning else ()
-        output = verbatim_output(Chat, answers, schema=schema, with_thoughts=request.include_reasoning)
-        return output.model_copy(update={"reasoning": thoughts}) if any(thoughts) else output
+
+        def output_of(answers: Sequence[Completion]) -> Chat:
+            thoughts = tuple(answer.reasoning for answer in answers) if request.include_reasoning else ()
+            output = verbatim_output(Chat, answers, schema=schema, with_thoughts=request.include_reasoning)
+            return output.model_copy(update={"reasoning": thoughts}) if any(thoughts) else output
+
+        answers = yield from kept_answers(request.prompts(prompt), output_of, checker, reminder(schema))
+        return output_of(answers)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return the most tokens that the answers have together if the row has no `max_tokens`."""

@@ -5,7 +5,8 @@
     python scripts/bench/schemas.py masks
 
 `cost` runs the same number of texts with and without a schema in turn, each of exactly `--tokens` tokens, and prints tokens per
-second side by side. `rows` holds the whole conversation of the kind `chat` for many rows with several schemas, and validates each
+second side by side: of the clock, and of the CPU time of the thread that steps the engine, which other programs on the machine
+disturb less. `rows` holds the whole conversation of the kind `chat` for many rows with several schemas, and validates each
 completed row by another library (jsonschema). `masks` prints how long one mask takes, by schema, on one thread.
 """
 
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,8 +25,10 @@ from typing import Any, Final
 import jsonschema
 
 from jobs.catalog import SHIPPED
+from jobs.checks.checker import Checker
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
+from jobs.kinds.kind import begin, contract_of, with_defaults
 from jobs.kinds.registry import load_kinds
 from workers.engines.protocol import Engine
 from workers.engines.registry import make_engine
@@ -84,15 +88,15 @@ def engine_of(slots: int) -> Engine:
     return make_engine(MODEL, SHIPPED[MODEL].model_copy(update={"slots": slots}), CACHE)
 
 
-def run(engine: Engine, requests: list[GenerationRequest]) -> tuple[dict[str, Completion], float]:
-    """Run requests to their end. Returns the completions by id, and the seconds."""
-    began = time.perf_counter()
+def run(engine: Engine, requests: list[GenerationRequest]) -> tuple[dict[str, Completion], float, float]:
+    """Run requests to their end. Returns the completions by id, the seconds, and the CPU seconds of this thread."""
+    began, began_cpu = time.perf_counter(), time.thread_time()
     for request in requests:
         engine.submit(request)
     done: dict[str, Completion] = {}
     while len(done) < len(requests):
         done |= {one.request_id: one for one in engine.step()}
-    return done, time.perf_counter() - began
+    return done, time.perf_counter() - began, time.thread_time() - began_cpu
 
 
 def texts(count: int, tokens: int, schema: Mapping[str, Any] | None) -> list[GenerationRequest]:
@@ -109,20 +113,22 @@ def cost(slots: int, tokens: int, turns: int) -> None:
     """Print tokens per second with and without a schema, and with a schema for half of the rows."""
     engine = engine_of(slots)
     run(engine, texts(slots, 4, ENDLESS))
-    rates: dict[str, list[float]] = {"without": [], "with": [], "half": []}
+    rates: dict[str, list[tuple[float, float]]] = {"without": [], "with": [], "half": []}
     for turn in range(turns):
-        order = list(rates) if turn % 2 else list(reversed(rates))
-        for name in order:
+        for name in list(rates) if turn % 2 else list(reversed(rates)):
             free, held = texts(slots, tokens, None), texts(slots, tokens, ENDLESS)
             mixed = [one if n % 2 else other for n, (one, other) in enumerate(zip(free, held, strict=True))]
-            done, took = run(engine, {"without": free, "with": held, "half": mixed}[name])
-            rates[name].append(sum(one.completion_tokens for one in done.values()) / took)
-    base = statistics.median(rates["without"])
-    for name, found in rates.items():
-        middle = statistics.median(found)
-        print(
-            f"{name:8} {middle:8.1f} tokens/s  {middle / base - 1:+7.1%}  ({', '.join(f'{one:.1f}' for one in found)})"
-        )
+            done, clock_s, cpu_s = run(engine, {"without": free, "with": held, "half": mixed}[name])
+            count = sum(one.completion_tokens for one in done.values())
+            rates[name].append((count / clock_s, count / cpu_s))
+            print(
+                f"turn {turn + 1}, {name}: {count / clock_s:.1f} and {count / cpu_s:.1f}", file=sys.stderr, flush=True
+            )
+    for place, clock in enumerate(("of the clock", "of CPU time")):
+        base = statistics.median(rate[place] for rate in rates["without"])
+        for name, found in rates.items():
+            middle = statistics.median(rate[place] for rate in found)
+            print(f"{name:8} {middle:8.1f} tokens/s {clock}  {middle / base - 1:+7.1%}")
     engine.close()
 
 
@@ -135,11 +141,13 @@ def rows(count: int, slots: int) -> None:
     conversations, asked = {}, []
     for n in range(count):
         name = list(SCHEMAS)[n % len(SCHEMAS)]
-        values = {
+        values: dict[str, Any] = {
             "prompt": f"Write about {TOPICS[n % 5]} as JSON ({name}), number {n}.",
             "output_schema": SCHEMAS[name],
         }
-        conversation = kind.compose(kind.request_type.model_validate(values))
+        request, contract = kind.request_type.model_validate(values), contract_of(kind)
+        checker = Checker.over(kind.name, with_defaults(kind, values), contract)
+        conversation = begin(kind, request, checker)
         conversations[n] = (name, conversation)
         asked.append(_request(n, 0, next(conversation)[0]))
     began, answered = time.perf_counter(), 0
@@ -164,6 +172,8 @@ def rows(count: int, slots: int) -> None:
             except CheckFailed as error:
                 counts[f"{name}: failed, {error.code}"] += 1
             waiting -= 1
+            if waiting % 20 == 0:
+                print(f"{waiting} rows left; {dict(sorted(counts.items()))}", file=sys.stderr, flush=True)
     took = time.perf_counter() - began
     for key, value in sorted(counts.items()):
         print(f"{value:5} {key}")
@@ -172,7 +182,7 @@ def rows(count: int, slots: int) -> None:
 
 
 def _request(n: int, number: int, prompt: Prompt) -> GenerationRequest:
-    params = prompt.params.overridden({"seed": 1_000 * n + number, "max_tokens": 160})
+    params = prompt.params.overridden({"seed": 1_000 * n + number, "max_tokens": 100})
     return GenerationRequest(
         f"{n}.{number}", Prompt(messages=prompt.messages, params=params, schema=prompt.schema, label=prompt.label)
     )

@@ -1,19 +1,16 @@
-"""Answers: reads the JSON of an answer, holds it to its schema, and asks again for an answer that does not keep it.
+"""Answers: reads the JSON of an answer, and holds it to its schema.
 
 Every answer is validated, also one whose engine was constrained by the schema while it wrote: no grammar can force all keywords.
 """
 
 import json
 import math
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
 from jobs.errors import CheckFailed
-from jobs.generation import Completion, Message, Prompt
-from jobs.writing.asking_again import TRIES, label_of_try
 from jobs.writing.json_answers import json_of
 from jobs.writing.structured.schemas import faults
 
@@ -44,48 +41,13 @@ def read_answer(text: str, schema: Mapping[str, Any]) -> tuple[str, Any]:
     return found, value
 
 
-def ask(
-    prompts: Sequence[Prompt], schema: Mapping[str, Any] | None
-) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[Completion]]:
-    """Yield the prompts, and again those whose answers do not keep the schema, `TRIES` times in all. Return the last answers.
-
-    The next prompt says what was wrong. Without a schema, and for an answer without text, nothing is asked again.
-    """
-    asked, answers = list(prompts), list((yield prompts))
-    for number in range(2, TRIES + 1):
-        broken = {} if schema is None else _broken(answers, schema)
-        if schema is None or not broken:
-            break
-        again = [_again(prompts[place], asked[place], fault, schema, number) for place, fault in broken.items()]
-        for place, prompt, answer in zip(broken, again, (yield again), strict=True):
-            asked[place], answers[place] = prompt, answer
-    return answers
-
-
-def _broken(answers: Sequence[Completion], schema: Mapping[str, Any]) -> dict[int, CheckFailed]:
-    """Return the place of each answer that does not keep the schema -> the reason."""
-    broken = {}
-    for place, answer in enumerate(answers):
-        if not answer.text.strip():
-            continue
-        try:
-            read_answer(answer.text, schema)
-        except CheckFailed as error:
-            broken[place] = error
-    return broken
-
-
-def _again(first: Prompt, last: Prompt, fault: CheckFailed, schema: Mapping[str, Any], number: int) -> Prompt:
-    """Return the prompt of the next try. A raw text is asked for as before; only its seed moves."""
-    label = label_of_try(first.label, number)
-    if not first.messages:
-        return replace(first, label=label, replaces=last.label)
+def reminder(schema: Mapping[str, Any] | None) -> Sequence[str]:
+    """Return what a model is reminded of when it is asked again: the form of its answer. Without a schema, that is nothing."""
+    if schema is None:
+        return ()
     shown = orjson.dumps(schema).decode()
-    wanted = f" that satisfies this JSON schema: {shown}" if len(shown) <= _SHOWN_SCHEMA else ""
-    note = f"Your last answer was refused: {fault.message}. Answer with JSON alone{wanted}"
-    *before, turn = first.messages
-    messages = (*before, Message(turn.role, f"{turn.content}\n\n{note}"))
-    return replace(first, messages=messages, label=label, replaces=last.label)
+    by_schema = f" that satisfies this JSON schema: {shown}" if len(shown) <= _SHOWN_SCHEMA else ""
+    return (f"it must be JSON alone{by_schema}",)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Shows jobs/writing/structured/answers.py: an answer is read, validated, and asked for again."""
+"""Shows jobs/writing/structured/answers.py, and how kinds use it: an answer is read, validated, and asked for again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from jobs.errors import CheckFailed
+from jobs.findings import CheckSetting, Severity
 from jobs.generation import Prompt
 from jobs.writing.structured.answers import read_answer
-from tests.support.conversations import converse, failed
+from tests.support.conversations import checker_of, converse, failed
 
 PERSON = {
     "type": "object",
@@ -89,30 +90,43 @@ def test_the_output_has_the_value_beside_the_text(kind: str, request_: dict[str,
 
 @pytest.mark.parametrize(("kind", "request_"), SHAPES)
 def test_an_answer_that_breaks_the_schema_is_asked_for_again(kind: str, request_: dict[str, Any]) -> None:
-    output, [[first], [second], [third]] = converse(kind, request_, answers("Ada", ADA.replace("36", "200"), ADA))
+    checker = checker_of(kind, request_)
+    given = answers("Ada", ADA.replace("36", "200"), ADA)
+    output, [[first], [second], [third]] = converse(kind, request_, given, checker)
     assert output.text == ADA
     assert [one.label for one in (first, second, third)] == ["main", "main, try 2", "main, try 3"]
     assert [one.replaces for one in (first, second, third)] == [None, "main", "main, try 2"]
-    assert {id(one.schema) for one in (second, third)} == {id(first.schema)}
+    assert first.schema == second.schema == third.schema == PERSON
     if kind == "chat":
         assert "at /age: it is greater than the maximum of 130 (it is 200)" in third.messages[-1].content
-        assert third.messages[-1].content.startswith("Who?\n\n")
         assert '"maximum":130' in third.messages[-1].content
-        assert [one.role for one in third.messages] == [one.role for one in first.messages]
+        assert second.messages[:-2] == first.messages
     else:
         assert third.text == first.text
 
 
 @pytest.mark.parametrize(("kind", "request_"), SHAPES)
+@pytest.mark.parametrize("again", [0, 2])
 @pytest.mark.parametrize(("text", "code"), [("Ada", "output_not_json"), (ADA.replace("36", "200"), "schema_invalid")])
-def test_the_row_fails_after_three_tries(kind: str, request_: dict[str, Any], text: str, code: str) -> None:
-    assert failed(kind, request_, answers(text, text, text)).code == code
+def test_the_row_fails_after_its_tries(kind: str, request_: dict[str, Any], again: int, text: str, code: str) -> None:
+    left = [text] * (again + 1)
+    with pytest.raises(CheckFailed) as raised:
+        converse(kind, request_, lambda _: left.pop(), checker_of(kind, request_, again=again))
+    assert (raised.value.code, left) == (code, [])
+
+
+def test_the_answer_is_validated_even_if_the_checks_are_off() -> None:
+    request = {"prompt": "Who?", "output_schema": PERSON}
+    off = {"schema_invalid": CheckSetting(severity=Severity.OFF)}
+    with pytest.raises(CheckFailed) as raised:
+        converse("chat", request, lambda _: "{}", checker_of("chat", request, off))
+    assert raised.value.code == "schema_invalid"
 
 
 def test_only_the_broken_answers_are_asked_for_again() -> None:
     request = {"prompt": "Who?", "output_schema": PERSON, "n": 3}
     bob = ADA.replace("Ada", "Bob")
-    output, turns = converse("chat", request, answers(ADA, "no", "no", bob, "no", bob))
+    output, turns = converse("chat", request, answers(ADA, "no", "no", bob, "no", bob), checker_of("chat", request))
     assert [[one.label for one in turn] for turn in turns] == [
         ["choice 1", "choice 2", "choice 3"],
         ["choice 2, try 2", "choice 3, try 2"],
