@@ -16,6 +16,7 @@ from jobs.checks.article import (
     words_off_target,
 )
 from jobs.checks.check import Check, Limits
+from jobs.checks.structured import answers
 from jobs.checks.text import (
     chat_markup,
     cut_offs,
@@ -83,6 +84,7 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     max_length.CHECKS,
     length_ratio.CHECKS,
     wrapper.CHECKS,
+    answers.CHECKS,
 )
 """The checks of each file of this folder."""
 
