@@ -100,6 +100,7 @@ class Attempt:
             "params": self._params,
             **({"prompts": self._rendered} if self._rendered else {}),
             **({"reasoning_tokens": thoughts} if thoughts else {}),
+            **({"avoid": list(self.row.avoid)} if self.row.avoid else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
         }
 
