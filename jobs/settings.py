@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     checks: CheckSettings = Field(
         default={},
         description="By check: severity (fail, review, note or off) and limits, or the severity alone. `nightpress checks` "
-        "lists them. `checks` of a tenant comes after these.",
+        "lists them. `checks` of a tenant comes after these. `audit` has the limits for how alike the rows of a batch may be.",
     )
     known_tenants_only: bool = Field(
         default=False, description="Refuse every tenant but those of [tenants] and that of the setting `tenant`."

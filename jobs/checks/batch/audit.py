@@ -230,6 +230,7 @@ class _Auditor:
             kind=group.kind,
             tenant=group.tenant,
             rows=group.rows,
+            repeating=group.repeating,
             sampled=len(texts),
             over=tuple(name for name, is_beyond in beyond.items() if is_beyond),
             **{code: group.counts[code] for code in SEVERITIES},

@@ -49,9 +49,8 @@ class Figures(BaseModel):
     same_opening: int = Field(description="Rows whose opening too many rows have.")
     inconsistent: int = Field(description="Rows whose source has another target too.")
     reused: int = Field(description="Rows whose target another source has too.")
-    collapse: float = Field(
-        description="The share of rows that repeat another one: its text, or an opening that too many have."
-    )
+    repeating: int = Field(description="Rows that repeat another one: its text, or an opening that too many have.")
+    collapse: float = Field(description="The share of these rows.")
     sampled: int = Field(description="The rows from which the figures below come.")
     distinct_1: float | None = Field(
         description="The share of different words in the sample. None: there is no sample."
@@ -72,6 +71,11 @@ class Audit(BaseModel):
     figures: tuple[Figures, ...]
     clusters: tuple[Cluster, ...]
     clusters_left_out: int = Field(description="Clusters that are not named, because there are too many.")
+
+    @property
+    def collapse(self) -> float:
+        """The highest share of rows of a kind and tenant that repeat another one; 0.0 if there is no row."""
+        return max((one.collapse for one in self.figures), default=0.0)
 
     @property
     def is_varied(self) -> bool:
