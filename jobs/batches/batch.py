@@ -10,6 +10,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from jobs.findings import Verdict
+
 FORMAT: Final = 1
 """The version of the acceptance, markers, `usage.json` and summaries. A file of a higher version is refused when it is read."""
 
@@ -187,7 +189,8 @@ class Done(StoredRecord):
     """`done-<round>.json`: the round is published, and its outcomes are final.
 
     `folder` is the published folder, relative to that of the batch, and `files` are its files by name. `counts` are rows by
-    status, and `codes` the failed rows by the code of their failure. `segments_sha256` is the hash of the names of all segments
+    status, `codes` the failed rows by the code of their failure, and `verdicts` the judged rows by verdict.
+    `segments_sha256` is the hash of the names of all segments
     that the publisher read.
     """
 
@@ -195,9 +198,14 @@ class Done(StoredRecord):
     folder: str = Field(pattern=r"^published/[1-9][0-9]*-[0-9A-Za-z]+$")
     counts: Mapping[Status, Rows]
     codes: Mapping[str, Rows] = {}
+    verdicts: Mapping[Verdict, Rows] = {}
     files: Mapping[FileName, PublishedFile]
     segments_sha256: Sha256
     at: Moment
+
+    def is_kept(self, rows: int, *, accept_review: bool) -> bool:
+        """Whether all of so many rows completed, and can be published: none is for review, unless `accept_review`."""
+        return self.counts.get("completed", 0) == rows and (accept_review or not self.verdicts.get("review"))
 
     @model_validator(mode="after")
     def _is_of_one_round(self) -> "Done":

@@ -14,6 +14,7 @@ from jobs.commands.options import shell_completion as completion
 from jobs.commands.session import BATCH, Session
 from jobs.commands.views.standard_output import reason_of, takes_no_more
 from jobs.errors import OutputUnavailable, RequestError
+from jobs.findings import Verdict
 from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
@@ -38,13 +39,20 @@ def results(
     errors: Annotated[
         bool, typer.Option("--errors", help="The rows that did not complete, in place of the others.")
     ] = False,
+    only: Annotated[
+        Verdict | None,
+        typer.Option(metavar="VERDICT", help="fit: rows to publish; review: rows to look at; failed: the others."),
+    ] = None,
 ) -> None:
     """Write the outputs of a batch.
 
     Writes the completed rows in the order of the input. For an unfinished batch: the rows so far; a message says so.
     """
     session: Session = ctx.obj
-    rows = session.client.results(session.batch(batch).batch_id, errors=errors)
+    errors = errors or only == "failed"
+    if errors and only in ("fit", "review"):
+        raise RequestError(f"rows with the verdict {only} completed: leave out --errors")
+    rows = session.client.results(session.batch(batch).batch_id, errors=errors, only=only)
     say_if_reopened(session, rows)
     lines = _Counted(rows.lines())
     if form is ResultForm.MARKDOWN:

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.generation import Completion, Message, Prompt
-from jobs.kinds.kind import Conversation, Kind
+from jobs.kinds.kind import Conversation, Kind, begin
 from jobs.writing.templates import Templates
 
 TEMPLATE: Final = "avoid.j2"
@@ -47,9 +48,10 @@ class AvoidingKind:
     def output_type(self) -> type[BaseModel]:
         return self._kind.output_type
 
-    def compose(self, request: BaseModel) -> Conversation:
+    def compose(self, request: BaseModel, checker: Checker = UNCHECKED) -> Conversation:
         """Begin the conversation of the kind. RequestError: the template cannot be rendered; the message names it."""
-        return self._told(self._kind.compose(request), self._templates.render(TEMPLATE, avoid=self._avoid).text)
+        note = self._templates.render(TEMPLATE, avoid=self._avoid).text
+        return self._told(begin(self._kind, request, checker), note)
 
     def expected_tokens(self, request: BaseModel) -> int:
         return self._kind.expected_tokens(request)

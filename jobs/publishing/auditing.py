@@ -29,7 +29,7 @@ from jobs.checks.batch.limits import AuditLimits, audit_limits
 from jobs.checks.batch.report import Audit
 from jobs.checks.contract import Contract
 from jobs.errors import NoBatch, RequestError, StoreDamaged
-from jobs.kinds.kind import Kind
+from jobs.kinds.kind import Kind, contract_of
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.damage import Damage, collect_damage
@@ -149,7 +149,8 @@ def audit_rows(
     requests = _requests(store, batch) if translated else iter(())
     request: RowRequest | None = None
     for row in read_published(store, done, batch.batch_id, OUTPUT):
-        number, contract = row["row"], _contract(kinds.get(row["kind"]))
+        kind = kinds.get(row["kind"])
+        number, contract = row["row"], Contract() if kind is None else contract_of(kind)
         source, pair = None, ""
         if row["kind"] in limits.translations:
             while request is None or request.row < number:
@@ -167,11 +168,6 @@ def _requests(store: Store, batch: Batch) -> Iterator[RowRequest]:
     """Yield the readable requests of all lanes in input order."""
     lanes = (((one.row, one) for one in read_rows(store, batch.batch_id, lane)) for lane in batch.lanes)
     return (request for _, request in heapq.merge(*lanes, key=itemgetter(0)))
-
-
-def _contract(kind: Kind | None) -> Contract:
-    contract = getattr(kind, "contract", None)
-    return contract if isinstance(contract, Contract) else Contract()
 
 
 def _main_text(output: Any, contract: Contract) -> str:

@@ -19,6 +19,7 @@ from jobs.writing.templates import Templates
 from workers.engines.protocol import Engine
 from workers.engines.registry import identity, make_engine
 from workers.worker.attempt import Attempt
+from workers.worker.row_checks import row_checks
 
 COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
 """Fields of a receipt that may change the text. The templates, the params and the hash of each prompt are compared too."""
@@ -82,7 +83,7 @@ def replay(
     engine = make_engine(row.model, card, settings.cache_dir)
     try:
         job = Job(Lease(JobKey(batch_id, row.row), 0, 0, str(ClaimId("replay", "0", 0))), b"")
-        attempt = Attempt(job, row, kind, datetime.now(UTC), created_at)
+        attempt = Attempt(job, row, kind, datetime.now(UTC), created_at, row_checks(settings, row.model))
         error = _converse(attempt, engine)
         receipt = {
             **identity(row.model, card),

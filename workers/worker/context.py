@@ -24,6 +24,7 @@ from workers.worker.leases import Leases
 from workers.worker.metrics import WorkerMetrics
 from workers.worker.outcome import OutcomeBuilder
 from workers.worker.retry import RetryPolicy
+from workers.worker.row_checks import RowChecks, row_checks, unchecked
 
 
 def now() -> datetime:
@@ -51,6 +52,7 @@ class WorkerContext:
     kinds: Mapping[str, Kind]
     templates: Templates
     outcome_builder: OutcomeBuilder
+    checks: RowChecks
     settings: Settings
     leases: Leases
     failing_batches: FailingBatches
@@ -95,6 +97,7 @@ class WorkerContext:
             kinds=kinds,
             templates=Templates(settings.templates_dir),
             outcome_builder=OutcomeBuilder(worker, model, stats.device, identity, settings.prices, retry),
+            checks=row_checks(settings, model) if model in settings.catalog else unchecked,
             settings=settings,
             leases=Leases.from_settings(settings, monotonic),
             failing_batches=FailingBatches(settings.breaker_rows),

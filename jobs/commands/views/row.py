@@ -13,6 +13,9 @@ from jobs.printable import one_line
 
 Values = Mapping[str, Any]
 
+_CHECKED = {"fit": "checks passed", "review": "checks passed, but a person should look at it"}
+"""The words for the verdict on a completed attempt."""
+
 
 def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     """Yield the request, its prompts, each attempt, the outcome and the usage.
@@ -38,9 +41,11 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
         if attempt["round"] != EVERY_ROUND:  # the outcome of a row that intake refused was tried by nobody
             yield from _attempt(attempt, width)
     if outcome is not None:
-        yield f"outcome: {outcome['status']}"
+        verdict = f", verdict: {outcome['verdict']}" if outcome.get("verdict") else ""
+        yield f"outcome: {outcome['status']}{verdict}"
         for name, value in (outcome.get("output") or outcome["error"]).items():
             yield from _pair(name, value, width)
+        yield from _judged(outcome, width)
     if outcome is not None and outcome.get("usage"):
         yield from fitted(_usage(outcome, currency), width, "")
 
@@ -77,9 +82,20 @@ def _attempt(attempt: Values, width: int) -> Iterator[str]:
     if error:
         yield from fitted(f"check failed: {error['code']}: {error['message']}", width, "  ")
     elif attempt["status"] == "completed":
-        yield "  checks passed"
+        yield f"  {_CHECKED.get(str(attempt.get('verdict')), 'not checked')}"
     if attempt["wasted"]["completion_tokens"]:
         yield f"  {attempt['wasted']['completion_tokens']:,} tokens were written again, and are not charged"
+
+
+def _judged(outcome: Values, width: int) -> Iterator[str]:
+    """Yield what the checks found, the worst first, and the output that they refused."""
+    for found in outcome.get("findings") or ():
+        where = f" ({found['where']['field']})" if found.get("where") else ""
+        yield from fitted(f"{found['severity']} {found['code']}{where}: {found['message']}", width, "  ")
+    if outcome.get("rejected"):
+        yield "refused output:"
+        for name, value in outcome["rejected"].items():
+            yield from _pair(name, value, width)
 
 
 def _pair(name: str, value: Any, width: int) -> Iterator[str]:

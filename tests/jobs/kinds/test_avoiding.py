@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.errors import RequestError
 from jobs.generation import Completion, Message, Prompt
 from jobs.kinds.avoiding import avoiding
+from jobs.kinds.kind import begin
 from jobs.kinds.registry import load_kinds
 from jobs.writing.templates import Templates
 
@@ -69,6 +71,21 @@ def test_it_is_the_kind_in_all_else() -> None:
     assert (told.name, told.request_type, told.expected_tokens(Output(text=""))) == ("steps", Output, 7)
     assert getattr(told, "contract") == "a contract"  # noqa: B009 - the protocol does not have it
     assert avoiding(kind, (), Templates()) is avoiding(kind, None, Templates()) is kind
+
+
+def test_a_kind_that_asks_again_gets_the_checker_of_the_row() -> None:
+    class Checked(Steps):
+        checker: Checker | None = None
+
+        def compose(
+            self, request: BaseModel, checker: Checker = UNCHECKED
+        ) -> Generator[Sequence[Prompt], Sequence[Completion], Output]:
+            self.checker = checker
+            return super().compose(request)
+
+    kind, checker = Checked(Prompt(messages=(Message("user", "Write."),))), Checker()
+    next(begin(avoiding(kind, AVOID, Templates()), Output(text=""), checker))
+    assert kind.checker is checker
 
 
 def test_closing_it_closes_the_kind() -> None:
