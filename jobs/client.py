@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobs.kinds.kind import Kind
     from jobs.lanes.redis_queue import RedisQueue
     from jobs.operations.cancellation import Cancellation
+    from jobs.operations.content.same_texts import Reopened
     from jobs.operations.corrections import Corrections
     from jobs.operations.enqueue_options import EnqueueOptions
     from jobs.operations.enqueueing import AcceptedBatch, Source
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from jobs.operations.results import Results
     from jobs.operations.row_history import RowHistory
     from jobs.operations.row_names import FoundRow
-    from jobs.operations.same_texts import Reopened
     from jobs.operations.status import BatchStatus, Status
     from jobs.operations.status_reader import StatusReader
     from jobs.publishing.auditing import Auditor
@@ -282,8 +282,8 @@ class Client:
         The rows that did not complete are run too. A round without an audit is audited first, which takes a minute for some
         100,000 rows. `deadline` works as in `enqueue`. Raises RequestError if the batch is open or no texts repeat others.
         """
+        from jobs.operations.content.same_texts import reopen_same
         from jobs.operations.enqueue_options import moment_to_come
-        from jobs.operations.same_texts import reopen_same
 
         until = moment_to_come("the deadline", deadline, self.clock())
         return reopen_same(self._auditor, _id(batch), until, self.clock)

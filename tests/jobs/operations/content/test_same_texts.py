@@ -1,4 +1,4 @@
-"""Shows jobs/operations/same_texts.py: all but one row of each cluster are renewed, each told what not to repeat."""
+"""Shows jobs/operations/content/same_texts.py: all but one row of each cluster are renewed, each told what not to repeat."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from jobs.checks.batch.limits import AuditLimits
 from jobs.checks.batch.report import SEVERITIES, Audit, Cluster, Code
 from jobs.errors import RequestError
 from jobs.kinds.registry import load_kinds
-from jobs.operations.same_texts import Reopened, renewals, reopen_same
+from jobs.operations.content.same_texts import Reopened, renewals, reopen_same
 from jobs.publishing.auditing import Auditor
 
 SAME = "The old bakery at the corner of the market square opens its doors on Sundays from now on"
