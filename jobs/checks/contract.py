@@ -14,6 +14,8 @@ class Contract:
 
     texts: Mapping[str, Form] = field(default_factory=dict)
     """Field of the output -> its form, for each text that the model wrote, the main one first. Empty: all texts of the output."""
+    writes: bool = True
+    """Whether the model writes. If it only chooses among words of the request, no text is checked as one that it wrote."""
     checks: Sequence[str] = ()
     """The codes of the checks that this kind has besides the general ones."""
     settings: CheckSettings = field(default_factory=dict)
@@ -45,7 +47,7 @@ class Contract:
         pieces = [
             Piece(name, fields[name], cast("Form", form) if form in get_args(Form) else usual, language)
             for name, usual in forms.items()
-            if isinstance(fields.get(name), str)
+            if self.writes and isinstance(fields.get(name), str)
         ]
         return Subject(
             kind=kind,

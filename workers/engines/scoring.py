@@ -5,9 +5,8 @@ inner engine samples no tokens. It takes the tokens of the continuation, and ret
 prefix sharing computes the prompt only once. Requests without continuations go to the inner engine unchanged.
 
 Scores have no chance in them: equal prompts have equal scores. So a prompt that is being scored, or was scored lately, is not
-computed again. All rows with the same labels ask for such prompts, to learn how likely the labels are without any content. The
-tokens of such a prompt count as if it were computed, so that a charge does not depend on what else ran. But its prompt tokens
-count as cached, and it takes no device time.
+computed again. All rows with the same labels ask for such prompts, to learn how likely the labels are without any content. Such a
+prompt has as many tokens as one that is computed; they count as cached, as those of a shared prefix, and take no device time.
 """
 
 import hashlib

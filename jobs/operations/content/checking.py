@@ -74,7 +74,7 @@ def checks_in_use(kinds: Mapping[str, Kind], settings: CheckSettings) -> list[Ch
     found: dict[tuple[str, Severity, str], tuple[Check, Severity, Mapping[str, Any], list[str]]] = {}
     for name, kind in kinds.items():
         contract = contract_of(kind)
-        for check in checks_of(contract.checks):
+        for check in checks_of(contract.checks, writes=contract.writes):
             severity, limits = limits_of(check, (contract.settings, settings))
             key = (check.code, severity or check.severity, repr(limits))
             found.setdefault(key, (check, severity or check.severity, limits, []))[3].append(name)
@@ -112,5 +112,5 @@ def checked_rows(
         subject = contract.subject(request.kind, request.request, output)
         own = settings.tenants.get(request.tenant)
         changed = (contract.settings, settings.checks, own.checks if own else {})
-        found = judge(subject, checks_of(contract.checks), changed)
+        found = judge(subject, checks_of(contract.checks, writes=contract.writes), changed)
         yield CheckedRow(number, request.custom_id, request.kind, tuple(found))
