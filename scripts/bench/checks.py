@@ -20,8 +20,8 @@ from jobs.checks.check import Check, Subject
 from jobs.checks.contract import Contract
 from jobs.checks.judge import judge
 from jobs.checks.registry import checks_of
+from jobs.kinds.kind import contract_of
 from jobs.kinds.registry import load_kinds
-from jobs.operations.content.checking import contract_of
 
 ENGLISH: Final = (
     "gardeners growers owners neighbours beginners families schools cooks visitors children "

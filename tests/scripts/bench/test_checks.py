@@ -6,8 +6,8 @@ import pytest
 
 from jobs.checks.judge import judge
 from jobs.checks.registry import checks_of
+from jobs.kinds.kind import contract_of
 from jobs.kinds.registry import load_kinds
-from jobs.operations.content.checking import contract_of
 from scripts.bench.checks import MAKERS, main
 
 
