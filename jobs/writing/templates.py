@@ -179,11 +179,15 @@ class Templates:
         found = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
         return f"template {Path(found[-1].filename).name}, line {found[-1].lineno}" if found else f"template {name}"
 
-    def _sources(self, name: str, above: tuple[str, ...] = ()) -> list[str]:
-        """Return the source of a template, then the sources of the templates that it includes."""
-        source = self._source(name)
-        others = sorted(self._included(name) - {name, *above})
-        return [source, *(text for other in others for text in self._sources(other, (*above, name)))]
+    def _sources(self, name: str, seen: set[str] | None = None) -> list[str]:
+        """Return the source of a template, then the sources of the templates that it includes, each once."""
+        seen = {name} if seen is None else seen
+        found = [self._source(name)]
+        for other in sorted(self._included(name)):
+            if other not in seen:
+                seen.add(other)
+                found += self._sources(other, seen)
+        return found
 
 
 def _reason(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from jinja2 import Template, nodes
 from jinja2.environment import TemplateModule
 from jinja2.exceptions import SecurityError
 from jinja2.filters import make_attrgetter
+from jinja2.lexer import TokenStream
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, StrictUndefined, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Cycler, Joiner, Namespace, missing
@@ -24,7 +25,9 @@ from jobs.writing.sandbox.limits import (
     check_operation,
     check_places,
     check_replacement,
+    check_source,
     check_text,
+    counted_tokens,
     step,
     stepped,
     weighed,
@@ -64,6 +67,11 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         for name, value in functions.items():
             if name != "lipsum":
                 self.globals[name] = value
+
+    def _tokenize(self, source: str, name: str | None, *args: Any, **kwargs: Any) -> TokenStream:
+        check_source(source)
+        stream = super()._tokenize(source, name, *args, **kwargs)
+        return TokenStream(counted_tokens(stream), name, stream.filename)
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         return super()._generate(_Counting().visit(source), *args, **kwargs)

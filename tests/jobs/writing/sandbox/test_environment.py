@@ -217,3 +217,35 @@ def test_the_template_the_line_and_the_field_are_named(tmp_path: Path, source: s
     (tmp_path / "b.j2").write_text("\n\n{{ request.topik }}")
     with pytest.raises(RequestError, match=rf"^template {message}"):
         rendered(tmp_path, source)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param("{{ text }}" * 200_000, "1,048,576", id="too long"),
+        pytest.param("{{ 1 }}" * 100_000, "more than 20,000 tokens", id="many expressions"),
+        pytest.param("{{ " + "1+" * 100_000 + "1 }}", "more than 20,000 tokens", id="one long expression"),
+        pytest.param("{% if 1 %}{% endif %}" * 40_000, "more than 20,000 tokens", id="many statements"),
+        pytest.param("{{ [" + "1," * 100_000 + "] }}", "more than 20,000 tokens", id="a long list"),
+    ],
+)
+def test_a_template_that_would_take_long_to_compile_is_refused(tmp_path: Path, source: str, message: str) -> None:
+    with pytest.raises(RequestError, match=f"template a.j2: it has .*{message}"):
+        rendered(tmp_path, source)
+
+
+def test_a_long_text_without_expressions_is_a_template(tmp_path: Path) -> None:
+    text = "A glossary. { 50 % } # " * 40_000
+    assert rendered(tmp_path, text + "{{ request.topic }}") == f"{text}tea"
+
+
+def test_templates_that_include_each_other_many_times_are_read_once(tmp_path: Path) -> None:
+    """By the number of ways to it, the last of these templates would be read a million times."""
+    for n in range(20):
+        for side in "ab":
+            (tmp_path / f"{side}{n}.j2").write_text(
+                f"{side}{n}{{% include 'a{n + 1}.j2' %}}{{% include 'b{n + 1}.j2' %}}"
+            )
+    (tmp_path / "a20.j2").write_text("x")
+    (tmp_path / "b20.j2").write_text("y")
+    Templates(tmp_path)
