@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from functools import wraps
+from functools import lru_cache, wraps
 from types import BuiltinMethodType, MethodType
 from typing import Any, Final
 
@@ -15,10 +15,12 @@ from jinja2.runtime import BlockReference, Context, LoopContext, Macro, StrictUn
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Cycler, Joiner, Namespace, missing
 from jinja2.visitor import NodeTransformer
+from pydantic import BaseModel
 
 from jobs.did_you_mean import did_you_mean
 from jobs.writing.sandbox.limits import (
     MAX_ITEMS,
+    MAX_TEXT,
     MAX_WIDTH,
     TooMuch,
     check_filter,
@@ -43,6 +45,9 @@ PADDING: Final = frozenset({"center", "ljust", "rjust", "zfill", "expandtabs", "
 
 PLAIN: Final = (str, int, float, list, tuple, dict)
 """A template may call the methods of values of these types, as far as they change nothing."""
+
+_DATA: Final = frozenset({str, int, float, bool, list, tuple, dict, type(None)})
+"""A field of a request whose value has one of these types is data, and may be read."""
 
 _STEPPED, _JOINED, _WEIGHED = (
     "each item",
@@ -82,7 +87,8 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         parts, total = [], 0
         for text in texts:
             total += len(text)
-            check_text(total)
+            if total > MAX_TEXT:
+                check_text(total)
             parts.append(text)
         return "".join(parts)
 
@@ -133,6 +139,19 @@ class PromptEnvironment(LimitedEnvironment):
     Methods of other objects cannot be called: a method of a pydantic model reads files.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_field = lru_cache(1_024)(_is_field)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return an attribute, or an undefined value if it may not be read.
+
+        A field of a request whose value is plain data is safe, and is returned in a tenth of the time of the checks.
+        """
+        if self._is_field(type(obj), attribute) and type(value := obj.__dict__.get(attribute, missing)) in _DATA:
+            return value
+        return super().getattr(obj, attribute)
+
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         is_data = not callable(value) or isinstance(value, Macro)
         is_known = isinstance(obj, PLAIN) or type(obj).__module__.startswith("jinja2.")
@@ -147,6 +166,10 @@ class PromptEnvironment(LimitedEnvironment):
             or getattr(obj, "__qualname__", "").endswith("wrap_str_format.<locals>.checked_format")
         )
         return is_known and super().is_safe_callable(obj)
+
+
+def _is_field(type_: type, name: str) -> bool:
+    return issubclass(type_, BaseModel) and name in type_.model_fields and not name.startswith("_")
 
 
 class NamedUndefined(StrictUndefined):

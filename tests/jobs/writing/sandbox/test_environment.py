@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from jobs.errors import RequestError
 from jobs.writing.sandbox import limits
@@ -249,3 +249,36 @@ def test_templates_that_include_each_other_many_times_are_read_once(tmp_path: Pa
     (tmp_path / "a20.j2").write_text("x")
     (tmp_path / "b20.j2").write_text("y")
     Templates(tmp_path)
+
+
+class Hostile(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    topic: Any = None
+
+    def act(self) -> str:
+        return "acted"
+
+
+@pytest.mark.parametrize(
+    ("topic", "source"),
+    [
+        pytest.param(None, "{{ request.act() }}", id="a method"),
+        pytest.param(print, "{{ request.topic('x') }}", id="a field that is a function"),
+        pytest.param(None, "{{ request.__dict__ }}", id="what is under the fields"),
+        pytest.param(None, "{{ request._hidden }}", id="a hidden name"),
+        pytest.param({}, "{{ request.topic.update(a=1) }}", id="a change"),
+        pytest.param(object.__subclasses__, "{{ request.topic() }}", id="the inside of Python"),
+    ],
+)
+def test_of_a_request_only_the_data_of_its_fields_is_read(tmp_path: Path, topic: Any, source: str) -> None:
+    (tmp_path / "a.j2").write_text(source)
+    with pytest.raises(RequestError):
+        Templates(tmp_path).render("a.j2", request=Hostile(topic=topic, _hidden="x"))
+
+
+def test_a_field_that_is_missing_is_named_and_one_that_is_null_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.j2").write_text("{{ request.topic is none }} {{ request.more }}")
+    assert Templates(tmp_path).render("a.j2", request=Hostile(more=1)).text == "True 1"
+    with pytest.raises(RequestError, match="Hostile has no field 'more'"):
+        Templates(tmp_path).render("a.j2", request=Hostile())
