@@ -1,10 +1,10 @@
 """Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same columns,
 except the columns that were taken along from the input.
 
-The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the error, usage and
-receipt. Lists and objects are written as JSON. A CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect
-it (RFC 4180). All cells are quoted, and no spreadsheet program runs one (see
-jobs/formats/formulas.py).
+The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the verdict, the
+findings, the error, usage and receipt. Lists and objects are written as JSON, findings as the codes of their checks. A CSV is
+UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180). All cells are quoted, and no spreadsheet
+program runs one (see jobs/formats/formulas.py).
 """
 
 import codecs
@@ -16,13 +16,14 @@ from typing import Any, BinaryIO, Final, cast
 
 import orjson
 
-from jobs.batches.output_rows import PRICED
+from jobs.batches.output_rows import PRICED, codes_of
 from jobs.formats.formulas import RESULT_COLUMNS, escaped
 from jobs.formats.parquet import modules
 from jobs.kinds.kind import Kind
 from jobs.usage import NAMES
 
 HEAD: Final = RESULT_COLUMNS
+FINDINGS: Final = "findings"
 ERROR: Final = ("code", "message", "line", "field")
 RECEIPT: Final = (
     "model",
@@ -62,6 +63,19 @@ class Column:
     name: str
     path: tuple[str, ...]
 
+    def shown(self, found: Sequence[Any]) -> Sequence[Value]:
+        """Return what this column shows of the values at its path: JSON for lists and objects."""
+        if _PLAIN.issuperset(map(type, found)):
+            return found
+        return [value if type(value) in _PLAIN else orjson.dumps(value).decode() for value in found]
+
+
+class _Codes(Column):
+    """The column of findings: the codes of the checks that found something, each once, those of the worst findings first."""
+
+    def shown(self, found: Sequence[Any]) -> Sequence[Value]:
+        return [", ".join(codes_of(findings)) if findings else None for findings in found]
+
 
 def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str] = ()) -> Sequence[Column]:
     """Return the columns of a batch of these kinds. The output of a kind that is not installed is JSON in the column `output`.
@@ -78,11 +92,13 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str
     paths = [
         *((name,) for name in HEAD),
         *outputs,
+        ("verdict",),
+        (FINDINGS,),
         *(("error", name) for name in ERROR),
         *(("usage", name) for name in (*NAMES, *PRICED)),
         *((name,) for name in (*RECEIPT, "metadata")),
     ]
-    made = [Column(".".join(path), path) for path in paths]
+    made = [(_Codes if path == (FINDINGS,) else Column)(".".join(path), path) for path in paths]
     taken = {column.name.casefold() for column in made}
     own = [Column(f"metadata.{name}" if name.casefold() in taken else name, ("metadata", name)) for name in extra]
     return [*made[: len(HEAD)], *own, *made[len(HEAD) :]]
@@ -102,9 +118,7 @@ def values(rows: Sequence[Row], shown: Sequence[Column]) -> Iterator[Sequence[Va
             found = list(map(itemgetter(name), of))
         except KeyError:
             found = [row.get(name) for row in of]
-        if not _PLAIN.issuperset(map(type, found)):
-            found = [value if type(value) in _PLAIN else orjson.dumps(value).decode() for value in found]
-        yield found
+        yield column.shown(found)
 
 
 def csv_bytes(lines: Iterable[bytes], shown: Sequence[Column]) -> Iterator[bytes]:

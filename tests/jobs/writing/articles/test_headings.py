@@ -1,4 +1,4 @@
-"""Shows jobs/writing/headings.py: a title, a heading or a description is never a label, a number or an instruction."""
+"""Shows jobs/writing/articles/headings.py: a title, a heading or a description is never a label, a number or an instruction."""
 
 # ruff: noqa: RUF001 - marks of other scripts
 
@@ -7,8 +7,8 @@ import re
 import pytest
 
 from jobs.generation import Completion, Message, Prompt
+from jobs.writing.articles.headings import MAX_LINES, read_outline, read_title
 from jobs.writing.evidence import Brief
-from jobs.writing.headings import MAX_LINES, read_outline, read_title
 from tests.support.conversations import converse
 
 
