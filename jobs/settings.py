@@ -360,7 +360,7 @@ class Settings(BaseSettings):
 class _Toml(TomlConfigSettingsSource):
     """Reads `nightpress.toml` as editors write it: UTF-8, also with a byte order mark. Raises ValueError for other encodings."""
 
-    def _read_file(self, file_path: Path) -> dict[str, Any]:
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
         import tomllib
 
         data = file_path.read_bytes()

@@ -139,16 +139,12 @@ class PromptEnvironment(LimitedEnvironment):
     Methods of other objects cannot be called: a method of a pydantic model reads files.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._is_field = lru_cache(1_024)(_is_field)
-
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return an attribute, or an undefined value if it may not be read.
 
         A field of a request whose value is plain data is safe, and is returned in a tenth of the time of the checks.
         """
-        if self._is_field(type(obj), attribute) and type(value := obj.__dict__.get(attribute, missing)) in _DATA:
+        if _is_field(type(obj), attribute) and type(value := obj.__dict__.get(attribute, missing)) in _DATA:
             return value
         return super().getattr(obj, attribute)
 
@@ -168,7 +164,8 @@ class PromptEnvironment(LimitedEnvironment):
         return is_known and super().is_safe_callable(obj)
 
 
-def _is_field(type_: type, name: str) -> bool:
+@lru_cache(1_024)
+def _is_field(type_: Any, name: str) -> bool:
     return issubclass(type_, BaseModel) and name in type_.model_fields and not name.startswith("_")
 
 
