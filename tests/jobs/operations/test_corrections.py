@@ -245,7 +245,8 @@ def test_a_value_of_the_users_own_in_the_place_of_the_reason_is_said_to_be_left_
     else:
         data.write(orjson.dumps({**made, "nightpress_error": value}))
     data.seek(0)
-    accepted = client.enqueue(data, **({} if form == "openai" else {"kind": "chat", "extra": ["metadata"]}))
+    options: EnqueueOptions = {} if form == "openai" else {"kind": "chat", "extra": ["metadata"]}
+    accepted = client.enqueue(data, **options)
     assert [count for remark, count in accepted.remarks.items() if "nightpress_error is left out" in remark] == [1]
 
 
