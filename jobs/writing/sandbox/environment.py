@@ -144,7 +144,8 @@ class PromptEnvironment(LimitedEnvironment):
 
         A field of a request whose value is plain data is safe, and is returned in a tenth of the time of the checks.
         """
-        if _is_field(type(obj), attribute) and type(value := obj.__dict__.get(attribute, missing)) in _DATA:
+        owner: Any = type(obj)
+        if _is_field(owner, attribute) and type(value := obj.__dict__.get(attribute, missing)) in _DATA:
             return value
         return super().getattr(obj, attribute)
 
