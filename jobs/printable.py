@@ -30,7 +30,7 @@ def shell_word(text: str) -> str:
     Control characters are written as `$'...'` has them, which bash, zsh, ksh and the sh of POSIX 2024 read.
     """
     if not (_CONTROLS.search(text) or "\n" in text or "\t" in text):
-        return shlex.quote(text)
+        return text if shlex.quote(text) == text else "'{}'".format(text.replace("'", "'\\''"))
     escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\t", "\\t")
     return f"$'{_CONTROLS.sub(_bytes, escaped)}'"
 
