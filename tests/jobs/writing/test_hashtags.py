@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.writing.hashtags import start_of_last_hashtags, without_hashtags
+from jobs.writing.hashtags import without_hashtags
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,3 @@ from jobs.writing.hashtags import start_of_last_hashtags, without_hashtags
 )
 def test_hashtags_are_taken_out_or_become_words(text: str, plain: str) -> None:
     assert without_hashtags(text) == plain
-
-
-@pytest.mark.parametrize(
-    ("line", "start"),
-    [
-        pytest.param("a #b #c", 1, id="behind a word"),
-        pytest.param("#b #c. ", 0, id="all of the line"),
-        pytest.param("a #b c ", 7, id="none at the end"),
-        pytest.param("", 0, id="an empty line"),
-    ],
-)
-def test_where_the_last_hashtags_begin(line: str, start: int) -> None:
-    assert start_of_last_hashtags(line) == start

@@ -77,7 +77,7 @@ def test_a_post_fits_up_to_its_limit(platform: Platform, most: int) -> None:
 def test_every_platform_has_its_limits() -> None:
     assert set(LIMITS) == set(get_args(Platform))
     assert {platform: limit.max_hashtags for platform, limit in LIMITS.items() if limit.max_hashtags} == {
-        "instagram": 30
+        "instagram": 5
     }
 
 
