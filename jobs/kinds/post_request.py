@@ -40,6 +40,9 @@ _OTHER_PLATFORMS: Final[Mapping[str, str]] = {
 }
 """Other names that people use for a platform -> the platform."""
 
+_TRUTH: Final = {"true": True, "yes": True, "false": False, "no": False, "": None}
+"""Cell of a CSV -> the value of `thread`."""
+
 Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
 
 
@@ -67,6 +70,20 @@ def _hashtags(given: Any) -> Any:
     return tuple(found)
 
 
+def _thread(given: Any) -> int | bool | None:
+    """Read the number of posts of a thread, or true or false; a cell of a CSV is a text. Raises ValueError for other values."""
+    value = given.strip().casefold() if isinstance(given, str) else given
+    if isinstance(value, str):
+        value = _TRUTH[value] if value in _TRUTH else int(value) if value.isdecimal() and len(value) < 4 else value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and FEWEST <= value <= MOST):
+        return value
+    raise ValueError(
+        f"a thread has {FEWEST} to {MOST} posts: give such a number, or true for as many as the text needs"
+    )
+
+
 class SocialPostRequest(BaseModel):
     """The request of a post: its topic or source text, and its platform."""
 
@@ -91,7 +108,7 @@ class SocialPostRequest(BaseModel):
     variants: int = Field(
         default=1, ge=1, le=MOST_VARIANTS, description="How many posts to write that differ from each other."
     )
-    thread: Annotated[int, Field(ge=FEWEST, le=MOST)] | bool | None = Field(
+    thread: Annotated[Annotated[int, Field(ge=FEWEST, le=MOST)] | bool | None, BeforeValidator(_thread)] = Field(
         default=None,
         description="Divides the text into a thread of this many posts; true: of as many as it needs. For X, Bluesky, Mastodon "
         "and Threads.",
@@ -99,6 +116,15 @@ class SocialPostRequest(BaseModel):
     thread_numbers: bool = Field(
         default=False, description="Whether each post of a thread ends with its number: (1/5)."
     )
+
+    @field_validator("hashtags")
+    @classmethod
+    def _not_too_many(cls, hashtags: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        platform = info.data.get("platform")
+        most = LIMITS[platform].max_hashtags if platform else None
+        if most is not None and len(hashtags) > most:
+            raise ValueError(f"{platform} takes at most {most} hashtags: remove some")
+        return hashtags
 
     @field_validator("thread")
     @classmethod
@@ -109,7 +135,7 @@ class SocialPostRequest(BaseModel):
             able = ", ".join(name for name, limit in LIMITS.items() if limit.threads)
             raise ValueError(f"{platform} has no threads: leave thread out, or take one of {able}")
         if info.data.get("variants", 1) > 1:
-            raise ValueError("a thread has no variants: leave one of thread and variants out")
+            raise ValueError("a thread has no variants: leave thread or variants out")
         return thread
 
     @field_validator("thread_numbers")
@@ -128,8 +154,6 @@ class SocialPostRequest(BaseModel):
             raise ValueError(
                 f"{self.platform} takes no post with a byte order mark: remove it from link and call_to_action"
             )
-        if limit.max_hashtags is not None and len(self.hashtags) > limit.max_hashtags:
-            raise ValueError(f"{self.platform} takes at most {limit.max_hashtags} hashtags: remove some")
         if (left := self.room) < MIN_ROOM:
             fixed = "link, hashtags and call_to_action"
             raise ValueError(

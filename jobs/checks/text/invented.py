@@ -39,6 +39,9 @@ USUAL_NAMES: Final = frozenset(_USUAL_NAMES.split())
 _CAPITALISING: Final = frozenset({"de", "lb", "als", "bar", "nds"})
 """Languages that write all nouns with a capital. Names cannot be told from other nouns there, so they are not judged."""
 
+_NUMBERING: Final = re.compile(r"\(\d{1,2}/\d{1,2}\)(?=\n|$)")
+"""The number of a post of a thread at the end of its words: `(1/5)`."""
+
 _WORD: Final = regex.compile(r"[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}'\u2019-]*+")
 _STEM: Final = 4
 """Names are compared without their last three letters, but by at least this many, so that `Kassels` is `Kassel`."""
@@ -65,6 +68,8 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
                 if not is_given(text[start:end], asked) and not _overlaps(start, end, places):
                     yield _broken(piece, start, end, what)
                 places.append((start, end))
+        if subject.request.get("thread"):
+            places += [found.span() for found in _NUMBERING.finditer(text)]
         yield from _amounts(piece, text, asked, places, made_from_source)
         if made_from_source:
             yield from _names(piece, text, asked, places)
