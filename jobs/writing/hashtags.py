@@ -93,8 +93,10 @@ def _without(line: str, kept: Collection[str], note: Callable[[str], None]) -> s
         rest = tail
         if before.endswith(_OPENING) and rest.startswith(_CLOSING):
             before, rest = before[:-1], rest[1:]
+        if not before.strip():
+            rest = rest.lstrip(" \t")
         if not _WORDS.search(rest):
-            rest = rest.lstrip(" \t.")
+            before, rest = before.rstrip(" \t,、，"), rest.lstrip(" \t.")
         if not rest or rest[0] in " \t.,!?;:。、，！？" or not before:
             before = before.rstrip()
         if is_last and _LABEL.fullmatch(before):
