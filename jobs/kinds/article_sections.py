@@ -16,9 +16,9 @@ from jobs.checks.cutting import without_findings, without_last_sentence
 from jobs.errors import CheckFailed
 from jobs.findings import Finding
 from jobs.generation import Completion, Prompt
+from jobs.writing.articles.sections import first_paragraph, read_section
 from jobs.writing.asking_again import label_of_try
 from jobs.writing.evidence import Brief
-from jobs.writing.sections import read_section
 from jobs.writing.words.keywords import Reader
 from jobs.writing.words.words import UNSPACED_LANGUAGES, primary, words
 
@@ -34,13 +34,17 @@ Ask = Callable[["Passage", str], Prompt]
 
 @dataclass
 class Passage:
-    """A text of a section, and what is known of it. `text` is None until an answer could be read."""
+    """A text of a section, and what is known of it. `text` is None until an answer could be read.
+
+    `continues` is true for a passage that was added to a section, and `opens` for one that was put before the article's first.
+    """
 
     label: str
     heading: str
     words: int
     must_use: Sequence[str] = ()
     continues: bool = False
+    opens: bool = False
     tries: int = 0
     text: str | None = None
     faults: list[str] = field(default_factory=list)
@@ -68,6 +72,7 @@ class Sections:
         self._language = language
         self._brief = brief
         self._checker = checker
+        self._focus = Reader(keywords[:1], language)
         self._prompts: list[str] = []
         self.removed: dict[str, list[str]] = {}
         count = len(headings)
@@ -124,6 +129,8 @@ class Sections:
                 elif passage.continues:
                     passage.text = ""
         if any(passage.is_due for section in self._sections for passage in section):
+            return
+        if self._open():
             return
         self._trim()
         self._continue()
@@ -205,9 +212,25 @@ class Sections:
                 return
             wanted = share - len(words(_text_of(section)))
             count = round(min(short, max(wanted, LEAST_WORDS))) if short > 0 else LEAST_WORDS
-            label = f"{section[0].label}, more{f' {len(section)}' if len(section) > 1 else ''}"
+            main = next(passage for passage in section if not passage.continues)
+            label = f"{main.label}, more{f' {len(section)}' if len(section) > 1 else ''}"
             section.append(Passage(label, section[0].heading, max(LEAST_WORDS, count), missing[:2], continues=True))
             short, missing = short - count, missing[2:]
+
+    def _open(self) -> bool:
+        """Put a passage before the first one if the first paragraph must have the first keyword and lacks it; once.
+
+        Returns whether a passage was added.
+        """
+        limits, first = self._checker.limits("keyword_use"), self._sections[0]
+        if limits is None or limits["focus"] < 1 or not self._keywords or any(passage.opens for passage in first):
+            return False
+        if self._checker.max_regenerations < 1 or any(self._focus.counts(first_paragraph(self._texts()))):
+            return False
+        first.insert(
+            0, Passage("opening", first[0].heading, LEAST_WORDS, self._keywords[:1], continues=True, opens=True)
+        )
+        return True
 
     def _missing(self, body: str) -> Sequence[str]:
         """Return the keywords that do not occur, if this is checked."""

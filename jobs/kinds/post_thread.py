@@ -23,6 +23,8 @@ MOST: Final = 25
 MOST_UNITS: Final = 150
 """A text of more sentences is divided between groups of sentences, so that a hostile text does not take long."""
 
+_HALF: Final = regex.compile("[\ud800-\udfff]")
+"""Half of a character, which sentencex does not take."""
 _WORDS: Final = regex.compile(r"[\p{L}\p{N}]")
 _ITEM: Final = regex.compile(r"\(?\d{1,3}[.)]")
 """The number of a list item, which sentencex takes for a sentence."""
@@ -60,6 +62,7 @@ def _units(text: str) -> list[tuple[int, int]]:
     """
     units: list[tuple[int, int]] = []
     joins = False
+    text = _HALF.sub("\ufffd", text)
     for start, end in sentence_spans(text, language_of(text)[0] or None):
         if units and (joins or not _WORDS.search(text, start, end)):
             units[-1] = (units[-1][0], end)

@@ -82,10 +82,12 @@ def without_hashtags(text: str, kept: Collection[str] = (), note: Callable[[str]
 
 def _without(line: str, kept: Collection[str], note: Callable[[str], None]) -> str:
     parts, place = list[str](), 0
+    others = _RUN.sub(lambda run: "#" * len(run[0]), line)
+    last_word = max((word.start() for word in _WORDS.finditer(others)), default=-1)
     for start, end in _runs(line, kept):
         before, tail = "".join([*parts, line[place:start]]), line[end:]
         tags = _EACH.findall(line[start:end])
-        is_last = not _WORDS.search(HASHTAG.sub("", tail))
+        is_last = end > last_word
         if _stays(tags, line[start:end], before, tail, is_last):
             parts, place = [before, _EACH.sub(lambda tag: tag[0][1:], line[start:end])], end
             continue

@@ -223,15 +223,47 @@ def test_only_the_section_that_broke_is_asked_for_again() -> None:
 
 
 def test_a_keyword_that_is_missing_is_asked_for_in_a_passage_of_its_own() -> None:
-    row = {**ARTICLE, "keywords": ["sunlight"], "target_words": 210}
+    row = {**ARTICLE, "keywords": ["harvest", "sunlight"], "target_words": 210}
     known = {
-        "section 1": prose(90, 1),
+        "section 1": f"The harvest is near. {prose(88, 1)}",
         "section 2": prose(90, 2),
         "section 1, more": f"Give them sunlight. {prose(24, 3)}",
     }
     output, turns = article(lambda prompt: known.get(prompt.label, "A line about tomatoes."), row)
     assert "sunlight" in output.body_markdown
-    assert "sunlight" in turns[1][0].messages[-1].content
+    assert labels(turns)[1] == ["section 1, more"] or labels(turns)[1] == ["section 2, more"]
+    assert "Use these words in it: sunlight" in turns[1][0].messages[-1].content
+
+
+def test_the_first_paragraph_gets_a_passage_with_the_first_keyword() -> None:
+    row = {**ARTICLE, "keywords": ["harvest"], "target_words": 220}
+    known = {"section 1": prose(90, 1), "section 2": prose(90, 2), "opening": f"The harvest is near. {prose(16, 3)}"}
+    output, turns = article(lambda prompt: known.get(prompt.label, "A line about tomatoes."), row)
+    assert labels(turns)[1] == ["opening"]
+    assert output.body_markdown.startswith("## Pots\n\nThe harvest is near.")
+    assert "lead to the section" in turns[1][0].messages[-1].content
+
+
+@pytest.mark.parametrize(
+    ("outline", "first"), [("Cold days\nWarm days", "Harvest: Cold days"), ("Cold days\nThe harvest", "Cold days")]
+)
+def test_a_heading_of_the_model_gets_the_first_keyword(outline: str, first: str) -> None:
+    row = {"topic": "Tomatoes", "target_words": 240, "keywords": ["harvest"]}
+    answer = sections(f"The harvest is near. {prose(108, 1)}", prose(112, 2), outline=outline)
+    output, _ = converse("article", row, answer, checker_of("article", row, NO_LANGUAGE))
+    assert output.body_markdown.startswith(f"## {first}\n")
+
+
+def test_headings_that_the_model_wrote_are_no_instructions() -> None:
+    row = {"topic": "Tomatoes", "target_words": 120}
+    heading = "How to grow the best of all tomatoes in pots on a balcony in a city that has little sunlight"
+    _, turns = converse(
+        "article", row, sections(prose(110, 1), outline=heading), checker_of("article", row, NO_LANGUAGE)
+    )
+    assert all(heading not in text for text in turns[1][0].instructions)
+    given = {**row, "outline": [heading]}
+    _, turns = converse("article", given, sections(prose(110, 1)), checker_of("article", given, NO_LANGUAGE))
+    assert any(heading in text for text in turns[0][0].instructions)
 
 
 @pytest.mark.parametrize(
@@ -282,6 +314,33 @@ def test_a_title_that_is_refused_is_asked_for_again_and_then_made_from_the_topic
     assert "tomatoes" in output.title
 
 
+def test_summary_and_questions_are_written_on_request_and_asked_for_again() -> None:
+    row = {**ARTICLE, "summary": True, "faq": 2}
+    known = {
+        "section 1": prose(96, 1),
+        "section 2": prose(96, 2),
+        "summary": "Tomatoes grow on [Insert place]. They need water.",
+        "summary, try 2": "Tomatoes grow on balconies. They need water.",
+        "faq": "Q: Why pots?\nA: They fit.",
+        "faq, try 2": "Q: Why pots?\nA: They fit.\nQ: How much water?\nA: A can.\nQ: And?\nA: No more.",
+    }
+    output, turns = article(lambda prompt: known.get(prompt.label, "A line about tomatoes."), row)
+    assert labels(turns)[1:] == [["title", "meta description", "summary", "faq"], ["summary, try 2", "faq, try 2"]]
+    assert output.summary == "Tomatoes grow on balconies. They need water."
+    assert [(one.question, one.answer) for one in output.faq] == [
+        ("Why pots?", "They fit."),
+        ("How much water?", "A can."),
+    ]
+    assert "1 questions" in turns[2][1].messages[-1].content
+    found = checker_of("article", row, NO_LANGUAGE).findings({**output.model_dump(), "faq": []})
+    assert [one.severity for one in found if one.code == "faq_incomplete"] == [Severity.REVIEW]
+
+
+def test_without_a_request_there_is_neither_summary_nor_questions() -> None:
+    output, _ = article(sections(prose(96, 1), prose(96, 2)))
+    assert not {"summary", "faq"} & output.model_dump().keys()
+
+
 @pytest.mark.parametrize("again", [0, 2])
 def test_a_conversation_always_ends(again: int) -> None:
     """Whatever a model writes, it is asked a bounded number of times."""
@@ -292,4 +351,4 @@ def test_a_conversation_always_ends(again: int) -> None:
             _, turns = converse("article", row, by_label({}, text), checker_of("article", row, again=again))
         except CheckFailed:
             continue
-        assert sum(map(len, turns)) <= 2 * 3 * (1 + again) * (1 + again)
+        assert sum(map(len, turns)) <= (2 * (1 + again) + 3) * (1 + again)
