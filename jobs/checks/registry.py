@@ -15,6 +15,8 @@ from jobs.checks.article import (
     title_and_description,
     words_off_target,
 )
+from jobs.checks.batch.limits import NAME as AUDIT
+from jobs.checks.batch.limits import audit_limits
 from jobs.checks.check import Check, Limits
 from jobs.checks.structured import answers
 from jobs.checks.text import (
@@ -141,8 +143,12 @@ def limits_of(check: Check, settings: Sequence[CheckSettings]) -> tuple[Severity
 
 
 def refuse_wrong(settings: CheckSettings) -> None:
-    """Raise RequestError if settings name an unknown check or limit, or give a limit another type than its default."""
-    _refuse_unknown(settings)
+    """Raise RequestError if settings name an unknown check or limit, or give a limit another type than its default.
+
+    The settings of the audit, which compares the rows of a batch, stand beside those of the checks.
+    """
+    audit_limits(settings)
+    _refuse_unknown(code for code in settings if code != AUDIT)
     for check in load_checks().values():
         limits_of(check, [settings])
 
