@@ -25,7 +25,7 @@ _BARE: Final = regex.compile(
     r"(?<![\w@./:-])(?:www\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}+)\.){1,4}"
     r"(?:com|org|net|edu|gov|info|biz|shop|store|app|dev|online|site|eu|de|at|ch|fr|es|it|nl|be|pl|pt|ru|ua|cz|se|dk|fi|gr|tr|jp|cn|"
     r"kr|in|br|uk|ie|us|ca|au)"
-    r"(?:/[\w./?=&%#~-]{0,200}+)?(?![\w@-])(?<![./])"
+    r"(?:/[\w./?=&%#~-]{0,200}+)?(?![\w@-]|\.[a-z0-9])(?<![./])"
 )
 _DOTTED: Final = re.compile(r"[a-z0-9]\.[a-z]")
 _TRAILING: Final = "/.,;:!?)"
