@@ -1,0 +1,35 @@
+"""The registry of formats of documents: finds the format of a file by its name, or by how it begins."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from jobs.did_you_mean import did_you_mean
+from jobs.documents.document import DocumentFormat
+from jobs.documents.pages.html import HtmlFormat
+from jobs.documents.pages.markdown import MarkdownFormat
+from jobs.errors import RequestError
+
+_ALL: Final[tuple[DocumentFormat, ...]] = (MarkdownFormat(), HtmlFormat())
+FORMATS: Final[Mapping[str, DocumentFormat]] = {one.name: one for one in _ALL}
+"""Each format by its name."""
+
+
+def format_of(name: str, head: str = "") -> DocumentFormat | None:
+    """Return the format of a file; None if no format reads such a file.
+
+    Args:
+        name: The name of the file. Among the formats that have its suffix, the first that detects the text is taken, else the
+            first of them.
+        head: How the file begins, as text. Without a known suffix this decides alone.
+    """
+    by_name = [one for one in _ALL if name.lower().endswith(one.suffixes)]
+    detected = (one for one in by_name or _ALL if head and one.detect(head))
+    return next(detected, by_name[0] if by_name else None)
+
+
+def format_named(name: str) -> DocumentFormat:
+    """Return the format of this name. Raises RequestError, with the nearest name, if there is none."""
+    if name not in FORMATS:
+        known = ", ".join(sorted(FORMATS))
+        raise RequestError(f"no format of documents is called {name!r}{did_you_mean(name, FORMATS)}; there are {known}")
+    return FORMATS[name]
