@@ -5,12 +5,13 @@ from typing import Final
 
 from jobs.did_you_mean import did_you_mean
 from jobs.documents.catalogues.gettext_po import GettextFormat
+from jobs.documents.catalogues.json_catalogue import JsonFormat
 from jobs.documents.document import DocumentFormat
 from jobs.documents.pages.html import HtmlFormat
 from jobs.documents.pages.markdown import MarkdownFormat
 from jobs.errors import RequestError
 
-_ALL: Final[tuple[DocumentFormat, ...]] = (MarkdownFormat(), HtmlFormat(), GettextFormat())
+_ALL: Final[tuple[DocumentFormat, ...]] = (MarkdownFormat(), HtmlFormat(), GettextFormat(), JsonFormat())
 FORMATS: Final[Mapping[str, DocumentFormat]] = {one.name: one for one in _ALL}
 """Each format by its name."""
 
