@@ -10,5 +10,7 @@ source again, and a translated file differs from it in the slots of translated s
 - `registry.py`: which format a file has
 - `marks/`: what a translation keeps as it is (placeholders, tags, links, code), and how it is masked for a model
 - `pages/`: Markdown and HTML
+- `message.py`: the slot of a message, as most catalogues have it
 - `catalogues/`: messages of programs
+- `exchange/`: XLIFF and subtitles, which translators send each other
 """

@@ -4,14 +4,32 @@ from collections.abc import Mapping
 from typing import Final
 
 from jobs.did_you_mean import did_you_mean
+from jobs.documents.catalogues.android import AndroidFormat
+from jobs.documents.catalogues.apple_strings import AppleStringsFormat
 from jobs.documents.catalogues.gettext_po import GettextFormat
 from jobs.documents.catalogues.json_catalogue import JsonFormat
+from jobs.documents.catalogues.properties import PropertiesFormat
+from jobs.documents.catalogues.yaml_catalogue import YamlFormat
 from jobs.documents.document import DocumentFormat
+from jobs.documents.exchange.subtitles import SubtitleFormat
+from jobs.documents.exchange.xliff import XliffFormat
 from jobs.documents.pages.html import HtmlFormat
 from jobs.documents.pages.markdown import MarkdownFormat
 from jobs.errors import RequestError
 
-_ALL: Final[tuple[DocumentFormat, ...]] = (MarkdownFormat(), HtmlFormat(), GettextFormat(), JsonFormat())
+_ALL: Final[tuple[DocumentFormat, ...]] = (
+    SubtitleFormat("vtt"),
+    SubtitleFormat("srt"),
+    XliffFormat(),
+    AndroidFormat(),
+    HtmlFormat(),
+    GettextFormat(),
+    JsonFormat(),
+    AppleStringsFormat(),
+    MarkdownFormat(),
+    YamlFormat(),
+    PropertiesFormat(),
+)
 FORMATS: Final[Mapping[str, DocumentFormat]] = {one.name: one for one in _ALL}
 """Each format by its name."""
 

@@ -56,7 +56,7 @@ def scalars(text: str) -> Iterator[Scalar]:
         yield from _values(events, text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise Broken(f"it is not valid YAML: {error.problem or error.context}", mark.line + 1 if mark else 1) from None
+        raise Broken(f"it is not valid YAML: {error.problem or error.context}", _within(mark, text)) from None
     except Broken:
         raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -83,6 +83,11 @@ def _values(events: Iterator[Any], text: str) -> Iterator[Scalar]:
         elif isinstance(event, yaml.ScalarEvent) and not path.begin(event.value):
             yield _scalar(event, text, tuple(path.keys))
             path.end()
+
+
+def _within(mark: Any, text: str) -> int:
+    """Return the line of a mark, which may lie behind the last line."""
+    return min(int(mark.line) + 1, len(text.splitlines()) or 1) if mark else 1
 
 
 def _line(event: Any) -> int:
