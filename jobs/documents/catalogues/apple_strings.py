@@ -6,7 +6,7 @@ from typing import Final
 import regex
 
 from jobs.documents.document import Piece
-from jobs.documents.message import message, message_slot
+from jobs.documents.message import message_piece
 from jobs.documents.source import Source
 
 _STRING: Final = r"\"(?:[^\"\\]|\\.)*+\""
@@ -40,9 +40,9 @@ class AppleStringsFormat:
             comments = [(one[1] or one[2] or "").strip() for one in _COMMENT.finditer(text[position:start])]
             context = comments[-1] if comments and comments[-1].lower() != _NONE else ""
             name = key if seen[key] == 1 else f"{key}#{seen[key]}"
-            segment = message(name, _value(match[2][1:-1]), source.options, context=context)
+            value = _value(match[2][1:-1])
             yield text[position : match.start(2)]
-            yield message_slot(match[2], segment, _written, line)
+            yield message_piece(match[2], name, value, source.options, _written, line, context)
             yield text[match.end(2) : match.end()]
             line += text.count("\n", start, match.end())
             position = match.end()

@@ -20,7 +20,7 @@ from jobs.documents.catalogues.plural_keys import categories_of, numbers_of, sou
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.marks.grammar import find_marks
 from jobs.documents.marks.masking import Damaged, check_kept
-from jobs.documents.message import message, message_slot
+from jobs.documents.message import message_piece
 from jobs.documents.source import Source
 
 _PLURAL: Final = regex.compile(r"(.+?)_(ordinal_)?(zero|one|two|few|many|other)")
@@ -86,8 +86,8 @@ class _Catalogue:
         if self._is_arb and str(value.path[0]).startswith("@"):
             return raw
         context = self._context.get(f"@{value.path[0]}", "") if value.path else ""
-        segment = message(self._name(value.path), value.text, self._source.options, context=context)
-        return message_slot(raw, segment, self._string, self._line_of(value.start))
+        name, line = self._name(value.path), self._line_of(value.start)
+        return message_piece(raw, name, value.text, self._source.options, self._string, line, context)
 
     def _string(self, text: str) -> str:
         return json.dumps(text, ensure_ascii=self._is_ascii)

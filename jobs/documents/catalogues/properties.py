@@ -9,7 +9,7 @@ from typing import Final
 import regex
 
 from jobs.documents.document import Piece
-from jobs.documents.message import message, message_slot
+from jobs.documents.message import message_piece
 from jobs.documents.source import Source
 
 _KEY: Final = regex.compile(r"[ \t\f]*+((?:[^\\\s=:]|\\.)++)[ \t\f]*+(?:[=:][ \t\f]*+)?")
@@ -43,14 +43,13 @@ class PropertiesFormat:
             key = _value(match[1])
             seen[key] = seen.get(key, 0) + 1
             name = key if seen[key] == 1 else f"{key}#{seen[key]}"
-            segment = message(name, _value(raw), source.options, context=comment)
             yield line[: match.end()]
             is_escaped = (raw.isascii() and "\\u" in raw) or not source.encoding.startswith("utf")
 
             def encode(text: str, is_escaped: bool = is_escaped) -> str:
                 return _written(text, is_escaped=is_escaped)
 
-            yield message_slot(raw, segment, encode, number)
+            yield message_piece(raw, name, _value(raw), source.options, encode, number, comment)
             yield line[len(body) :]
             comment = ""
 

@@ -11,7 +11,7 @@ import regex
 from jobs.documents.catalogues.json_values import pointer
 from jobs.documents.catalogues.yaml_scalars import Broken, Scalar, scalars, written
 from jobs.documents.document import Piece
-from jobs.documents.message import message, message_slot
+from jobs.documents.message import message_piece
 from jobs.documents.source import Source
 
 
@@ -37,12 +37,11 @@ class YamlFormat:
                 name = f"{pointer(one.path)}#{n}"
             seen.add(name)
             raw = text[one.start : one.end]
-            segment = message(name, one.value, source.options)
             yield text[position : one.start]
 
             def encode(new: str, one: Scalar = one, raw: str = raw) -> str:
                 return written(new, one, raw)
 
-            yield message_slot(raw, segment, encode, one.line)
+            yield message_piece(raw, name, one.value, source.options, encode, one.line)
             position = one.end
         yield text[position:]
