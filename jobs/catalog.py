@@ -86,6 +86,10 @@ class ModelCard(BaseModel):
         default={},
         description="Arguments for the chat template, such as enable_thinking = false. Rows may give others.",
     )
+    checks: bool | None = Field(
+        default=None,
+        description="Whether outputs of the model are checked. None: yes, unless the engine is stub, whose texts are nonsense.",
+    )
     options: Mapping[str, Any] = Field(default={}, description="Options of the engine, such as the timing of the stub.")
 
     @field_validator("source", "revision", "package", "gguf_file")
@@ -102,6 +106,11 @@ class ModelCard(BaseModel):
             raise ValueError("give the name of a file within the source or package, such as model.Q4_1.gguf")
         return name
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether outputs of the model are checked."""
+        return self.engine != "stub" if self.checks is None else self.checks
+
 
 SHIPPED: Final[Mapping[str, ModelCard]] = {
     "smollm2-135m": ModelCard(
@@ -114,16 +123,26 @@ SHIPPED: Final[Mapping[str, ModelCard]] = {
 """The models that need no configuration, by alias. `nightpress.toml` may add others and replace these."""
 
 
+TOYS: Final = frozenset({"smollm2-135m"})
+"""Models that are so small that they show how Nightpress works, and write little that can be published."""
+
+
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """The abilities of an engine that rows may need. Intake refuses a row if its engine lacks an ability that the row needs."""
+    """The abilities of an engine that rows may need.
+
+    `schemas` is whether it can be constrained by a JSON schema while it writes. Without it, an answer is only checked afterwards;
+    intake accepts the row with a remark. `adapters` is whether it can have adapters; without it, intake refuses rows that name
+    one.
+    """
 
     schemas: bool
     adapters: bool
+    scores: bool = True
 
 
 ABILITIES: Final[Mapping[EngineName, Abilities]] = {
-    "causal": Abilities(schemas=False, adapters=False),
+    "causal": Abilities(schemas=True, adapters=False),
     "stub": Abilities(schemas=False, adapters=True),
 }
 """The abilities of each engine. They stand here because submitting machines need them but have no engines."""

@@ -4,6 +4,7 @@
     |- RequestError              the request is wrong; nothing was accepted                  exit status 2
     |  |- NoBatch                no batch has this id
     |  |- DocumentError          a document to translate cannot be read, or its translations cannot be written
+    |  |- TemplateFault          a template of a prompt is wrong, or uses a value that it was not given
     |  `- ConflictError          something else has the name that was asked for
     |- UnavailableError          something that is needed is not there                       exit status 3
     |  |- QueueUnavailable       Redis does not answer, or refuses
@@ -62,6 +63,19 @@ class DocumentError(RequestError):
         super().__init__(f"{name}{f', line {line}' if line else ''}: {what}: {remedy}")
         self.name = name
         self.line = line
+
+
+class TemplateFault(RequestError):
+    """A template of a prompt is wrong, or uses a value that it was not given.
+
+    Args:
+        message: One line that names the template, the line and the fault.
+        field: The name of the value that was not given; None if the template has another fault.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class OutputUnavailable(NightpressError):
@@ -139,7 +153,7 @@ class RowError(NightpressError):
 
 
 class CheckFailed(RowError):
-    """The output does not pass the checks of its kind."""
+    """The output cannot be published: the kind refuses it, or a check found a fault for which a row fails."""
 
 
 class GenerationFailed(RowError):
@@ -164,6 +178,8 @@ CODES: Final[dict[str, str]] = {
     "unknown_model": "No model has this alias.",
     "not_allowed": "The row sets its tenant or its priority, and rows of this batch may not.",
     "unknown_tenant": "The row names a tenant that is not in [tenants], and only those are accepted.",
+    "not_a_schema": "The JSON schema of the row is not a valid schema.",
+    "schema_unsupported": "The JSON schema of the row has a keyword to which no answer can be held here.",
     # Generation: the engine refused or failed one request.
     "empty_prompt": "The prompt has no tokens.",
     "prompt_too_long": "The prompt and its completion do not fit into the model's context.",
@@ -175,12 +191,47 @@ CODES: Final[dict[str, str]] = {
     "out_of_memory": "The request does not fit into the device's memory.",
     # Kinds: the output cannot be published.
     "output_not_json": "The row asked for JSON, and the answer is not JSON.",
+    "schema_invalid": "The answer does not satisfy the JSON schema of the row.",
     "empty_output": "The model wrote nothing that can be used.",
     "reasoning_incomplete": "The model's thoughts took all of max_tokens, or did not end, so there is no answer.",
     "post_too_long": "The post is longer than its platform allows, even after two more tries.",
     "output_incomplete": "The text ended at max_tokens before it was complete.",
     "segment_mismatch": "The translation does not have as many segments as its source.",
     "kind_failed": "The code of the kind failed: it raised an unexpected error, or returned something that is not its output.",
+    # Checks of content: the output breaks a clause of its contract, also after it was asked for again (`nightpress checks`).
+    "wrong_language": "A text or a sentence is in another language or script than the one asked for.",
+    "forbidden_term": "A term stands in the output that the row or a setting forbids.",
+    "doubled_word": "A word stands twice in a row.",
+    "repetition": "The text repeats itself.",
+    "echo": "The output repeats its prompt.",
+    "chat_markup": "The output has marks of a chat: special tokens, labels of roles, an announcement, or a refusal.",
+    "cut_off": "The output reached max_tokens and ends in the middle of a sentence.",
+    "personal_data": "The output holds a personal address, number or account that the request does not hold.",
+    "secret": "The output holds a key, a token or a login that the request does not hold.",
+    "gap": "A gap of a template was not filled in, such as [Your Name].",
+    "invented": "The output holds a link, handle, address, number or price that the request does not hold.",
+    "readability": "The sentences are too long, or the text is too hard to read.",
+    "words_off_target": "The article has too few or too many words.",
+    "seo_title": "The title is too short or too long.",
+    "meta_description": "The description is too short or too long.",
+    "keyword_use": "A keyword does not occur, or too often, or not where it should.",
+    "headings": "The headings are not in order: levels, repeats, or headings without text.",
+    "heading_repeats_title": "A heading repeats the title or the heading before it.",
+    "sections": "The article does not have the sections of its outline.",
+    "faq_incomplete": "The article has fewer questions with answers than its request asks for.",
+    "sections_alike": "Two sections say the same in the same words.",
+    "placeholders_changed": "The translation does not have the placeholders of its source.",
+    "markup_changed": "The translation does not have the tags, code and link targets of its source.",
+    "icu_invalid": "The translation of an ICU message is not valid, or lacks plural forms of its language.",
+    "untranslated": "The translation is the same as its source.",
+    "numbers_changed": "The translation does not have the numbers of its source.",
+    "url_or_email_changed": "The translation does not have the links and e-mail addresses of its source.",
+    "glossary_missed": "The translation lacks a term of the glossary.",
+    "end_punctuation": "The translation does not end with the mark of its source.",
+    "whitespace_edges": "The translation does not have the white space of its source at its edges.",
+    "max_length": "The text is longer than its request or its platform allows.",
+    "length_ratio": "The translation is much shorter or longer than its source.",
+    "wrapper": "Words of the model stand around the text.",
     # Attempts: the row was not done, and no engine or kind is to blame.
     "crashed_worker": "Workers died again and again while they had this row, also when they had no other.",
     "bad_record": "The stored request of this row cannot be read, or is not the one that was accepted.",

@@ -14,6 +14,11 @@ from typing import Any, Final, Literal
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
+Constraint = Literal["full", "partial", "none"]
+"""How far a JSON schema constrained an engine while it wrote: by all keywords, by some (others were left to the check of the
+answer), or not at all.
+"""
+
 MAX_LOGPROBS: Final = 20
 """A request may ask for at most this many of the likeliest tokens at each position (the limit of OpenAI's API)."""
 
@@ -105,13 +110,14 @@ class Prompt:
         replaces: The label of an earlier prompt of this attempt, if this prompt asks for the same text again. The earlier
             completion counts as wasted usage, and is not billed.
         adapter: The adapter to use. None: the row's adapter, or no adapter if the row has none.
-        schema: A JSON schema that the completion must satisfy, for engines that can constrain their output.
+        schema: A JSON schema that the completion must satisfy. Engines that can be constrained keep to it while they write, as
+            far as they can (`Completion.constraint`). The kind validates the answer in any case.
         template_sha256: The hash of the templates that made the prompt; the receipt keeps it.
         continuations: Texts to score, by how likely the model would continue with each. If there are any, no text is
-            generated. Each text is tokenized by itself, so it must begin with a space if the model would begin its first word
-            with one.
+            generated. A model reads the prompt and the text as one text, so the text begins with a space if one belongs there.
         chat_template_kwargs: Arguments for the model's chat template, such as `enable_thinking`. They replace those of the
             model's card, name by name. Without messages they have no effect.
+        quotes: Texts in the prompt that the model wrote before, or that quote such a text. An output may repeat them.
     """
 
     messages: tuple[Message, ...] = ()
@@ -124,10 +130,19 @@ class Prompt:
     template_sha256: str | None = None
     continuations: tuple[str, ...] = ()
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    quotes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.messages and self.text:
             raise ValueError("a prompt has messages or text, not both")
+
+    @property
+    def instructions(self) -> list[str]:
+        """The texts of the prompt without `quotes`."""
+        texts = [message.content for message in self.messages] or [self.text]
+        for quote in filter(None, self.quotes):
+            texts = [text.replace(quote, "") for text in texts]
+        return texts
 
     @property
     def read(self) -> Hashable:
@@ -155,12 +170,16 @@ class GenerationRequest:
 
     If a chat template asks for the date, it gets the date of `created_at`, so that the prompt is the same at any time. If
     `created_at` is None, the template gets the present date.
+
+    `continuation` is the index of the continuation that an engine scores for this request, if the prompt has some. The scoring
+    engine sets it; who asks for scores asks for those of all continuations, and leaves it at 0.
     """
 
     request_id: str
     prompt: Prompt
     created_at: datetime | None = None
     thoughts_count: bool = True
+    continuation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +203,11 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class ContinuationScore:
-    """How likely a continuation is: its tokens with their log probabilities, and whether greedy choice would write this text."""
+    """How likely a continuation is: its tokens with their log probabilities, and whether greedy choice would write this text.
+
+    The tokens are those of prompt and continuation read as one text, from the first token that is not the same for the prompt
+    alone and for every continuation. So the scores of a prompt's continuations begin at the same place, and can be compared.
+    """
 
     tokens: tuple[TokenLogprob, ...]
     greedy: bool
@@ -207,8 +230,9 @@ class Completion:
     `reasoning_tokens` of the `completion_tokens` are those of the thoughts and of the marks around them. A completion that ended
     within its thoughts has no text, and all its tokens are those of thoughts.
     `prompt_sha256` is the hash of the text that the chat template made of the prompt; None if the engine has no templates.
-    For a prompt with continuations, `scores` has an entry for each continuation, the text is empty, and the counts are sums
-    over all continuations.
+    `constraint` says how far the prompt's schema constrained the completion; None if the prompt has no schema.
+    For a prompt with continuations, `scores` has an entry for each continuation, and the text is empty. The tokens of the prompt
+    count once, however many continuations there are; `completion_tokens` is the sum over all continuations.
     """
 
     request_id: str
@@ -224,3 +248,4 @@ class Completion:
     prompt_sha256: str | None = None
     reasoning: str = ""
     reasoning_tokens: int = 0
+    constraint: Constraint | None = None

@@ -1,10 +1,11 @@
 """A request row is one accepted row: a line of `input/<lane>.jsonl` with a checksum."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
+from jobs.findings import CheckSetting, CheckSettings
 from jobs.store.checksum import with_checksum, without_checksum
 
 
@@ -13,7 +14,9 @@ class RowRequest(NamedTuple):
 
     `row` is the row's number in the batch, from 0. `line` is its line number in the user's file, from 1. `request` holds the
     validated fields of the kind. `max_tokens`, `temperature`, `top_p` and `seed` replace those of the kind, unless they are None.
-    `cost` is the expected work in tokens, estimated by the kind.
+    `checks` holds what the row changes of checks of content. `cost` is the expected work in tokens, estimated by the kind.
+    `avoid` has the beginnings of texts that a renewed row must not repeat; it comes from the marker of the round, and is never in
+    the input.
     """
 
     row: int
@@ -31,7 +34,9 @@ class RowRequest(NamedTuple):
     tenant: str = "default"
     metadata: Mapping[str, Any] | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
+    checks: Mapping[str, Any] | None = None
     cost: int = 0
+    avoid: Sequence[str] | None = None
 
     def to_bytes(self) -> bytes:
         """Return the row as JSON. Fields that are None are left out."""
@@ -48,6 +53,11 @@ class RowRequest(NamedTuple):
         if not isinstance(values, dict):
             raise ValueError("not an object")
         return cls(**values)
+
+    @property
+    def check_settings(self) -> CheckSettings:
+        """What the row changes of checks of content."""
+        return {code: CheckSetting.model_validate(changed) for code, changed in (self.checks or {}).items()}
 
     @property
     def overrides(self) -> Mapping[str, Any]:

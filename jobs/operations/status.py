@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Usage
 
@@ -38,6 +39,8 @@ class BatchStatus:
         leased: Rows that workers have under a lease.
         waiting: Rows that are not on the queue yet; without a queue, all rows that have no outcome.
         refused: Rows that intake refused. They count as failed, and are not part of the work.
+        verdicts: The completed rows by verdict, fit or review; without rows that were not judged, and until the batch is
+            published without those that completed in an earlier round.
         codes: The failed rows by the code of their failure, the most frequent first.
         usage: What completed rows used; an estimate until the batch is published.
         wasted: What failed rows and lost attempts used; an estimate until the batch is published.
@@ -47,6 +50,8 @@ class BatchStatus:
         paused_reason: Why the batch paused itself; None unless it did.
         published_at: When the latest round was published; None while the batch is open.
         delivered: Whether the published outputs are at the batch's output URL; None if it has no URL.
+        audit: What the audit of the published texts found; None if they were not audited yet. In a status of many batches it
+            has no clusters.
         late: The usage of attempts that ended after the batch was published; None unless the reader has `counts_late`.
         rows_per_s: How many rows get an outcome in a second: the mean over the reader's last half minute or, at the reader's
             first looks, over the time since the first row was started. None if neither mean is known. The time before the first
@@ -76,10 +81,12 @@ class BatchStatus:
     created_at: datetime
     refused: int = 0
     codes: Mapping[str, int] = field(default_factory=dict)
+    verdicts: Mapping[str, int] = field(default_factory=dict)
     deadline: datetime | None = None
     paused_reason: str | None = None
     published_at: datetime | None = None
     delivered: bool | None = None
+    audit: Audit | None = None
     late: Usage | None = None
     rows_per_s: float | None = None
     tokens_per_s: float | None = None
@@ -101,21 +108,22 @@ class BatchStatus:
         return self.finished - self.refused
 
     def describe_outcomes(self) -> str:
-        """Return the outcomes in words: `12 rows: 10 completed, 2 failed`."""
+        """Return the outcomes in words: `12 rows: 10 completed (8 fit, 2 to review), 2 failed`."""
         named = {
             "completed": self.completed,
             "failed": self.failed,
             "cancelled": self.cancelled,
             "expired": self.expired,
         }
-        counts = ", ".join(f"{n:,} {name}" for name, n in named.items() if n or name == "completed")
+        counts = describe_counts(named, self.verdicts)
         return f"{self.rows:,} row{'s' * (self.rows != 1)}: {counts}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the flat object that `status --json` prints: counts, the six usage fields, and times in RFC 3339."""
         values = asdict(self)
         usage, wasted = values.pop("usage"), values.pop("wasted")
-        return {**values, **usage, "wasted": wasted}
+        audit = None if self.audit is None else self.audit.model_dump(mode="json")
+        return {**values, **usage, "wasted": wasted, "audit": audit}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +150,19 @@ class Status:
             "workers": [asdict(worker) for worker in self.workers],
             "paused": dict(self.paused),
         }
+
+
+def describe_verdicts(verdicts: Mapping[Any, int]) -> str:
+    """Return the verdicts on completed rows in words: `8 fit, 2 to review`. Empty if no row was judged."""
+    named = {"fit": "fit", "review": "to review"}
+    return ", ".join(f"{verdicts[verdict]:,} {words}" for verdict, words in named.items() if verdicts.get(verdict))
+
+
+def describe_counts(counts: Mapping[Any, int], verdicts: Mapping[Any, int]) -> str:
+    """Return rows by status in words, and verdicts behind the completed rows: `3 completed (2 fit, 1 to review), 2 failed`."""
+    judged = f" ({words})" if (words := describe_verdicts(verdicts)) else ""
+    return ", ".join(
+        f"{rows:,} {status}{judged if status == 'completed' else ''}"
+        for status, rows in counts.items()
+        if rows or status == "completed"
+    )
