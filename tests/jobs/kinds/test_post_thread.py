@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
+from jobs.kinds.post_request import SocialPostRequest
 from jobs.kinds.post_thread import divided
-from jobs.kinds.social_post import SocialPostRequest
 from jobs.writing.platforms import LIMITS, Platform
 from tests.support.conversations import KINDS, checker_of, converse, failed
 

@@ -146,11 +146,11 @@ def test_variants_and_threads_stand_whole_in_every_form(field: str) -> None:
     output = {"text": texts[0], "hashtags": ["#tea"], "length": 16, field: texts, "lengths": [16, 14]}
     row = completed(0, "social_post", output)
     shown = tables.columns(["social_post"], load_kinds())
-    (cells,) = read_csv(b"".join(tables.csv_bytes([row], shown)))
-    assert (cells["output.text"], orjson.loads(cells[f"output.{field}"])) == (texts[0], texts)
-    assert orjson.loads(cells["output.lengths"]) == [16, 14]
+    (found,) = read_csv(b"".join(tables.csv_bytes([orjson.dumps(row)], shown)))
+    assert (found["output.text"], orjson.loads(found[f"output.{field}"])) == (texts[0], texts)
+    assert orjson.loads(found["output.lengths"]) == [16, 14]
     one = completed(1, "social_post", {"text": texts[0], "hashtags": ["#tea"], "length": 16})
-    assert next(iter(read_csv(b"".join(tables.csv_bytes([one], shown)))))["output.variants"] == ""
+    assert next(iter(read_csv(b"".join(tables.csv_bytes([orjson.dumps(one)], shown)))))["output.variants"] == ""
     assert markdown.Pages().text(row).endswith("---\n\nFresh tea.\n\n#tea\n\n---\n\nCome in.\n\n#tea\n")
     (line,) = openai_lines.lines([row])
     content = orjson.loads(line)["response"]["body"]["choices"][0]["message"]["content"]
@@ -180,8 +180,8 @@ def test_a_label_in_each_form() -> None:
         "---\n\n**a\\|b**\n\n| label | probability |\n|---|---|\n| a\\|b | 0.750000 |\n| \\<b> | 0.250000 |\n"
     )
     shown = tables.columns(["label"], load_kinds())
-    cells = {column.name: column.value(row) for column in shown if column.name.startswith("output.")}
-    assert cells == {
+    found = {name: value for name, value in cells(row, shown).items() if name.startswith("output.")}
+    assert found == {
         "output.label": "a|b",
         "output.probabilities": '{"<b>":0.25,"a|b":0.75}',
         "output.margin": 0.5,
