@@ -213,6 +213,20 @@ def test_other_texts_go_on_while_a_grammar_is_made(model: CausalModel, monkeypat
     engine.close()
 
 
+def test_a_grammar_that_takes_too_long_leaves_the_text_free(
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+    monkeypatch.setattr(Grammars, "of", lambda *_: may_go_on.wait(60))
+    maker = MaskMaker(Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos), on_cpu=True, grammar_s=0)
+    mask = maker.begin(SCHEMA, None)
+    assert mask.is_ready
+    maker.follow([(mask, [])])
+    assert (mask.allowed(), mask.constraint) == (None, "none")
+    may_go_on.set()
+    maker.close()
+
+
 def test_a_grammar_that_fails_in_a_text_leaves_the_rest_free(model: CausalModel) -> None:
     """A token that the schema does not allow, such as one of a stop list of another engine, ends the constraint and no more."""
     maker = MaskMaker(Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos), on_cpu=True)
