@@ -145,13 +145,14 @@ def rows(count: int, slots: int) -> None:
             "prompt": f"Write about {TOPICS[n % 5]} as JSON ({name}), number {n}.",
             "output_schema": SCHEMAS[name],
         }
-        checker = Checker.over(kind.name, with_defaults(kind, values), contract_of(kind))
-        conversation = begin(kind, kind.request_type.model_validate(values), checker)
+        request, contract = kind.request_type.model_validate(values), contract_of(kind)
+        checker = Checker.over(kind.name, with_defaults(kind, values), contract)
+        conversation = begin(kind, request, checker)
         conversations[n] = (name, conversation)
         asked.append(_request(n, 0, next(conversation)[0]))
     began, answered = time.perf_counter(), 0
-    for one in asked:
-        engine.submit(one)
+    for first in asked:
+        engine.submit(first)
     waiting = count
     while waiting:
         for completion in engine.step():
@@ -160,7 +161,7 @@ def rows(count: int, slots: int) -> None:
             answered += completion.completion_tokens
             counts[f"constraint {completion.constraint}"] += 1
             try:
-                engine.submit(_request(n, number + 1, next(iter(conversation.send([completion])))))
+                engine.submit(_request(n, number + 1, conversation.send([completion])[0]))
                 continue
             except StopIteration as stop:
                 jsonschema.Draft202012Validator(SCHEMAS[name], format_checker=jsonschema.FormatChecker()).validate(

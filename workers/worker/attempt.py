@@ -21,11 +21,11 @@ from jobs.errors import CheckFailed, GenerationFailed, RequestError, RowError
 from jobs.findings import Finding, Severity, Verdict, verdict_of
 from jobs.generation import Completion, Constraint, GenerationRequest, Prompt
 from jobs.kinds.kind import Conversation, Kind, begin
+from jobs.kinds.row_checks import RowChecks, unchecked
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
-from workers.worker.row_checks import RowChecks, unchecked
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class Attempt:
             **({"prompts": self._rendered} if self._rendered else {}),
             **({"reasoning_tokens": thoughts} if thoughts else {}),
             **({"constraints": self._constraints} if self._constraints else {}),
+            **({"avoid": list(self.row.avoid)} if self.row.avoid else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
         }
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from jobs.commands.views.audit import audit_lines
 from jobs.commands.views.fitting import kept_together
-from jobs.operations.status import BatchStatus
+from jobs.operations.status import BatchStatus, describe_verdicts
 from jobs.prices import formatted
 
 BAR = 30
@@ -23,6 +24,9 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     yield "  " + "  ".join(kept_together(f"{name} {count:,}") for name, count in _counts(one))
     if one.codes:
         yield f"  failed: {codes_in_words(one.codes)}; {_see(f'failed list {one.id}')}"
+    if verdicts := describe_verdicts(one.verdicts):
+        see = f"; {_see(f'results {one.id} --only review')}" if one.verdicts.get("review") else ""
+        yield f"  verdicts: {verdicts}{see}"
     pace = [kept_together(rate) for rate in rates(one)]
     if one.expected_end is not None:
         pace.append(f"expected end {moment(one.expected_end)} (in {time_left(one, clock)})")
@@ -39,6 +43,8 @@ def _after_publishing(one: BatchStatus) -> Iterator[str]:
         return
     took = duration_in_words((one.published_at - one.created_at).total_seconds())
     yield f"  published {moment(one.published_at)}, {took} after it was made"
+    if one.audit is not None:
+        yield from audit_lines(one.audit, one.id)
     if one.late is not None and one.late.device_ns > 0:
         cost = formatted(one.late.device_cost, one.currency)
         yield f"  late: {one.late.completion_tokens:,} completion tokens, {cost} of devices, ended after that"

@@ -23,6 +23,7 @@ from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
+from jobs.store.checksum import with_checksum
 from jobs.store.damage import Damage
 from jobs.store.store import Store
 from jobs.usage import Usage
@@ -102,12 +103,12 @@ def test_a_row_that_was_sent_back_and_fails_is_subtracted(shelf: Shelf) -> None:
         assert second.added["USD"][("acme", "stub", "chat", "")] == Tally() - Tally(1, shelf.completed(0).usage)
 
 
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", range(7))
 def test_a_publisher_that_dies_at_any_step_leaves_no_round_out(
     shelf: Shelf, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
 ) -> None:
-    """A publisher changes the store five times: it creates the note, `done` and the summary, and removes the note and
-    the hint.
+    """A publisher changes the store six times: it creates the notes of summary and audit, `done` and the summary, and removes
+    the note of the summary and the hint.
     """
     shelf.accept(rows=2)
     shelf.store.create(BatchPaths("night-1").open_hint, b"")
@@ -115,9 +116,9 @@ def test_a_publisher_that_dies_at_any_step_leaves_no_round_out(
     try:
         publish(dying(shelf.store, step), "night-1", prices=Prices(), clock=shelf.clock)
     except killed:
-        assert step < 5
+        assert step < 6
     else:
-        assert step == 5
+        assert step == 6
     shelf.pass_s(60)
     catch_up(shelf.store)
     shelf.publish()
@@ -132,7 +133,7 @@ def test_a_round_whose_publisher_died_is_summed_up_although_a_later_one_was_publ
     shelf.accept(rows=2)
     shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
     with pytest.raises(killed):
-        publish(dying(shelf.store, 2), "night-1", prices=Prices(), clock=shelf.clock)
+        publish(dying(shelf.store, 3), "night-1", prices=Prices(), clock=shelf.clock)
     reopen(shelf.store, "night-1", clock=shelf.clock)
     shelf.write("night-1", [shelf.completed(1, round_=2)])
     shelf.publish()
@@ -171,9 +172,16 @@ def test_a_note_of_a_deleted_batch_is_removed(shelf: Shelf) -> None:
 
 
 def test_a_summary_is_read_back_as_it_was_written() -> None:
-    added = {("t", "m", "k", ""): Tally(1, Usage(1, 2, 3, 4, 5, 6)), ("t", "m", "k", "a" * 12): Tally(2)}
+    added = {("t", "m", "k", ""): Tally(3, Usage(1, 2, 3, 4, 5, 6), 1, 2), ("t", "m", "k", "a" * 12): Tally(2)}
     one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), {"USD": added, "EUR": added})
     assert Summary.from_bytes(one.to_bytes(), "here") == one
+
+
+def test_a_summary_of_a_release_without_verdicts_is_read() -> None:
+    group = ["t", "m", "k", "", {"rows": 2, **Usage(1, 2, 3, 4, 5, 6).as_dict()}]
+    values = {"format": 1, "batch_id": "b", "round": 1, "at": "2026-01-01T00:00:00Z", "added": {"USD": [group]}}
+    one = Summary.from_bytes(with_checksum(orjson.dumps(values)), "here")
+    assert one.added == {"USD": {("t", "m", "k", ""): Tally(2, Usage(1, 2, 3, 4, 5, 6), 0, 0)}}
 
 
 def test_rows_are_grouped_by_the_template_of_their_first_prompt(shelf: Shelf) -> None:
