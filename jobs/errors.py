@@ -3,6 +3,7 @@
     NightpressError              anything below                                              exit status 1
     |- RequestError              the request is wrong; nothing was accepted                  exit status 2
     |  |- NoBatch                no batch has this id
+    |  |- TemplateFault          a template of a prompt is wrong, or uses a value that it was not given
     |  `- ConflictError          something else has the name that was asked for
     |- UnavailableError          something that is needed is not there                       exit status 3
     |  |- QueueUnavailable       Redis does not answer, or refuses
@@ -45,6 +46,19 @@ class RequestError(NightpressError):
 
 class NoBatch(RequestError):
     """No batch has this id. It was never made, or was deleted."""
+
+
+class TemplateFault(RequestError):
+    """A template of a prompt is wrong, or uses a value that it was not given.
+
+    Args:
+        message: One line that names the template, the line and the fault.
+        field: The name of the value that was not given; None if the template has another fault.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class OutputUnavailable(NightpressError):

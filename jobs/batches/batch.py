@@ -214,6 +214,8 @@ class Done(StoredRecord):
             raise ValueError(f"folder: {self.folder} is not of round {self.round}")
         if missing := {"output.jsonl", "errors.jsonl", "usage.json"} - self.files.keys():
             raise ValueError(f"files: {min(missing)} is missing")
+        if sum(self.verdicts.values()) > self.counts.get("completed", 0):
+            raise ValueError("verdicts: more than completed rows")
         if self.files["output.jsonl"].rows != self.counts.get("completed", 0):
             raise ValueError("counts: completed is not the number of rows in output.jsonl")
         if self.files["errors.jsonl"].rows != sum(self.counts.values()) - self.counts.get("completed", 0):

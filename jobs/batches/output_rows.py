@@ -5,7 +5,7 @@ failed row also has the usage of its last attempt. If checks found something, th
 also has the output that they refused, as `rejected`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from jobs.batches.batch import Closed
@@ -79,6 +79,11 @@ def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Clos
         "model": request.model if request else "",
     }
     return {**values, "metadata": request.metadata} if request and request.metadata is not None else values
+
+
+def codes_of(findings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the codes of a row's findings, each once, in their order: the most severe first."""
+    return list(dict.fromkeys(str(found["code"]) for found in findings))
 
 
 def code_of(error: Any) -> str:

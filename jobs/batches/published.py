@@ -157,6 +157,9 @@ class _Check:
             self.faults.append(f"done counts {dict(done.counts)}, and the files hold {dict(self._statuses)}")
         if dict(self._verdicts) != dict(done.verdicts):
             self.faults.append(f"done counts {dict(done.verdicts)}, and the files hold {dict(self._verdicts)}")
+        summed = {verdict: rows for verdict in ("fit", "review") if (rows := usage.get(verdict, 0))}
+        if summed != dict(self._verdicts):
+            self.faults.append(f"usage.json counts {summed}, and the files hold {dict(self._verdicts)}")
         if usage["rows"] != self._statuses["completed"]:
             self.faults.append(f"usage.json counts {usage['rows']} rows, and {self._statuses['completed']} completed")
         if Usage.from_dict(usage) != total(self._usage.values()):

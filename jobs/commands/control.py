@@ -53,7 +53,7 @@ def publish(
     Workers do this by themselves, as soon as every row has its outcome.
     """
     from jobs.batches.batch import Done
-    from jobs.operations.status import describe_verdicts
+    from jobs.operations.status import describe_counts
     from jobs.publishing.delivery import undelivered_url
 
     session: Session = ctx.obj
@@ -64,9 +64,8 @@ def publish(
         session.say(f"{found.batch_id}: {result.missing:,} of {found.rows:,} rows have no outcome yet: {rows}")
         session.say(f"  nightpress work runs them; nightpress cancel {found.batch_id} gives them up")
         raise typer.Exit(1)
-    counts = ", ".join(f"{count:,} {status}" for status, count in result.counts.items() if count)
-    verdicts = f" ({words})" if (words := describe_verdicts(result.verdicts)) else ""
-    session.say(f"{found.batch_id}: round {result.round} is published, {counts}{verdicts}")
+    counts = describe_counts(result.counts, result.verdicts)
+    session.say(f"{found.batch_id}: round {result.round} is published, {counts}")
     if place := undelivered_url(session.store, found.batch_id):
         raise StoreUnavailable(f"{found.batch_id}: its outputs have not been taken to {place}; a fleet tries again")
     accept_review = accept_review or session.settings.accept_review

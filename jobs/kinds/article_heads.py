@@ -15,14 +15,14 @@ from jobs.checks.checker import Checker
 from jobs.findings import Finding
 from jobs.generation import Completion, Prompt
 from jobs.kinds.article_sections import body_of
+from jobs.writing.articles.headings import read_description, read_title
+from jobs.writing.articles.questions import read_questions
+from jobs.writing.articles.sections import first_paragraph
 from jobs.writing.cleaning import MARKER
 from jobs.writing.evidence import Brief
 from jobs.writing.fitting import fitted_description, fitted_title
-from jobs.writing.headings import read_description, read_title
 from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, clipped, sentences
-from jobs.writing.questions import read_questions
-from jobs.writing.sections import first_paragraph
 from jobs.writing.words.keywords import Reader
 
 MAX_META_DESCRIPTION: Final = 160
@@ -135,7 +135,7 @@ class Heads:
         keywords = self.request.keywords
         bases = [one for one in (written, self.request.topic) if one]
         bases += [f"{keyword[:1].upper()}{keyword[1:]}: {one}" for keyword in keywords[:1] for one in bases]
-        headings = [heading for heading, _ in self.sections]
+        headings = [re.sub(r"[*_`]{2,}|`", "", heading) for heading, _ in self.sections]
         more = [*keywords, self.request.topic, *headings, *_plain_sentences(first_paragraph(self.sections))]
         found = [
             fitted

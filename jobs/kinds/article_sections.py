@@ -16,9 +16,9 @@ from jobs.checks.cutting import without_findings, without_last_sentence
 from jobs.errors import CheckFailed
 from jobs.findings import Finding
 from jobs.generation import Completion, Prompt
+from jobs.writing.articles.sections import first_paragraph, read_section
 from jobs.writing.asking_again import label_of_try
 from jobs.writing.evidence import Brief
-from jobs.writing.sections import first_paragraph, read_section
 from jobs.writing.words.keywords import Reader
 from jobs.writing.words.words import UNSPACED_LANGUAGES, primary, words
 
@@ -130,7 +130,8 @@ class Sections:
                     passage.text = ""
         if any(passage.is_due for section in self._sections for passage in section):
             return
-        self._open()
+        if self._open():
+            return
         self._trim()
         self._continue()
 
@@ -216,16 +217,20 @@ class Sections:
             section.append(Passage(label, section[0].heading, max(LEAST_WORDS, count), missing[:2], continues=True))
             short, missing = short - count, missing[2:]
 
-    def _open(self) -> None:
-        """Put a passage before the first one if the first paragraph must have the first keyword and lacks it; once."""
+    def _open(self) -> bool:
+        """Put a passage before the first one if the first paragraph must have the first keyword and lacks it; once.
+
+        Returns whether a passage was added.
+        """
         limits, first = self._checker.limits("keyword_use"), self._sections[0]
         if limits is None or limits["focus"] < 1 or not self._keywords or any(passage.opens for passage in first):
-            return
+            return False
         if self._checker.max_regenerations < 1 or any(self._focus.counts(first_paragraph(self._texts()))):
-            return
+            return False
         first.insert(
             0, Passage("opening", first[0].heading, LEAST_WORDS, self._keywords[:1], continues=True, opens=True)
         )
+        return True
 
     def _missing(self, body: str) -> Sequence[str]:
         """Return the keywords that do not occur, if this is checked."""

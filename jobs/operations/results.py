@@ -1,6 +1,6 @@
 """Results are the published rows of a batch or, before its first publication, the rows that have an outcome so far."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import orjson
 
 from jobs.batches.batch import Batch, Done
 from jobs.batches.outcome_index import OutcomeIndex
-from jobs.batches.published import ERRORS, OUTPUT, published_lines, read_published
+from jobs.batches.published import ERRORS, OUTPUT, parsed_row, published_lines, read_published
 from jobs.batches.rounds import read_round, require_batch
 from jobs.batches.segments.files import until_read
 from jobs.findings import Verdict
@@ -49,9 +49,10 @@ class Results:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Return the rows. Raises StoreDamaged; if only the checksum shows the damage, the error comes after the last row."""
-        if self._done is None or self.only is not None:
+        if self._done is None:
             return map(orjson.loads, self.lines())
-        return read_published(self._store, self._done, self.batch.batch_id, self._name)
+        rows = read_published(self._store, self._done, self.batch.batch_id, self._name)
+        return rows if self.only is None else filter(partial(_has, self.only), rows)
 
     def lines(self) -> Iterator[bytes]:
         """Return the same rows as JSON lines: the lines of the published file, or the lines that this file would have now."""
@@ -59,19 +60,35 @@ class Results:
             lines = _lines_so_far(self._store, self.batch, completed=not self.errors)
         else:
             lines = published_lines(self._store, self._done, self.batch.batch_id, self._name)
-        return lines if self.only is None else filter(partial(_has, self.only), lines)
+        return lines if self.only is None else self._of_verdict(self.only, lines)
+
+    @property
+    def unjudged(self) -> int:
+        """The number of completed rows without a verdict, since they were not checked; 0 before the batch is published."""
+        if self._done is None:
+            return 0
+        return self._done.counts.get("completed", 0) - sum(self._done.verdicts.values())
+
+    def _of_verdict(self, verdict: Verdict, lines: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the lines of rows with this verdict. A line in which its word stands nowhere is not parsed."""
+        word = f'"{verdict}"'.encode()
+        for line in lines:
+            if word in line and _has(verdict, self._parsed(line)):
+                yield line
+
+    def _parsed(self, line: bytes) -> dict[str, Any]:
+        if self._done is not None:
+            return parsed_row(self._store, self._done, self.batch.batch_id, self._name, line)
+        row: dict[str, Any] = orjson.loads(line)
+        return row
 
     @property
     def _name(self) -> str:
         return ERRORS if self.errors else OUTPUT
 
 
-def _has(verdict: Verdict, line: bytes) -> bool:
-    """Whether a published row has this verdict. A line without its words, wherever they stand, is not parsed."""
-    name = b"failed" if verdict == "failed" else b'"verdict"'
-    if name not in line:
-        return False
-    row = orjson.loads(line)
+def _has(verdict: Verdict, row: Mapping[str, Any]) -> bool:
+    """Whether a published row has this verdict. Every row that failed has the verdict `failed`."""
     return bool(row.get("status") == "failed" if verdict == "failed" else row.get("verdict") == verdict)
 
 

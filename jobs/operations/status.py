@@ -115,12 +115,7 @@ class BatchStatus:
             "cancelled": self.cancelled,
             "expired": self.expired,
         }
-        verdicts = describe_verdicts(self.verdicts)
-        counts = ", ".join(
-            f"{n:,} {name}{f' ({verdicts})' if verdicts and name == 'completed' else ''}"
-            for name, n in named.items()
-            if n or name == "completed"
-        )
+        counts = describe_counts(named, self.verdicts)
         return f"{self.rows:,} row{'s' * (self.rows != 1)}: {counts}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -161,3 +156,13 @@ def describe_verdicts(verdicts: Mapping[Any, int]) -> str:
     """Return the verdicts on completed rows in words: `8 fit, 2 to review`. Empty if no row was judged."""
     named = {"fit": "fit", "review": "to review"}
     return ", ".join(f"{verdicts[verdict]:,} {words}" for verdict, words in named.items() if verdicts.get(verdict))
+
+
+def describe_counts(counts: Mapping[Any, int], verdicts: Mapping[Any, int]) -> str:
+    """Return rows by status in words, and verdicts behind the completed rows: `3 completed (2 fit, 1 to review), 2 failed`."""
+    judged = f" ({words})" if (words := describe_verdicts(verdicts)) else ""
+    return ", ".join(
+        f"{rows:,} {status}{judged if status == 'completed' else ''}"
+        for status, rows in counts.items()
+        if rows or status == "completed"
+    )

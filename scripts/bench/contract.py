@@ -28,12 +28,12 @@ from jobs.generation import GenerationRequest
 from jobs.intake.row_fields import ENVELOPE_FIELDS
 from jobs.kinds.kind import Kind, contract_of, with_defaults
 from jobs.kinds.registry import load_kinds
+from jobs.kinds.row_checks import RowChecks, row_checks, unchecked
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.settings import Settings
 from workers.engines.protocol import Engine
 from workers.engines.registry import make_engine
 from workers.worker.attempt import Attempt
-from workers.worker.row_checks import RowChecks, row_checks, unchecked
 
 ROWS: Final = Path(__file__).parents[1] / "samples" / "contract.jsonl"
 WAYS: Final = ("off", "on")

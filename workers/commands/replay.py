@@ -13,13 +13,13 @@ from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RequestError, RowError
 from jobs.kinds.avoiding import avoiding
 from jobs.kinds.registry import load_kinds
+from jobs.kinds.row_checks import row_checks
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.settings import Settings
 from jobs.writing.templates import Templates
 from workers.engines.protocol import Engine
 from workers.engines.registry import identity, make_engine
 from workers.worker.attempt import Attempt
-from workers.worker.row_checks import row_checks
 
 COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
 """Fields of a receipt that may change the text. The templates, the params and the hash of each prompt are compared too."""

@@ -21,11 +21,11 @@ from jobs.errors import CheckFailed, GenerationFailed, RequestError, RowError
 from jobs.findings import Finding, Severity, Verdict, verdict_of
 from jobs.generation import Completion, GenerationRequest, Prompt
 from jobs.kinds.kind import Conversation, Kind, begin
+from jobs.kinds.row_checks import RowChecks, unchecked
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
-from workers.worker.row_checks import RowChecks, unchecked
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, Self
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import QueueUnavailable
 from jobs.kinds.kind import Kind
+from jobs.kinds.row_checks import RowChecks, row_checks, unchecked
 from jobs.lanes.feed import Feeder, FeedQueue
 from jobs.lanes.job import ClaimId, Lease
 from jobs.lanes.protocol import Schedule, WorkerRecord
@@ -24,7 +25,6 @@ from workers.worker.leases import Leases
 from workers.worker.metrics import WorkerMetrics
 from workers.worker.outcome import OutcomeBuilder
 from workers.worker.retry import RetryPolicy
-from workers.worker.row_checks import RowChecks, row_checks, unchecked
 
 
 def now() -> datetime:

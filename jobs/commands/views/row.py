@@ -32,7 +32,9 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
         yield "  refused at intake: no attempt was made"
     else:
         yield "request"
-        own = {name: request[name] for name in ("seed", "max_tokens", "temperature", "top_p") if name in request}
+        own = {
+            name: request[name] for name in ("seed", "max_tokens", "temperature", "top_p", "checks") if name in request
+        }
         for name, value in {**request["request"], **own}.items():
             yield from _pair(name, value, width)
     for prompt in row.prompts:
@@ -40,6 +42,8 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     for attempt in row.attempts:
         if attempt["round"] != EVERY_ROUND:  # the outcome of a row that intake refused was tried by nobody
             yield from _attempt(attempt, width)
+            if outcome is None:
+                yield from _judged(attempt, width)
     if outcome is not None:
         verdict = f", verdict: {outcome['verdict']}" if outcome.get("verdict") else ""
         yield f"outcome: {outcome['status']}{verdict}"

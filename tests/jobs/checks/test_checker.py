@@ -31,7 +31,7 @@ def test_later_settings_replace_earlier_ones() -> None:
 
 
 def test_limits_are_those_of_the_row() -> None:
-    changed = {"words_off_target": CheckSetting(off_percent=25)}  # type: ignore[call-arg]  # limits are further fields
+    changed = {"words_off_target": CheckSetting(off_percent=25)}
     row = {"topic": "Tea"}
     assert checker_of("article", row, changed).limits("words_off_target") == {"off_percent": 25}
     off = {"words_off_target": CheckSetting(severity=Severity.OFF)}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 
 from jobs.batches.rounds import close
 from tests.support.command_line import Ran
@@ -62,3 +63,39 @@ def test_the_texts_of_a_published_round_are_audited_and_the_status_says_how_alik
     assert "night-1: its texts are too much alike (collapse): 50.0% of its rows repeat" in listed
     (one,) = orjson.loads(nightpress("status", "--json").out)["batches"]
     assert (one["audit"]["figures"][0]["collapse"], one["audit"]["clusters"]) == (0.5, [])
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "args", "setting", "status"),
+    [
+        pytest.param(("fit", "fit"), [], None, 0, id="all fit"),
+        pytest.param(("fit", None), [], None, 0, id="one was not checked"),
+        pytest.param(("fit", "review"), [], None, 1, id="one for review"),
+        pytest.param(("fit", "review"), ["--accept-review"], None, 0, id="one for review, accepted"),
+        pytest.param(("fit", "review"), [], "true", 0, id="one for review, accepted by the settings"),
+        pytest.param(("fit", "failed"), ["--accept-review"], "true", 1, id="one failed"),
+        pytest.param(("review", "failed"), ["--accept-review"], None, 1, id="one failed beside one for review"),
+    ],
+)
+def test_publish_ends_well_only_if_all_rows_can_be_published(
+    nightpress: Callable[..., Ran],
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    verdicts: tuple[str | None, ...],
+    args: list[str],
+    setting: str | None,
+    status: int,
+) -> None:
+    if setting is not None:
+        monkeypatch.setenv("NIGHTPRESS_ACCEPT_REVIEW", setting)
+    shelf.accept(rows=2)
+    made = [
+        shelf.failed(row) if verdict == "failed" else shelf.completed(row, verdict=verdict)
+        for row, verdict in enumerate(verdicts)
+    ]
+    shelf.write("night-1", made)
+    ran = nightpress("publish", "night-1", *args)
+    assert (ran.status, ran.out) == (status, "")
+    named = {verdict: verdicts.count(verdict) for verdict in ("fit", "review") if verdict in verdicts}
+    words = ", ".join(f"{rows} {'to review' if name == 'review' else name}" for name, rows in named.items())
+    assert f"{len(verdicts) - verdicts.count('failed')} completed ({words})" in ran.err

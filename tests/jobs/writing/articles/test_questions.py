@@ -1,12 +1,12 @@
-"""Shows jobs/writing/questions.py: questions with answers, in the forms in which models write them."""
+"""Shows jobs/writing/articles/questions.py: questions with answers, in the forms in which models write them."""
 
 # ruff: noqa: RUF001 - letters of other scripts
 
 import pytest
 
 from jobs.generation import Completion
+from jobs.writing.articles.questions import read_questions
 from jobs.writing.evidence import Brief
-from jobs.writing.questions import read_questions
 
 ONE = ("Why do tomatoes need sun?", "They make sugar with it.")
 TWO = ("How much water?", "A can each morning.")
