@@ -18,6 +18,7 @@ from jobs.checks.article import (
 from jobs.checks.batch.limits import NAME as AUDIT
 from jobs.checks.batch.limits import audit_limits
 from jobs.checks.check import Check, Limits
+from jobs.checks.structured import answers
 from jobs.checks.text import (
     chat_markup,
     cut_offs,
@@ -85,6 +86,7 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     max_length.CHECKS,
     length_ratio.CHECKS,
     wrapper.CHECKS,
+    answers.CHECKS,
 )
 """The checks of each file of this folder."""
 
