@@ -18,6 +18,7 @@ from jobs.checks.article import (
 from jobs.checks.batch.limits import NAME as AUDIT
 from jobs.checks.batch.limits import audit_limits
 from jobs.checks.check import Check, Limits
+from jobs.checks.label import low_confidence, unknown_label
 from jobs.checks.structured import answers
 from jobs.checks.text import (
     chat_markup,
@@ -87,6 +88,8 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     length_ratio.CHECKS,
     wrapper.CHECKS,
     answers.CHECKS,
+    low_confidence.CHECKS,
+    unknown_label.CHECKS,
 )
 """The checks of each file of this folder."""
 
@@ -116,11 +119,13 @@ def load_checks() -> Mapping[str, Check]:
     return checks
 
 
-def checks_of(own: Sequence[str]) -> list[Check]:
-    """Return the checks of a kind: the general ones, and its own by their codes. Raises RequestError for an unknown code."""
+def checks_of(own: Sequence[str], *, writes: bool = True) -> list[Check]:
+    """Return the checks of a kind: the general ones if its model `writes`, and its own by their codes. Raises RequestError for an
+    unknown code.
+    """
     checks = load_checks()
     _refuse_unknown(own)
-    return [check for check in checks.values() if check.general or check.code in own]
+    return [check for check in checks.values() if (check.general and writes) or check.code in own]
 
 
 def limits_of(check: Check, settings: Sequence[CheckSettings]) -> tuple[Severity | None, Limits]:
