@@ -1,7 +1,7 @@
 """Measures how much posts of one topic repeat each other, before and after a round that writes such posts anew.
 
-    python scripts/bench/collapse.py
-    python scripts/bench/collapse.py --temperature 0.3
+    python scripts/bench/content/collapse.py
+    python scripts/bench/content/collapse.py --temperature 0.3
 
 The script runs 200 posts of one topic with `nightpress run`, opens a round by `failed retry --reopen-same`, and runs that. It
 prints the figures of both audits. At a low temperature, a small model writes the same few posts again and again.
@@ -22,7 +22,7 @@ from jobs.publishing.auditing import read_audit
 from jobs.store.local import LocalStore
 
 TOPIC: Final = "Our bakery now opens on Sundays at eight"
-COMMAND: Final = (sys.executable, "-c", "from jobs.commands.cli import main; main()")
+COMMAND: Final = (sys.executable, "-c", "import sys; from jobs.commands.cli import main; sys.exit(main())")
 FIGURES: Final = ("near_duplicate", "same_opening", "repeating", "distinct_1", "distinct_2", "self_bleu", "compression")
 
 
