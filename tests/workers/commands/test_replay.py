@@ -36,6 +36,15 @@ def test_the_seed_of_a_row_without_one_comes_from_the_batch_and_the_row() -> Non
     assert "seed" in replay("b-2", row, was, SETTINGS).differs
 
 
+def test_a_renewed_row_is_told_again_what_it_must_not_repeat() -> None:
+    """Its seed was made for its round, so it comes from the receipt."""
+    renewed = ROW._replace(avoid=("Once upon a time",), seed=77)
+    was = published(renewed)
+    assert (was["avoid"], was["seed"]) == (["Once upon a time"], 77)
+    again = replay("b-1", ROW, was, SETTINGS)
+    assert (again.same, again.differs) == (True, [])
+
+
 @pytest.mark.parametrize(
     ("changed", "differs", "same"),
     [
