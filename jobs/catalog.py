@@ -86,6 +86,10 @@ class ModelCard(BaseModel):
         default={},
         description="Arguments for the chat template, such as enable_thinking = false. Rows may give others.",
     )
+    checks: bool | None = Field(
+        default=None,
+        description="Whether outputs of the model are checked. None: yes, unless the engine is stub, whose texts are nonsense.",
+    )
     options: Mapping[str, Any] = Field(default={}, description="Options of the engine, such as the timing of the stub.")
 
     @field_validator("source", "revision", "package", "gguf_file")
@@ -102,6 +106,11 @@ class ModelCard(BaseModel):
             raise ValueError("give the name of a file within the source or package, such as model.Q4_1.gguf")
         return name
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether outputs of the model are checked."""
+        return self.engine != "stub" if self.checks is None else self.checks
+
 
 SHIPPED: Final[Mapping[str, ModelCard]] = {
     "smollm2-135m": ModelCard(
@@ -112,6 +121,10 @@ SHIPPED: Final[Mapping[str, ModelCard]] = {
     "stub": ModelCard(engine="stub"),
 }
 """The models that need no configuration, by alias. `nightpress.toml` may add others and replace these."""
+
+
+TOYS: Final = frozenset({"smollm2-135m"})
+"""Models that are so small that they show how Nightpress works, and write little that can be published."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobs.accounts.summary import Tally
     from jobs.batches.batch import Done
     from jobs.errors import StoreDamaged
+    from jobs.findings import Verdict
     from jobs.kinds.kind import Kind
     from jobs.lanes.redis_queue import RedisQueue
     from jobs.operations.cancellation import Cancellation
@@ -205,15 +206,17 @@ class Client:
         until = None if timeout_s is None else self.clock() + timedelta(seconds=timeout_s)
         return wait(self._statuses, _id(batch), until=until, interval_s=interval_s, sleep=self._sleep, clock=self.clock)
 
-    def results(self, batch: str | Named, *, errors: bool = False) -> Results:
+    def results(self, batch: str | Named, *, errors: bool = False, only: Verdict | None = None) -> Results:
         """Return the completed rows of a batch in input order; with `errors`, the rows that did not complete.
+
+        With `only`, these are the rows with this verdict: `fit`, `review`, or `failed` for rows that failed.
 
         For an unfinished batch, the rows are those that have an outcome so far: see `Results.round` and `Results.is_finished`.
         Each row is read when the iteration reaches it.
         """
         from jobs.operations.results import results
 
-        return results(self.store, _id(batch), errors=errors)
+        return results(self.store, _id(batch), errors=errors, only=only)
 
     def row(self, batch: str | Named, row: int | str) -> RowHistory:
         """Return the request, first prompts, attempts and outcome of one row, by its number or its custom_id. Rows count from 0.

@@ -122,7 +122,7 @@ class RowError(NightpressError):
 
 
 class CheckFailed(RowError):
-    """The output does not pass the checks of its kind."""
+    """The output cannot be published: the kind refuses it, or a check found a fault for which a row fails."""
 
 
 class GenerationFailed(RowError):
@@ -164,6 +164,40 @@ CODES: Final[dict[str, str]] = {
     "output_incomplete": "The text ended at max_tokens before it was complete.",
     "segment_mismatch": "The translation does not have as many segments as its source.",
     "kind_failed": "The code of the kind failed: it raised an unexpected error, or returned something that is not its output.",
+    # Checks of content: the output breaks a clause of its contract, also after it was asked for again (`nightpress checks`).
+    "wrong_language": "A text or a sentence is in another language or script than the one asked for.",
+    "forbidden_term": "A term stands in the output that the row or a setting forbids.",
+    "doubled_word": "A word stands twice in a row.",
+    "repetition": "The text repeats itself.",
+    "echo": "The output repeats its prompt.",
+    "chat_markup": "The output has marks of a chat: special tokens, labels of roles, an announcement, or a refusal.",
+    "cut_off": "The output reached max_tokens and ends in the middle of a sentence.",
+    "personal_data": "The output holds a personal address, number or account that the request does not hold.",
+    "secret": "The output holds a key, a token or a login that the request does not hold.",
+    "gap": "A gap of a template was not filled in, such as [Your Name].",
+    "invented": "The output holds a link, handle, address, number or price that the request does not hold.",
+    "readability": "The sentences are too long, or the text is too hard to read.",
+    "words_off_target": "The article has too few or too many words.",
+    "seo_title": "The title is too short or too long.",
+    "meta_description": "The description is too short or too long.",
+    "keyword_use": "A keyword does not occur, or too often, or not where it should.",
+    "headings": "The headings are not in order: levels, repeats, or headings without text.",
+    "heading_repeats_title": "A heading repeats the title or the heading before it.",
+    "sections": "The article does not have the sections of its outline.",
+    "faq_incomplete": "The article has fewer questions with answers than its request asks for.",
+    "sections_alike": "Two sections say the same in the same words.",
+    "placeholders_changed": "The translation does not have the placeholders of its source.",
+    "markup_changed": "The translation does not have the tags, code and link targets of its source.",
+    "icu_invalid": "The translation of an ICU message is not valid, or lacks plural forms of its language.",
+    "untranslated": "The translation is the same as its source.",
+    "numbers_changed": "The translation does not have the numbers of its source.",
+    "url_or_email_changed": "The translation does not have the links and e-mail addresses of its source.",
+    "glossary_missed": "The translation lacks a term of the glossary.",
+    "end_punctuation": "The translation does not end with the mark of its source.",
+    "whitespace_edges": "The translation does not have the white space of its source at its edges.",
+    "max_length": "The text is longer than its request or its platform allows.",
+    "length_ratio": "The translation is much shorter or longer than its source.",
+    "wrapper": "Words of the model stand around the text.",
     # Attempts: the row was not done, and no engine or kind is to blame.
     "crashed_worker": "Workers died again and again while they had this row, also when they had no other.",
     "bad_record": "The stored request of this row cannot be read, or is not the one that was accepted.",

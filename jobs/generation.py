@@ -111,6 +111,7 @@ class Prompt:
             generated. A model reads the prompt and the text as one text, so the text begins with a space if one belongs there.
         chat_template_kwargs: Arguments for the model's chat template, such as `enable_thinking`. They replace those of the
             model's card, name by name. Without messages they have no effect.
+        quotes: Texts in the prompt that the model wrote before, or that quote such a text. An output may repeat them.
     """
 
     messages: tuple[Message, ...] = ()
@@ -123,10 +124,19 @@ class Prompt:
     template_sha256: str | None = None
     continuations: tuple[str, ...] = ()
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    quotes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.messages and self.text:
             raise ValueError("a prompt has messages or text, not both")
+
+    @property
+    def instructions(self) -> list[str]:
+        """The texts of the prompt without `quotes`."""
+        texts = [message.content for message in self.messages] or [self.text]
+        for quote in filter(None, self.quotes):
+            texts = [text.replace(quote, "") for text in texts]
+        return texts
 
     @property
     def read(self) -> Hashable:

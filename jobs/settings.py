@@ -209,6 +209,16 @@ class Settings(BaseSettings):
         description="By check: severity (fail, review, note or off) and limits, or the severity alone. `nightpress checks` "
         "lists them. `checks` of a tenant comes after these.",
     )
+    accept_review: bool = Field(
+        default=False,
+        description="End commands with exit status 0 although rows are for review. `--accept-review` does it for one command.",
+    )
+    max_regenerations: int = Field(
+        default=2,
+        ge=0,
+        le=10,
+        description="How often a kind asks again, at most, for a text that broke a clause of severity fail.",
+    )
     known_tenants_only: bool = Field(
         default=False, description="Refuse every tenant but those of [tenants] and that of the setting `tenant`."
     )

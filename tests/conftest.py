@@ -20,6 +20,7 @@ import fsspec
 import pytest
 import redis
 import structlog
+from hypothesis import settings
 from moto.server import ThreadedMotoServer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -27,6 +28,9 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from workers.logs.libraries import QUIET
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # a slow machine must fail no test
 
 BUCKET = "nightpress"
 STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_cluster.py")

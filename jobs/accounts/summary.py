@@ -22,25 +22,28 @@ Group = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """A number of completed rows, and what they used."""
+    """A number of completed rows, what they used, and how many of them have the verdicts `fit` and `review`."""
 
     rows: int = 0
     usage: Usage = field(default_factory=Usage)
+    fit: int = 0
+    review: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.rows + other.rows, self.usage + other.usage)
+        return Tally(self.rows + other.rows, self.usage + other.usage, self.fit + other.fit, self.review + other.review)
 
     def __sub__(self, other: "Tally") -> "Tally":
-        return Tally(self.rows - other.rows, self.usage - other.usage)
+        return Tally(self.rows - other.rows, self.usage - other.usage, self.fit - other.fit, self.review - other.review)
 
     def as_dict(self) -> dict[str, int]:
-        """Return the number of rows and the six counts of the usage, by name."""
-        return {"rows": self.rows, **self.usage.as_dict()}
+        """Return the numbers of rows and the six counts of the usage, by name."""
+        return {"rows": self.rows, "fit": self.fit, "review": self.review, **self.usage.as_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Tally":
-        """Read what `as_dict` made."""
-        return cls(int(values["rows"]), Usage.from_dict(values))
+        """Read what `as_dict` made. Releases without verdicts wrote neither `fit` nor `review`."""
+        fit, review = (int(values.get(verdict, 0)) for verdict in ("fit", "review"))
+        return cls(int(values["rows"]), Usage.from_dict(values), fit, review)
 
 
 @dataclass(frozen=True, slots=True)

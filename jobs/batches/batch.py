@@ -10,6 +10,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from jobs.findings import Verdict
+
 FORMAT: Final = 1
 """The version of the acceptance, markers, `usage.json` and summaries. A file of a higher version is refused when it is read."""
 
@@ -172,7 +174,8 @@ class Done(_Record):
     """`done-<round>.json`: the round is published, and its outcomes are final.
 
     `folder` is the published folder, relative to that of the batch, and `files` are its files by name. `counts` are rows by
-    status, and `codes` the failed rows by the code of their failure. `segments_sha256` is the hash of the names of all segments
+    status, `codes` the failed rows by the code of their failure, and `verdicts` the judged rows by verdict.
+    `segments_sha256` is the hash of the names of all segments
     that the publisher read.
     """
 
@@ -180,9 +183,14 @@ class Done(_Record):
     folder: str = Field(pattern=r"^published/[1-9][0-9]*-[0-9A-Za-z]+$")
     counts: Mapping[Status, Rows]
     codes: Mapping[str, Rows] = {}
+    verdicts: Mapping[Verdict, Rows] = {}
     files: Mapping[FileName, PublishedFile]
     segments_sha256: Sha256
     at: Moment
+
+    def is_kept(self, rows: int, *, accept_review: bool) -> bool:
+        """Whether all of so many rows completed, and can be published: none is for review, unless `accept_review`."""
+        return self.counts.get("completed", 0) == rows and (accept_review or not self.verdicts.get("review"))
 
     @model_validator(mode="after")
     def _is_of_one_round(self) -> "Done":
@@ -191,6 +199,8 @@ class Done(_Record):
             raise ValueError(f"folder: {self.folder} is not of round {self.round}")
         if missing := {"output.jsonl", "errors.jsonl", "usage.json"} - self.files.keys():
             raise ValueError(f"files: {min(missing)} is missing")
+        if sum(self.verdicts.values()) > self.counts.get("completed", 0):
+            raise ValueError("verdicts: more than completed rows")
         if self.files["output.jsonl"].rows != self.counts.get("completed", 0):
             raise ValueError("counts: completed is not the number of rows in output.jsonl")
         if self.files["errors.jsonl"].rows != sum(self.counts.values()) - self.counts.get("completed", 0):

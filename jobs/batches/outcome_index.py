@@ -13,7 +13,7 @@ from jobs.batches.published import ERRORS, published_path, read_published
 from jobs.batches.round import Round
 from jobs.batches.rounds import read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
-from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead, damaged
+from jobs.batches.segments.head import SOLO, Account, HeadRow, SegmentHead, damaged
 from jobs.errors import StoreUnavailable
 from jobs.logs import logger
 from jobs.store.damage import damaged_file
@@ -22,7 +22,10 @@ from jobs.usage import Usage
 
 _NONE: Final = 0
 _COMPLETED: Final = 1
-_FAILED: Final = 2
+"""The state of a row that completed, and was not judged or completed before this round."""
+_VERDICTS: Final[Mapping[str, int]] = {"fit": 2, "review": 3}
+"""The state of a row that completed in this round, by its verdict."""
+_FAILED: Final = 4
 """The state of a row that failed with the first code that was read. Each further code gets the next number, below `_OTHER`."""
 _OTHER: Final = 255
 """The state of a row that failed with a code for which no number is left."""
@@ -204,8 +207,17 @@ class OutcomeIndex:
         """The number of rows by status: from `done` if the round is published, otherwise from the segments."""
         if self.done is not None:
             return {str(status): rows for status, rows in self.done.counts.items()}
-        completed = self._states.count(_COMPLETED)
+        completed = sum(map(self._states.count, range(_COMPLETED, _FAILED)))
         return {"completed": completed, "failed": self.batch.rows - completed - self.missing}
+
+    @property
+    def verdicts(self) -> Mapping[str, int]:
+        """The number of completed rows by verdict: from `done`, otherwise from the segments. Rows that were not judged do not
+        count, and before `done`, neither do rows that completed before this round.
+        """
+        if self.done is not None:
+            return {str(verdict): rows for verdict, rows in self.done.verdicts.items()}
+        return {verdict: rows for verdict, state in _VERDICTS.items() if (rows := self._states.count(state))}
 
     @property
     def codes(self) -> Mapping[str, int]:
@@ -217,10 +229,7 @@ class OutcomeIndex:
 
     def _failed_with(self, head: SegmentHead, line: Sequence[int]) -> int:
         """Return the state of a row that failed, by the account that its line names."""
-        try:
-            code = head.accounts[line[2]].code
-        except IndexError:
-            raise damaged(head.name, "accounts: a line names another") from None
+        code = _account_of(head, line).code
         if code not in self._codes and _FAILED + len(self._codes) == _OTHER:
             return _OTHER
         return self._codes.setdefault(code, _FAILED + len(self._codes))
@@ -256,8 +265,11 @@ class OutcomeIndex:
         for line, sizes in zip(head.rows, head.lines, strict=True):
             if (any_completed and line.status == "c") or counts(line):
                 self._count_cost(line)
-                if states[line.row] != _COMPLETED:
-                    states[line.row] = _COMPLETED if line.status == "c" else self._failed_with(head, sizes)
+                if line.status == "c":
+                    state = states[line.row]
+                    states[line.row] = state if _COMPLETED <= state < _FAILED else _completed_as(head, sizes)
+                elif not _COMPLETED <= states[line.row] < _FAILED:
+                    states[line.row] = self._failed_with(head, sizes)
                 if unfinished:
                     unfinished.pop(line.row, None)
             elif not line.final and line.round == self.round and not self.has_outcome(line.row):
@@ -277,3 +289,15 @@ class OutcomeIndex:
         self._unfinished[line.row] = PastAttempts(
             past.attempts + (not crashed), past.crashes + crashed, past.solo_crashes + solo
         )
+
+
+def _completed_as(head: SegmentHead, line: Sequence[int]) -> int:
+    """Return the state of a row that completed, by the account that its line names."""
+    return _VERDICTS.get(_account_of(head, line).verdict, _COMPLETED)
+
+
+def _account_of(head: SegmentHead, line: Sequence[int]) -> Account:
+    try:
+        return head.accounts[line[2]]
+    except IndexError:
+        raise damaged(head.name, "accounts: a line names another") from None

@@ -1,10 +1,11 @@
 """An output row is the published form of an outcome: one JSON object.
 
-A completed row has its output, its usage and its receipt. Any other row has an `error` in place of the output. A failed row
-also has the usage of its last attempt.
+A completed row has its output, its verdict, its usage and its receipt. Any other row has an `error` in place of the output. A
+failed row also has the usage of its last attempt. If checks found something, the row has `findings`; if it failed by them, it
+also has the output that they refused, as `rejected`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from jobs.batches.batch import Closed
@@ -15,6 +16,7 @@ from jobs.usage import NAMES, counts_of
 _RECEIPT: Final = ("model_revision", "adapter", "engine", "finish_reason", "seed")
 PRICED: Final = ("prices", "currency")
 """Fields of the receipt that are published in `usage`: the version of the prices, and the currency of the amounts."""
+_JUDGED: Final = ("verdict", "findings", "rejected")
 _WHEN: Final = ("worker", "started_at", "finished_at")
 
 TEMPLATE_DIGITS: Final = 12
@@ -35,6 +37,7 @@ def output_row(batch_id: str, line: Line) -> dict[str, Any]:
     row = {
         **_identity(batch_id, line, "completed"),
         "output": line.get("output"),
+        **_judged(line),
         "usage": _usage(line),
         "model": line.get("model", ""),
         **{name: receipt.get(name) for name in _RECEIPT},
@@ -50,6 +53,7 @@ def error_row(batch_id: str, line: Line) -> dict[str, Any]:
     return {
         **_identity(batch_id, line, "failed"),
         "error": line.get("error"),
+        **_judged(line),
         "usage": _usage(line),
         "model": line.get("model", ""),
         "attempt": line.get("attempt", 1),
@@ -75,6 +79,11 @@ def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Clos
         "model": request.model if request else "",
     }
     return {**values, "metadata": request.metadata} if request and request.metadata is not None else values
+
+
+def codes_of(findings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the codes of a row's findings, each once, in their order: the most severe first."""
+    return list(dict.fromkeys(str(found["code"]) for found in findings))
 
 
 def code_of(error: Any) -> str:
@@ -108,6 +117,11 @@ def _usage(line: Line) -> dict[str, Any]:
     receipt = line.get("receipt", {})
     counts["prices"] = receipt.get("prices")
     return counts if (currency := receipt.get("currency")) is None else {**counts, "currency": currency}
+
+
+def _judged(line: Line) -> dict[str, Any]:
+    """Return what the checks said, without what is missing."""
+    return {name: line[name] for name in _JUDGED if line.get(name) is not None}
 
 
 def _metadata(line: Line) -> dict[str, Any]:

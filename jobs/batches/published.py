@@ -121,6 +121,7 @@ class _Check:
         self.faults: list[str] = []
         self._outcomes = bytearray(batch.rows)
         self._statuses: Counter[str] = Counter()
+        self._verdicts: Counter[str] = Counter()
         self._usage: dict[str, Usage] = {}
         self._groups: dict[tuple[str | None, ...], tuple[int, Usage]] = {}
 
@@ -140,6 +141,8 @@ class _Check:
         self._outcomes[row] = 1
         self._statuses[status] += 1
         if completed:
+            if verdict := values.get("verdict"):
+                self._verdicts[verdict] += 1
             used = Usage.from_dict(values["usage"])
             self._usage[values["model"]] = self._usage.get(values["model"], Usage()) + used
             currency, template = values["usage"].get("currency"), first_template(values)
@@ -152,6 +155,11 @@ class _Check:
             self.faults.append(f"{missing} rows have no outcome, the first is {self._outcomes.find(0)}")
         if dict(self._statuses) != {status: n for status, n in done.counts.items() if n}:
             self.faults.append(f"done counts {dict(done.counts)}, and the files hold {dict(self._statuses)}")
+        if dict(self._verdicts) != dict(done.verdicts):
+            self.faults.append(f"done counts {dict(done.verdicts)}, and the files hold {dict(self._verdicts)}")
+        summed = {verdict: rows for verdict in ("fit", "review") if (rows := usage.get(verdict, 0))}
+        if summed != dict(self._verdicts):
+            self.faults.append(f"usage.json counts {summed}, and the files hold {dict(self._verdicts)}")
         if usage["rows"] != self._statuses["completed"]:
             self.faults.append(f"usage.json counts {usage['rows']} rows, and {self._statuses['completed']} completed")
         if Usage.from_dict(usage) != total(self._usage.values()):

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from jobs.findings import CheckSetting, CheckSettings
 from jobs.store.checksum import with_checksum, without_checksum
 
 
@@ -13,7 +14,7 @@ class RowRequest(NamedTuple):
 
     `row` is the row's number in the batch, from 0. `line` is its line number in the user's file, from 1. `request` holds the
     validated fields of the kind. `max_tokens`, `temperature`, `top_p` and `seed` replace those of the kind, unless they are None.
-    `cost` is the expected work in tokens, estimated by the kind.
+    `checks` holds what the row changes of checks of content. `cost` is the expected work in tokens, estimated by the kind.
     """
 
     row: int
@@ -31,6 +32,7 @@ class RowRequest(NamedTuple):
     tenant: str = "default"
     metadata: Mapping[str, Any] | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
+    checks: Mapping[str, Any] | None = None
     cost: int = 0
 
     def to_bytes(self) -> bytes:
@@ -48,6 +50,11 @@ class RowRequest(NamedTuple):
         if not isinstance(values, dict):
             raise ValueError("not an object")
         return cls(**values)
+
+    @property
+    def check_settings(self) -> CheckSettings:
+        """What the row changes of checks of content."""
+        return {code: CheckSetting.model_validate(changed) for code, changed in (self.checks or {}).items()}
 
     @property
     def overrides(self) -> Mapping[str, Any]:

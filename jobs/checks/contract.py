@@ -1,6 +1,6 @@
 """The contract of a kind says which fields of its output the model wrote, in which language, and which checks they must pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast, get_args
 
@@ -13,7 +13,9 @@ class Contract:
     """A kind's description of itself for the checks: its attribute `contract`. A kind without one has only the general checks."""
 
     texts: Mapping[str, Form] = field(default_factory=dict)
-    """Field of the output -> its form, for each text that the model wrote, the main one first. Empty: all texts of the output."""
+    """Field of the output -> its form, for each text or list of texts that the model wrote, the main one first. Empty: all texts
+    of the output.
+    """
     writes: bool = True
     """Whether the model writes. If it only chooses among words of the request, no text is checked as one that it wrote."""
     checks: Sequence[str] = ()
@@ -44,10 +46,13 @@ class Contract:
         language = _text(request.get(self.language))
         form = request.get(self.form) if self.form else None
         forms = self.texts or dict.fromkeys((name for name, value in fields.items() if isinstance(value, str)), "plain")
+        forms = forms if self.writes else {}
         pieces = [
-            Piece(name, fields[name], cast("Form", form) if form in get_args(Form) else usual, language)
+            Piece(where, text, cast("Form", form) if form in get_args(Form) else usual, language)
             for name, usual in forms.items()
-            if self.writes and isinstance(fields.get(name), str)
+            for where, text in _texts(name, fields.get(name))
+            if where == name
+            or text not in map(fields.get, forms)  # the first of several answers is a field of its own too
         ]
         return Subject(
             kind=kind,
@@ -60,6 +65,20 @@ class Contract:
             prompts=prompts,
             cut_off=cut_off,
         )
+
+
+def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield name and text of a field. In a list, such as the choices of a chat, each text has its number after the name, and each
+    text of an object its number and its key.
+    """
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for n, one in enumerate(value):
+            if isinstance(one, str):
+                yield f"{name}.{n}", one
+            elif isinstance(one, Mapping):
+                yield from ((f"{name}.{n}.{key}", text) for key, text in one.items() if isinstance(text, str))
 
 
 def _text(value: object) -> str | None:

@@ -1,10 +1,10 @@
 """The judge runs the checks of a kind over one row and its output, and makes findings of the broken clauses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from jobs.checks.check import Check, Subject
+from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.registry import limits_of
 from jobs.findings import CheckSettings, Finding, Severity
 
@@ -25,7 +25,7 @@ def judge(
         severity, limits = limits_of(check, settings)
         if severity is Severity.OFF or (severity is None and check.severity is Severity.OFF):
             continue
-        for broken in islice(check.find(subject, limits), MOST_OF_ONE):
+        for broken in islice(_found(check, subject, limits), MOST_OF_ONE):
             findings.append(
                 Finding(
                     code=check.code,
@@ -39,3 +39,11 @@ def judge(
             )
     order = list(Severity)
     return sorted(findings, key=lambda finding: order.index(finding.severity))
+
+
+def _found(check: Check, subject: Subject, limits: Limits) -> Iterator[Broken]:
+    """Yield what a check finds. A check that raises an error has an error of its own, so a person must look at the row."""
+    try:
+        yield from check.find(subject, limits)
+    except Exception as error:  # noqa: BLE001 - the error of a check must not lose the row
+        yield Broken(f"the check itself failed, so its clause was not judged: {error!r}", severity=Severity.REVIEW)

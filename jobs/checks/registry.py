@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from jobs.checks.article import (
+    faq_incomplete,
     heading_repeats_title,
     headings,
     keyword_use,
@@ -69,6 +70,7 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     heading_repeats_title.CHECKS,
     sections.CHECKS,
     sections_alike.CHECKS,
+    faq_incomplete.CHECKS,
     placeholders_changed.CHECKS,
     markup_changed.CHECKS,
     icu_invalid.CHECKS,

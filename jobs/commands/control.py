@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import shell_completion as completion
+from jobs.commands.options.review import AcceptReview
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError, StoreUnavailable
 
@@ -45,12 +46,14 @@ def cancel(
 def publish(
     ctx: typer.Context,
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+    accept_review: AcceptReview = False,
 ) -> None:
     """Publish a batch, or say what is missing.
 
     Workers do this by themselves, as soon as every row has its outcome.
     """
     from jobs.batches.batch import Done
+    from jobs.operations.status import describe_counts
     from jobs.publishing.delivery import undelivered_url
 
     session: Session = ctx.obj
@@ -61,11 +64,12 @@ def publish(
         session.say(f"{found.batch_id}: {result.missing:,} of {found.rows:,} rows have no outcome yet: {rows}")
         session.say(f"  nightpress work runs them; nightpress cancel {found.batch_id} gives them up")
         raise typer.Exit(1)
-    counts = ", ".join(f"{count:,} {status}" for status, count in result.counts.items() if count)
+    counts = describe_counts(result.counts, result.verdicts)
     session.say(f"{found.batch_id}: round {result.round} is published, {counts}")
     if place := undelivered_url(session.store, found.batch_id):
         raise StoreUnavailable(f"{found.batch_id}: its outputs have not been taken to {place}; a fleet tries again")
-    raise typer.Exit(0 if result.counts.get("completed", 0) == found.rows else 1)
+    accept_review = accept_review or session.settings.accept_review
+    raise typer.Exit(0 if result.is_kept(found.rows, accept_review=accept_review) else 1)
 
 
 def pause(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import orjson
 import typer
@@ -18,8 +19,17 @@ from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
     from jobs.batches.batch import Batch
+    from jobs.findings import Verdict
     from jobs.formats.results.tables import Column
     from jobs.operations.results import Results
+
+
+class Only(StrEnum):
+    """The verdict of the rows that are written."""
+
+    FIT = "fit"
+    REVIEW = "review"
+    FAILED = "failed"
 
 
 def register(app: typer.Typer) -> None:
@@ -38,19 +48,30 @@ def results(
     errors: Annotated[
         bool, typer.Option("--errors", help="The rows that did not complete, in place of the others.")
     ] = False,
+    only: Annotated[
+        Only | None,
+        typer.Option(metavar="VERDICT", help="fit: rows to publish; review: rows to look at; failed: the others."),
+    ] = None,
 ) -> None:
     """Write the outputs of a batch.
 
     Writes the completed rows in the order of the input. For an unfinished batch: the rows so far; a message says so.
     """
     session: Session = ctx.obj
-    rows = session.client.results(session.batch(batch).batch_id, errors=errors)
+    errors = errors or only is Only.FAILED
+    if errors and only in (Only.FIT, Only.REVIEW):
+        raise RequestError(f"rows with the verdict {only} completed: leave out --errors")
+    verdict = cast("Verdict | None", only and only.value)
+    rows = session.client.results(session.batch(batch).batch_id, errors=errors, only=verdict)
     say_if_reopened(session, rows)
     lines = _Counted(rows.lines())
     if form is ResultForm.MARKDOWN:
         _write_pages(session, lines, output)
     else:
         _write_file(session, rows.batch, lines, form, output, "errors" if errors else "output")
+    if only in (Only.FIT, Only.REVIEW) and rows.unjudged:
+        s = "s were" * (rows.unjudged != 1) or " was"
+        session.say(f"{rows.batch.batch_id}: {rows.unjudged:,} completed row{s} not checked, so without a verdict")
     if rows.round is None:
         session.say(f"{rows.batch.batch_id} is not finished: {lines.count:,} of {rows.batch.rows:,} rows so far")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.commands.options import shell_completion as completion
+from jobs.commands.options.review import AcceptReview
 from jobs.commands.session import BATCH, Session
 from jobs.errors import RequestError
 
@@ -127,11 +128,12 @@ def wait(
         str | None,
         typer.Option(metavar="SPAN|MOMENT", help="The longest that it waits: 90s, 30m, 08:00.  [default: for ever]"),
     ] = None,
+    accept_review: AcceptReview = False,
 ) -> None:
     """Wait until a batch is published.
 
-    Exit status 0 if every row completed, 1 if some did not, 4 if the batch is not published: it paused itself, or the time is
-    over.
+    Exit status 0 if every row completed and can be published as it is, 1 if not, 4 if the batch is not published: it paused
+    itself, or the time is over.
     """
     from jobs.operations.waiting import wait as wait_until_published
     from jobs.typed_times import parse_limit
@@ -145,7 +147,8 @@ def wait(
         reader, batch_id, until=until, interval_s=interval_s, sleep=session.sleep, clock=session.clock
     )
     session.say(f"{one.id}: published, {one.describe_outcomes()}")
-    raise typer.Exit(0 if one.completed == one.rows else 1)
+    accepted = accept_review or session.settings.accept_review or not one.verdicts.get("review")
+    raise typer.Exit(0 if one.completed == one.rows and accepted else 1)
 
 
 def _say_queue_fault(session: Session, now: Status) -> None:

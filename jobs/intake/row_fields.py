@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.formats.json_lines import as_integer
+from jobs.intake.row_checks import RowChecks
 from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
 from jobs.template_kwargs import TemplateKwargs
@@ -53,6 +54,11 @@ class Envelope(BaseModel):
     priority: int | None = Field(default=None, ge=0, le=9, description="Priority of the row; 9 goes first.")
     tenant: Annotated[str, StringConstraints(pattern=TENANT)] | None = Field(
         default=None, description="The tenant whom the row is billed to."
+    )
+    checks: RowChecks | None = Field(
+        default=None,
+        description="What is changed of checks of content for this row, by check: severity (fail, review, note or off) and "
+        'limits, or the severity alone, such as {"gap": "off", "words_off_target": {"off_percent": 20}}.',
     )
     metadata: dict[str, Any] | None = Field(
         default=None, description="Values of your own; the output row has them unchanged."

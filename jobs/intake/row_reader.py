@@ -199,6 +199,7 @@ class RowReader:
             tenant=envelope.tenant or self._defaults.tenant,
             metadata=envelope.metadata,
             chat_template_kwargs=envelope.chat_template_kwargs or None,
+            checks=envelope.checks or None,
             cost=envelope.max_tokens or kind.expected_tokens(request),
         )
 

@@ -3,27 +3,29 @@
 The text of a small model is read leniently, and missing parts are filled in: a default outline, the topic as the title, the
 first sentences as the description. A section that was cut off ends with its last whole sentence. A section that has no
 words, or that was cut off within its first sentence, is asked for again, at most twice. If a section fails three times, the
-article fails.
+article fails. `article_sections.py` writes the sections, and says what is done about those that break the article's contract.
 """
 
-import re
 from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from jobs.checks.article.heading_repeats_title import mended
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
-from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.writing.asking_again import TRIES, label_of_try
-from jobs.writing.cleaning import MARKER, CleanedOutput, Draft
-from jobs.writing.evidence import Brief, is_heading
+from jobs.kinds.article_heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
+from jobs.kinds.article_sections import Passage, Sections, body_of
+from jobs.writing.articles.headings import read_outline
+from jobs.writing.asking_again import label_of_try
+from jobs.writing.cleaning import CleanedOutput
+from jobs.writing.evidence import Brief
 from jobs.writing.fields import LanguageTag, Line, Text, language_name
-from jobs.writing.headings import read_description, read_outline, read_title, without_beginning
-from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
-from jobs.writing.links.markdown_links import without_markdown_links
-from jobs.writing.prose import FENCE, clipped, slug_of, whole_sentences
+from jobs.writing.prose import clipped, slug_of
 from jobs.writing.templates import Templates
+from jobs.writing.words.keywords import Reader
 from jobs.writing.words.words import primary, words
 
 WORDS_PER_SECTION: Final = 120
@@ -32,20 +34,13 @@ WORDS_PER_SECTION: Final = 120
 MAX_WORDS_PER_SECTION: Final = 400
 """The model is asked for at most this many words in a section, because a section must fit into a small model's context."""
 
-MAX_META_DESCRIPTION: Final = 160
-MAX_TITLE: Final = 120
 MAX_HEADING: Final = 100
-"""A description, a title and a heading have at most this many characters each."""
+"""A heading has at most this many characters."""
 
 DEFAULT_OUTLINE: Final = ("Introduction", "Why it matters", "How to begin", "What to look out for", "In short")
 """The headings of an English article if the model writes no outline. If the article has fewer sections, it gets the first of
 these headings and the last one. An article with one section, or in another language, gets its topic as the only heading.
 """
-
-_HEADING_LINE: Final = re.compile(r" {0,3}#{1,6}\s+")
-_UNDERLINE: Final = re.compile(r"\s*(?:=+|-{2,})\s*")
-_IDEOGRAPH: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD: Final = re.compile(rf"[{_IDEOGRAPH}]|(?:(?![{_IDEOGRAPH}_])\w)+(?:['\u2019-](?:(?![{_IDEOGRAPH}_])\w)+)*")
 
 
 class ArticleRequest(BaseModel):
@@ -68,6 +63,17 @@ class ArticleRequest(BaseModel):
         description="The headings of the sections. None: the model writes them.",
     )
     brand_voice: Text | None = Field(default=None, max_length=5_000, description="How texts of the brand sound.")
+    summary: bool = Field(default=False, description="Whether to write a summary of two or three sentences, too.")
+    faq: int = Field(default=0, ge=0, le=20, description="How many questions with answers to write, too.")
+
+
+class Question(BaseModel):
+    """A question that readers have, and its answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str = Field(min_length=1, description="The question.")
+    answer: str = Field(min_length=1, description="Its answer.")
 
 
 class Article(CleanedOutput):
@@ -86,6 +92,12 @@ class Article(CleanedOutput):
     )
     body_markdown: str = Field(min_length=1, description="The sections, each below a heading of the second level.")
     word_count: int = Field(ge=1, description="Words of the body with its headings; an ideograph is a word.")
+    summary: str | None = Field(
+        default=None, exclude_if=lambda summary: summary is None, description="If asked for: what the article says."
+    )
+    faq: tuple[Question, ...] | None = Field(
+        default=None, exclude_if=lambda faq: faq is None, description="If asked for: questions with their answers."
+    )
 
 
 class ArticleKind:
@@ -95,7 +107,13 @@ class ArticleKind:
     request_type = ArticleRequest
     output_type = Article
     contract = Contract(
-        texts={"body_markdown": "markdown", "title": "plain", "meta_description": "plain"},
+        texts={
+            "body_markdown": "markdown",
+            "title": "plain",
+            "meta_description": "plain",
+            "summary": "plain",
+            "faq": "plain",
+        },
         checks=(
             "words_off_target",
             "seo_title",
@@ -105,6 +123,7 @@ class ArticleKind:
             "heading_repeats_title",
             "sections",
             "sections_alike",
+            "faq_incomplete",
             "invented",
             "readability",
         ),
@@ -120,74 +139,81 @@ class ArticleKind:
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
 
-    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Article]:
-        """Ask for the outline (unless the row has one), then the sections (failed ones again), then title and description."""
+    def compose(
+        self, request: BaseModel, checker: Checker = UNCHECKED
+    ) -> Generator[Sequence[Prompt], Sequence[Completion], Article]:
+        """Ask for the outline (unless the row has one), then the sections, then title, description and what else is wanted."""
         if not isinstance(request, ArticleRequest):
             raise TypeError(type(request))
         brief, removed = _brief(request), dict[str, Sequence[str]]()
-        headings = request.outline
+        headings: Sequence[str] | None = request.outline
         if headings is None:
-            sections = max(1, round(request.target_words / WORDS_PER_SECTION))
-            asked = self._prompt("outline", request, 16 * sections + 24, sections=sections)
+            count = max(1, round(request.target_words / WORDS_PER_SECTION))
+            asked = self._prompt("outline", request, 16 * count + 24, sections=count)
             (answer,) = yield [asked]
-            headings, removed[asked.label] = read_outline(answer, asked, brief, sections, MAX_HEADING, request.language)
-            headings = headings or _default_headings(request, sections)
-        texts = yield from self._sections(request, headings, removed)
-        prompts = [
-            self._prompt("title", request, 40, headings=headings),
-            self._prompt("meta description", request, 70, headings=headings),
-        ]
-        answers = yield prompts
-        title, removed["title"] = read_title(answers[0], prompts[0], brief, request.language)
-        description, removed["meta description"] = read_description(answers[1], prompts[1], brief, request.language)
-        article = _article(request, title, description, list(zip(headings, texts, strict=True)))
-        return article.with_removed(removed)
+            headings, removed[asked.label] = read_outline(answer, asked, brief, count, MAX_HEADING, request.language)
+            headings = _with_focus(headings or _default_headings(request, count), request, checker)
+        writer = self._sections(request, headings, checker)
+        sections = yield from writer.written(partial(self._section_prompt, request, headings))
+        heads = Heads(request, sections, brief, checker)
+        yield from heads.written(partial(self._head_prompt, request, sections))
+        return _article(request, heads).with_removed({**removed, **writer.removed, **heads.removed})
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """Return one and a half tokens for each word (three if not in English), and 120 for outline, title and description."""
-        language = getattr(request, "language", "en")
-        return int(getattr(request, "target_words", 400)) * 3 // 2 * _tokens_factor(language) + 120
-
-    def _sections(
-        self, request: ArticleRequest, headings: Sequence[str], removed: dict[str, Sequence[str]]
-    ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[str]]:
-        """Ask for the text below each heading, and return the texts. Raises CheckFailed if a section fails `TRIES` times.
-
-        The parts that are taken off a text are added to `removed`.
+        """Return one and a half tokens for each word (three if not in English), 120 for outline, title and description, and 60
+        for a summary and for each question with its answer.
         """
-        words = min(MAX_WORDS_PER_SECTION, max(30, request.target_words // len(headings)))
-        labels = [f"section {n}" for n in range(1, len(headings) + 1)]
-        sections: dict[str, str] = {}
-        for tries in range(1, TRIES + 1):
-            due = {label: heading for label, heading in zip(labels, headings, strict=True) if label not in sections}
-            prompts = [
-                self._prompt(
-                    label_of_try(label, tries),
-                    request,
-                    words * 2 + 20,
-                    replaces=label_of_try(label, tries - 1) if tries > 1 else None,
-                    heading=heading,
-                    words=words,
-                    headings=headings,
-                    again=tries > 1,
-                )
-                for label, heading in due.items()
-            ]
-            answers = yield prompts
-            for (label, heading), prompt, answer in zip(due.items(), prompts, answers, strict=True):
-                try:
-                    sections[label], removed[prompt.label] = _section(answer, heading, _brief(request), prompt)
-                except CheckFailed:
-                    if tries == TRIES:
-                        raise
-            if len(sections) == len(labels):
-                break
-        return [sections[label] for label in labels]
+        factor = _tokens_factor(getattr(request, "language", "en"))
+        more = bool(getattr(request, "summary", False)) + int(getattr(request, "faq", 0))
+        return int(getattr(request, "target_words", 400)) * 3 // 2 * factor + 120 + 60 * factor * more
+
+    def _sections(self, request: ArticleRequest, headings: Sequence[str], checker: Checker) -> Sections:
+        """Return the sections, to be written below these headings."""
+        return Sections(headings, request.target_words, request.keywords, request.language, _brief(request), checker)
+
+    def _section_prompt(
+        self, request: ArticleRequest, headings: Sequence[str], passage: Passage, written: str
+    ) -> Prompt:
+        asked = min(MAX_WORDS_PER_SECTION, passage.words)
+        return self._prompt(
+            label_of_try(passage.label, passage.tries),
+            request,
+            asked * 2 + 20,
+            replaces=label_of_try(passage.label, passage.tries - 1) if passage.tries > 1 else None,
+            heading=passage.heading,
+            words=asked,
+            headings=headings,
+            must_use=passage.must_use,
+            written=written,
+            opens=passage.opens,
+            again=passage.tries > 1,
+            faults=passage.faults,
+        )
+
+    def _head_prompt(
+        self,
+        request: ArticleRequest,
+        sections: Sequence[tuple[str, str]],
+        label: str,
+        number: int,
+        max_tokens: int,
+        faults: Sequence[str],
+    ) -> Prompt:
+        return self._prompt(
+            label_of_try(label, number),
+            request,
+            max_tokens,
+            replaces=label_of_try(label, number - 1) if number > 1 else None,
+            headings=[heading for heading, _ in sections],
+            faults=faults,
+        )
 
     def _prompt(
         self, label: str, request: ArticleRequest, max_tokens: int, *, replaces: str | None = None, **values: object
     ) -> Prompt:
-        step = "section" if label.startswith("section") else label.replace(" ", "_")
+        shown: Sequence[str] = tuple(map(str, values.get("headings") or ()))  # type: ignore[call-overload]
+        quoted: Sequence[str] = tuple(map(str, values.get("faults") or ()))  # type: ignore[call-overload]
+        step = "section" if label.startswith(("section", "opening")) else label.partition(",")[0].replace(" ", "_")
         messages, sha256 = self._templates.messages(
             "article_system.j2",
             f"article_{step}.j2",
@@ -206,6 +232,7 @@ class ArticleKind:
             label=label,
             replaces=replaces,
             template_sha256=sha256,
+            quotes=(str(values.get("written") or ""), *quoted, *([] if request.outline else shown)),
         )
 
 
@@ -236,86 +263,30 @@ def _default_headings(request: ArticleRequest, sections: int) -> tuple[str, ...]
     return (*DEFAULT_OUTLINE[: min(sections, len(DEFAULT_OUTLINE)) - 1], DEFAULT_OUTLINE[-1])
 
 
-def _section(answer: Completion, heading: str, brief: Brief, prompt: Prompt) -> tuple[str, list[str]]:
-    """Return the Markdown below the heading of a section, and the parts that were taken off.
-
-    Further headings get the third level, and an open code fence is closed. Raises CheckFailed if the answer has no words, or if
-    it was cut off and has no whole sentence.
+def _with_focus(headings: Sequence[str], request: ArticleRequest, checker: Checker) -> Sequence[str]:
+    """Return the headings that the model wrote. If keywords are checked and no heading has the first one, the first heading gets
+    it.
     """
-    draft = Draft(answer.text)
-    draft.drop_announcement(brief, SECTION, HEADING, inline=False, unnamed=False)
-    draft.drop_fence(of_text=True)
-    draft.drop_json(brief, SECTION)
-    lines, left_out = without_beginning(draft.text.splitlines(), heading, brief, prompt)
-    for line in left_out:
-        draft.note(line)
-    draft.text = _markdown(lines, heading, brief, draft)
-    if not _WORD.search(draft.text):
-        raise CheckFailed("empty_output", f"the section {heading!r} is empty")
-    if answer.finish_reason == "length":
-        draft.cut_to(whole_sentences(draft.text))
-        if not _WORD.search(draft.text):
-            raise CheckFailed(
-                "output_incomplete", f"the section {heading!r} was cut off before the end of its first sentence"
-            )
-    return _closed(draft.text), draft.removed
+    focus = request.keywords[:1]
+    limits = checker.limits("keyword_use")
+    if not focus or limits is None or limits["focus"] < 1:
+        return headings
+    if any(Reader(focus, request.language).counts("\n".join(headings))):
+        return headings
+    first = f"{focus[0][:1].upper()}{focus[0][1:]}: {headings[0]}"
+    return (clipped(first, MAX_HEADING), *headings[1:])
 
 
-def _markdown(lines: Sequence[str], heading: str, brief: Brief, draft: Draft) -> str:
-    """Return the lines of a section, with their headings at the third level. `draft` notes the headings that are left out.
-
-    A heading is left out if no text stands before it, if it repeats the section's own heading, or if it is only a label or a
-    number.
-    """
-    kept: list[str] = []
-    fence = ""
-    for line in map(str.rstrip, lines):
-        mark = match[1] if (match := FENCE.match(line)) else ""
-        if fence or mark:
-            fence = "" if fence and line.strip() == fence else fence or mark
-            kept.append(line)
-        elif found := _HEADING_LINE.match(line):
-            one = Draft(line[found.end() :])
-            one.drop_around(brief, HEADING, CHAPTER, TITLE)
-            if (
-                any(kept)
-                and is_heading(one.text, HEADING, TITLE)
-                and one.text.rstrip(":").casefold() != heading.casefold()
-            ):
-                draft.removed.extend(one.removed)
-                kept.append(f"### {one.text}")
-            else:
-                draft.note(line)
-        elif not _UNDERLINE.fullmatch(line) and (line or (kept and kept[-1])):
-            kept.append(line)
-    return "\n".join(kept).strip()
-
-
-def _closed(text: str) -> str:
-    """Return the text. If its last code fence is open, the line that closes the fence is added."""
-    fence = ""
-    for line in text.splitlines():
-        if match := FENCE.match(line):
-            fence = "" if fence and line.strip() == fence else fence or match[1]
-    return f"{text}\n{fence}" if fence else text
-
-
-def _article(request: ArticleRequest, title: str, description: str, sections: Sequence[tuple[str, str]]) -> Article:
-    headline = clipped(title or request.topic, MAX_TITLE)
-    body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections)
+def _article(request: ArticleRequest, heads: Heads) -> Article:
+    body, headline = body_of(heads.sections), heads.title
+    if heads.checker.limits("heading_repeats_title") is not None:
+        body, _ = mended(headline, body, request.outline or ())
     return Article(
         title=headline,
         slug=slug_of(headline),
-        meta_description=clipped(description or _first_words(sections), MAX_META_DESCRIPTION),
+        meta_description=heads.description,
         body_markdown=body + "\n",
         word_count=len(words(body)),
+        summary=heads.summary,
+        faq=tuple(Question(question=question, answer=answer) for question, answer in heads.questions) or None,
     )
-
-
-def _first_words(sections: Sequence[tuple[str, str]]) -> str:
-    """Return the first paragraph of the article without its markup; the first heading if the paragraph is empty."""
-    paragraph = sections[0][1].partition("\n\n")[0]
-    lines = [line for line in paragraph.splitlines() if not FENCE.match(line)]
-    unmarked = [line[found.end() :] if (found := MARKER.match(line)) else line for line in lines]
-    plain = without_markdown_links(" ".join(unmarked))
-    return " ".join(re.sub(r"[*`]", "", plain).split()) or sections[0][0]

@@ -5,9 +5,11 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.findings import CheckSetting, Severity
 from jobs.generation import Completion, Message, Prompt
+from jobs.kinds.asking import kept_answers
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
 from jobs.writing.verbatim import ResponseFormat, VerbatimOutput, VerbatimRequest, verbatim_output
@@ -89,7 +91,7 @@ class ChatKind:
     request_type = ChatRequest
     output_type = Chat
     contract = Contract(
-        texts={"text": "markdown"},
+        texts={"text": "markdown", "choices": "markdown"},
         checks=("invented",),
         settings={"invented": CheckSetting(severity=Severity.OFF)},  # a row can turn it on
     )
@@ -98,8 +100,10 @@ class ChatKind:
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt
 
-    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Chat]:
-        """Yield one prompt for each of the `n` answers."""
+    def compose(
+        self, request: BaseModel, checker: Checker = UNCHECKED
+    ) -> Generator[Sequence[Prompt], Sequence[Completion], Chat]:
+        """Yield one prompt for each of the `n` answers, and again for each answer that a check refuses."""
         if not isinstance(request, ChatRequest):
             raise TypeError(type(request))
         messages = [Message(turn.role, turn.content) for turn in request.messages or () if turn.content.strip()]
@@ -108,10 +112,14 @@ class ChatKind:
             messages = [*system, Message("user", request.prompt)]
         schema = None if request.response_format is None else request.response_format.schema_
         prompt = Prompt(messages=tuple(messages), params=request.params(MAX_TOKENS), schema=schema)
-        answers = yield request.prompts(prompt)
-        thoughts = tuple(answer.reasoning for answer in answers) if request.include_reasoning else ()
-        output = verbatim_output(Chat, answers, is_json=schema is not None, with_thoughts=request.include_reasoning)
-        return output.model_copy(update={"reasoning": thoughts}) if any(thoughts) else output
+
+        def output_of(answers: Sequence[Completion]) -> Chat:
+            thoughts = tuple(answer.reasoning for answer in answers) if request.include_reasoning else ()
+            output = verbatim_output(Chat, answers, is_json=schema is not None, with_thoughts=request.include_reasoning)
+            return output.model_copy(update={"reasoning": thoughts}) if any(thoughts) else output
+
+        answers = yield from kept_answers(request.prompts(prompt), output_of, checker)
+        return output_of(answers)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return the most tokens that the answers have together if the row has no `max_tokens`."""

@@ -1,12 +1,15 @@
 """A completion: raw text that the model continues, without a chat template. It is for base models."""
 
 from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, Field
 
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt
+from jobs.kinds.asking import kept_answers
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
 from jobs.writing.verbatim import VerbatimOutput, VerbatimRequest, verbatim_output
@@ -35,17 +38,20 @@ class CompletionKind:
     name = "completion"
     request_type = CompletionRequest
     output_type = Continuation
-    contract = Contract(texts={"text": "plain"})
+    contract = Contract(texts={"text": "plain", "choices": "plain"})
     example: Mapping[str, Any] = {"prompt": "Tomatoes need sunlight because", "max_tokens": 40}
 
     def __init__(self, templates: Templates) -> None:
         del templates  # the row brings its whole prompt
 
-    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Continuation]:
-        """Yield one prompt for each of the `n` answers."""
+    def compose(
+        self, request: BaseModel, checker: Checker = UNCHECKED
+    ) -> Generator[Sequence[Prompt], Sequence[Completion], Continuation]:
+        """Yield one prompt for each of the `n` answers, and again for each answer that a check refuses."""
         if not isinstance(request, CompletionRequest):
             raise TypeError(type(request))
-        answers = yield request.prompts(Prompt(text=request.prompt, params=request.params(MAX_TOKENS)))
+        prompts = request.prompts(Prompt(text=request.prompt, params=request.params(MAX_TOKENS)))
+        answers = yield from kept_answers(prompts, partial(verbatim_output, Continuation), checker)
         return verbatim_output(Continuation, answers)
 
     def expected_tokens(self, request: BaseModel) -> int:

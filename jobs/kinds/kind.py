@@ -5,11 +5,15 @@ needs no torch, no Redis and no Ray, so a test can send the completions by hand.
 group `nightpress.kinds`: the entry point names a callable that takes the Templates and returns a Kind.
 """
 
-from collections.abc import Generator, Sequence
-from typing import Protocol
+from collections.abc import Generator, Mapping, Sequence
+from functools import cache
+from inspect import signature
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from jobs.checks.checker import Checker
+from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt
 
 Conversation = Generator[Sequence[Prompt], Sequence[Completion], BaseModel]
@@ -43,7 +47,8 @@ class Kind(Protocol):
 
     # A kind may also have a `contract` (jobs/checks/contract.py): the texts of its output, and the checks that they
     # must pass. A kind without one has only the general checks, over all texts of its output. Its `example`, a mapping,
-    # is the request of the row that `nightpress kinds` shows.
+    # is the request of the row that `nightpress kinds` shows. If `compose` has a second parameter `checker`, it gets the
+    # row's Checker (jobs/checks/checker.py), and can ask again for what would fail.
 
     def compose(self, request: BaseModel) -> Conversation:
         """Begin the conversation for one row. The conversation raises CheckFailed if the output cannot be published."""
@@ -52,3 +57,24 @@ class Kind(Protocol):
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about how many tokens the completions of the row will have together, for schedules and estimates."""
         ...
+
+
+def contract_of(kind: Kind) -> Contract:
+    """Return the contract of a kind, or an empty one if it has none. With an empty one, all texts of an output are checked."""
+    contract = getattr(kind, "contract", None)
+    return contract if isinstance(contract, Contract) else Contract()
+
+
+def begin(kind: Kind, request: BaseModel, checker: Checker) -> Conversation:
+    """Begin the conversation for one row, with the row's checker if the kind takes one."""
+    return kind.compose(request, checker) if _takes_checker(type(kind)) else kind.compose(request)  # type: ignore[call-arg]
+
+
+@cache
+def _takes_checker(kind: type[Kind]) -> bool:
+    return "checker" in signature(kind.compose).parameters
+
+
+def with_defaults(kind: Kind, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a valid request as JSON values, with their defaults."""
+    return kind.request_type.model_validate(dict(request)).model_dump(mode="json", by_alias=True)

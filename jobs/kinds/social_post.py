@@ -2,7 +2,8 @@
 
 The model writes the words. The row's call to action, link and hashtags are put after these words unchanged. Links and hashtags
 that the model made up are taken out. A post that is too long or empty, or that was cut off within its first sentence, is
-asked for again, shorter, at most twice.
+asked for again, shorter; a post that a check refuses is asked for again with what was wrong. It is asked for three times at most,
+unless the settings say another number.
 """
 
 import re
@@ -11,10 +12,12 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.writing.asking_again import TRIES, label_of_try
+from jobs.kinds.asking import asked_until_kept
+from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief
 from jobs.writing.fields import Line, OtherNames, Text
@@ -164,39 +167,46 @@ class SocialPostKind:
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
 
-    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], SocialPost]:
-        """Ask for a post until an answer can be posted, and return the post. Raises CheckFailed after `TRIES` tries."""
+    def compose(
+        self, request: BaseModel, checker: Checker = UNCHECKED
+    ) -> Generator[Sequence[Prompt], Sequence[Completion], SocialPost]:
+        """Ask for a post until an answer can be posted, and return the post. Raises CheckFailed after the last try."""
         if not isinstance(request, SocialPostRequest):
             raise TypeError(type(request))
-        limit = LIMITS[request.platform]
+        limit, removed = LIMITS[request.platform], dict[str, Sequence[str]]()
         room = limit.max_length - limit.length(request.ending)
-        words, before = min(WORDS[request.platform], room // WORD_LENGTH), None
-        fault = CheckFailed("empty_output", "no post was asked for")
-        for n in range(TRIES):
-            prompt = self._prompt(request, n, words, before)
-            (answer,) = yield [prompt]
-            try:
-                words_of_model, removed = _words(request, prompt, answer)
-                text = words_of_model + request.ending
-            except CheckFailed as error:
-                fault = error
-            else:
-                length = limit.length(text)
-                if limit.fits(text):
-                    post = SocialPost(text=text, hashtags=request.tags, length=length)
-                    return post.with_removed({prompt.label: removed})
-                message = (
-                    f"the post has {length} characters after {TRIES} tries; {request.platform} takes {limit.max_length}"
-                )
-                fault = CheckFailed("post_too_long", message)
-            words, before = max(5, words // 2), prompt.label
-        raise fault
+        most = min(WORDS[request.platform], room // WORD_LENGTH)
+        shorter, prompts = 0, list[Prompt]()
+
+        def ask(_: int, number: int, faults: Sequence[str]) -> Prompt:
+            prompts.append(self._prompt(request, number, max(5, most >> shorter), faults if checker.checks else ()))
+            return prompts[-1]
+
+        def read(_: int, prompt: Prompt, answer: Completion) -> SocialPost:
+            nonlocal shorter
+            shorter += 1
+            words_of_model, removed[prompt.label] = _words(request, prompt, answer)
+            text = words_of_model + request.ending
+            length = limit.length(text)
+            if not limit.fits(text):
+                tries = f"{checker.tries} tries" if checker.tries > 1 else "one try"
+                message = f"the post has {length} characters after {tries}; {request.platform} takes {limit.max_length}"
+                raise CheckFailed("post_too_long", message)
+            shorter -= 1
+            return SocialPost(text=text, hashtags=request.tags, length=length)
+
+        def review(posts: Sequence[SocialPost]) -> Mapping[int, Sequence[str]]:
+            found = checker.faults(posts[0].model_dump(mode="json"), prompts=prompts[-1].instructions)
+            return {0: [one.message for one in found]}
+
+        (post,) = yield from asked_until_kept(1, ask, read, review, checker.tries)
+        return post.with_removed(removed)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return one and a half tokens for each word."""
         return WORDS[getattr(request, "platform", "x")] * 3 // 2
 
-    def _prompt(self, request: SocialPostRequest, n: int, words: int, before: str | None) -> Prompt:
+    def _prompt(self, request: SocialPostRequest, number: int, words: int, faults: Sequence[str]) -> Prompt:
         messages, sha256 = self._templates.messages(
             "social_post_system.j2",
             "social_post_user.j2",
@@ -205,14 +215,17 @@ class SocialPostKind:
             platform=LIMITS[request.platform].name,
             tone=request.tone,
             words=words,
-            again=n > 0,
+            again=number > 1,
+            faults=faults,
         )
+        params = SamplingParams(max_tokens=words * 3 + 20, temperature=0.7, top_p=0.9, repetition_penalty=1.1)
         return Prompt(
             messages=messages,
-            params=SamplingParams(max_tokens=words * 3 + 20, temperature=0.7, top_p=0.9, repetition_penalty=1.1),
-            label=label_of_try("post", n + 1),
-            replaces=before,
+            params=params_of_try(params, number),
+            label=label_of_try("post", number),
+            replaces=label_of_try("post", number - 1) if number > 1 else None,
             template_sha256=sha256,
+            quotes=tuple(faults),
         )
 
 

@@ -12,9 +12,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
+from jobs.checks.translation.mending import mended
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
+from jobs.kinds.asking import asked_until_kept
+from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief, Original, key_of, sentence_count
 from jobs.writing.fields import LanguageTag, Line, Text, language_name, same_language
@@ -146,39 +150,46 @@ class TranslationKind:
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
 
-    def compose(self, request: BaseModel) -> Generator[Sequence[Prompt], Sequence[Completion], Translation]:
-        """Yield the prompts of all segments at once, and return the translation."""
+    def compose(
+        self, request: BaseModel, checker: Checker = UNCHECKED
+    ) -> Generator[Sequence[Prompt], Sequence[Completion], Translation]:
+        """Ask for all segments at once, and again for those that a check refuses. Returns the translation."""
         if not isinstance(request, TranslationRequest):
             raise TypeError(type(request))
         lines = segmented(request.text, request.format)
         worded = [line for line in lines if line.words]
-        sources = [line.words for line in worded]
-        prompts = [self._prompt(request, n, source) for n, source in enumerate(sources, 1)]
-        answers = (yield prompts) if prompts else []
-        if len(answers) != len(sources):
-            raise CheckFailed(
-                "segment_mismatch", f"the source has {len(sources)} segments, and {len(answers)} came back"
-            )
-        segments, removed = list[TranslatedSegment](), dict[str, list[str]]()
-        for n, (line, prompt, answer) in enumerate(zip(worded, prompts, answers, strict=True), 1):
-            target, removed[prompt.label] = _target(n, line, prompt, answer)
-            segments.append(TranslatedSegment(source=line.words, target=target))
-        targets = iter(segments)
-        text = "".join(line.before + (next(targets).target if line.words else "") + line.after for line in lines)
-        translation = Translation(
-            source_language=request.source_language,
-            target_language=request.target_language,
-            source=request.text,
-            text=text,
-            segments=tuple(segments),
-        )
-        return translation.with_removed(removed)
+        removed, prompts, cut_off = dict[str, list[str]](), dict[int, Prompt](), set[int]()
+        mends = {code for code in ("end_punctuation", "whitespace_edges") if checker.limits(code) is not None}
+
+        def ask(n: int, number: int, faults: Sequence[str]) -> Prompt:
+            prompts[n] = self._prompt(request, n + 1, worded[n].words, number, faults)
+            return prompts[n]
+
+        def read(n: int, prompt: Prompt, answer: Completion) -> TranslatedSegment:
+            source = worded[n].words
+            target, removed[prompt.label] = _target(n + 1, worded[n], prompt, answer)
+            cut_off.discard(n)
+            if answer.finish_reason == "length":
+                cut_off.add(n)
+            if mends:
+                target = mended(source, target, request.target_language, request.source_language)
+            return TranslatedSegment(source=source, target=target)
+
+        def review(segments: Sequence[TranslatedSegment]) -> Mapping[int, Sequence[str]]:
+            found = {n: _faults(checker, one, prompts[n], n in cut_off) for n, one in enumerate(segments)}
+            return found if any(found.values()) else _blamed(checker, request, lines, segments)
+
+        tries = checker.tries if checker.checks else 1
+        segments = yield from asked_until_kept(len(worded), ask, read, review, tries)
+        return _joined(request, lines, segments).with_removed(removed)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about as many tokens as the source has."""
         return _most_tokens(getattr(request, "text", "")) // 2 + 1
 
-    def _prompt(self, request: TranslationRequest, n: int, source: str) -> Prompt:
+    def _prompt(
+        self, request: TranslationRequest, n: int, source: str, number: int = 1, faults: Sequence[str] = ()
+    ) -> Prompt:
         terms = {term: target for term, target in request.glossary.items() if term.lower() in source.lower()}
         messages, sha256 = self._templates.messages(
             "translation_system.j2",
@@ -188,13 +199,61 @@ class TranslationKind:
             target_language=language_name(request.target_language),
             glossary=terms,
             formality=request.formality,
+            faults=faults,
         )
         return Prompt(
             messages=messages,
-            params=SamplingParams(max_tokens=_most_tokens(source) + 32, temperature=0.0),
-            label=f"segment {n}",
+            params=params_of_try(SamplingParams(max_tokens=_most_tokens(source) + 32, temperature=0.0), number),
+            label=label_of_try(f"segment {n}", number),
+            replaces=label_of_try(f"segment {n}", number - 1) if number > 1 else None,
             template_sha256=sha256,
+            quotes=tuple(faults),
         )
+
+
+def _joined(
+    request: TranslationRequest, lines: Sequence[Segment], segments: Sequence[TranslatedSegment]
+) -> Translation:
+    """Put the translated words of the lines between the marks and ends of the lines."""
+    targets = iter(segments)
+    return Translation(
+        source_language=request.source_language,
+        target_language=request.target_language,
+        source=request.text,
+        text="".join(line.before + (next(targets).target if line.words else "") + line.after for line in lines),
+        segments=tuple(segments),
+    )
+
+
+def _faults(checker: Checker, segment: TranslatedSegment, prompt: Prompt, cut_off: bool) -> list[str]:
+    """Return what is wrong with one segment, judged as if it were the whole translation."""
+    asked = {"text": segment.source}
+    found = checker.faults({"text": segment.target}, request=asked, prompts=prompt.instructions, cut_off=cut_off)
+    return [one.message for one in found if one.code != "max_length"]
+
+
+def _blamed(
+    checker: Checker,
+    request: TranslationRequest,
+    lines: Sequence[Segment],
+    segments: Sequence[TranslatedSegment],
+) -> Mapping[int, Sequence[str]]:
+    """Return what is wrong with the whole translation, by the segments in which the faults lie."""
+    found = checker.faults(_joined(request, lines, segments).model_dump(mode="json")) if len(segments) > 1 else []
+    blamed: dict[int, list[str]] = {}
+    position, n = 0, 0
+    for line in lines:
+        start = position + len(line.before)
+        if line.words:
+            position = start + len(segments[n].target)
+            for one in found:
+                if one.where is not None and start <= one.where.start < position:
+                    blamed.setdefault(n, []).append(one.message)
+            n += 1
+        else:
+            position = start
+        position += len(line.after)
+    return blamed
 
 
 def _most_tokens(source: str) -> int:

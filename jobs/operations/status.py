@@ -38,6 +38,8 @@ class BatchStatus:
         leased: Rows that workers have under a lease.
         waiting: Rows that are not on the queue yet; without a queue, all rows that have no outcome.
         refused: Rows that intake refused. They count as failed, and are not part of the work.
+        verdicts: The completed rows by verdict, fit or review; without rows that were not judged, and until the batch is
+            published without those that completed in an earlier round.
         codes: The failed rows by the code of their failure, the most frequent first.
         usage: What completed rows used; an estimate until the batch is published.
         wasted: What failed rows and lost attempts used; an estimate until the batch is published.
@@ -76,6 +78,7 @@ class BatchStatus:
     created_at: datetime
     refused: int = 0
     codes: Mapping[str, int] = field(default_factory=dict)
+    verdicts: Mapping[str, int] = field(default_factory=dict)
     deadline: datetime | None = None
     paused_reason: str | None = None
     published_at: datetime | None = None
@@ -101,14 +104,14 @@ class BatchStatus:
         return self.finished - self.refused
 
     def describe_outcomes(self) -> str:
-        """Return the outcomes in words: `12 rows: 10 completed, 2 failed`."""
+        """Return the outcomes in words: `12 rows: 10 completed (8 fit, 2 to review), 2 failed`."""
         named = {
             "completed": self.completed,
             "failed": self.failed,
             "cancelled": self.cancelled,
             "expired": self.expired,
         }
-        counts = ", ".join(f"{n:,} {name}" for name, n in named.items() if n or name == "completed")
+        counts = describe_counts(named, self.verdicts)
         return f"{self.rows:,} row{'s' * (self.rows != 1)}: {counts}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -142,3 +145,19 @@ class Status:
             "workers": [asdict(worker) for worker in self.workers],
             "paused": dict(self.paused),
         }
+
+
+def describe_verdicts(verdicts: Mapping[Any, int]) -> str:
+    """Return the verdicts on completed rows in words: `8 fit, 2 to review`. Empty if no row was judged."""
+    named = {"fit": "fit", "review": "to review"}
+    return ", ".join(f"{verdicts[verdict]:,} {words}" for verdict, words in named.items() if verdicts.get(verdict))
+
+
+def describe_counts(counts: Mapping[Any, int], verdicts: Mapping[Any, int]) -> str:
+    """Return rows by status in words, and verdicts behind the completed rows: `3 completed (2 fit, 1 to review), 2 failed`."""
+    judged = f" ({words})" if (words := describe_verdicts(verdicts)) else ""
+    return ", ".join(
+        f"{rows:,} {status}{judged if status == 'completed' else ''}"
+        for status, rows in counts.items()
+        if rows or status == "completed"
+    )

@@ -159,6 +159,7 @@ class StatusReader:
             wasted=Usage.from_dict(usage["wasted"]),
             currency=usage["currency"],
             codes=done.codes,
+            verdicts={str(verdict): rows for verdict, rows in done.verdicts.items()},
             published_at=done.at,
             delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
         )
@@ -229,6 +230,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         # A row whose outcome is written but not settled yet is counted twice for a moment: as finished and as leased.
         waiting=max(0, batch.rows - completed - failed - ready - delayed - leased),
         codes=index.codes,
+        verdicts=index.verdicts,
         usage=index.usage,
         wasted=index.wasted,
         currency=index.currency or currency,

@@ -71,6 +71,7 @@ class Edition:
             folder=f"published/{self._index.round}-{self._nonce}",
             counts={status: self._ledger.rows(status) for status in statuses},
             codes=self._ledger.codes(),
+            verdicts=self._ledger.verdicts(),
             files={OUTPUT: output.record, ERRORS: errors.record, USAGE: usage.record},
             segments_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
             at=clock(),

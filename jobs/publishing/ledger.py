@@ -15,20 +15,23 @@ from typing import Any, Final
 from jobs.batches.batch import FORMAT, Batch
 from jobs.batches.output_rows import code_of, first_template
 from jobs.batches.segments.head import Account
+from jobs.findings import Verdict
 from jobs.prices import Prices
 from jobs.usage import NAMES, Usage, counts_of, total
 
 AMOUNTS: Final = ("device_cost", "charge")
 """The counts of a usage that are amounts of money."""
+VERDICTS: Final[tuple[Verdict, ...]] = ("fit", "review")
+"""The verdicts that a completed row may have. A row that was not judged has none."""
 _NOTHING: Final = (0,) * len(NAMES)
 
 
 class Ledger:
     """Adds up one round.
 
-    An *account* adds up rows of one status, model, version of prices, currency, tenant, kind, template and code of failure. An
-    *entry* is the ledger's record of a row: the number of the row's account, then the six counts of its usage. Memory grows with
-    the number of accounts only.
+    An *account* adds up rows of one status, model, version of prices, currency, tenant, kind, template, code of failure and
+    verdict. An *entry* is the ledger's record of a row: the number of the row's account, then the six counts of its usage.
+    Memory grows with the number of accounts only.
     """
 
     def __init__(self) -> None:
@@ -59,7 +62,8 @@ class Ledger:
             return (self.account_number(account), *_NOTHING)
         usage = row["usage"]
         group = (row["tenant"], row["kind"], first_template(row))
-        account = Account("completed", row["model"], usage.get("prices"), *group, "", usage.get("currency"))
+        verdict = row.get("verdict") or ""
+        account = Account("completed", row["model"], usage.get("prices"), *group, "", usage.get("currency"), verdict)
         return (self.account_number(account), *counts_of(usage))
 
     def post(self, entry: Sequence[int]) -> str:
@@ -72,6 +76,14 @@ class Ledger:
     def rows(self, status: str) -> int:
         """Return how many rows with this status were posted."""
         return sum(n for account, n in zip(self._accounts, self._rows, strict=True) if account.status == status)
+
+    def verdicts(self) -> Mapping[Verdict, int]:
+        """Return how many completed rows have each verdict, without rows that were not judged."""
+        found = dict.fromkeys(VERDICTS, 0)
+        for account, rows in zip(self._accounts, self._rows, strict=True):
+            for verdict in VERDICTS:
+                found[verdict] += rows * (account.verdict == verdict)
+        return {verdict: rows for verdict, rows in found.items() if rows}
 
     def codes(self) -> Mapping[str, int]:
         """Return how many rows failed with each code. Rows that were cancelled or expired have not failed."""
@@ -88,7 +100,8 @@ class Ledger:
         difference between the sums and `before`; all other sums are over all rounds. `prices` is the version of the publisher's
         prices, and `price_versions` are the versions by which the rows were charged. If the rows have several currencies,
         `device_cost` and `charge` are the amounts in `currency`, and `other_currencies` holds the sums of each other currency.
-        `groups` holds the sums of the completed rows for each currency, tenant, model, kind and template.
+        `groups` holds the sums of the completed rows for each currency, tenant, model, kind and template. `fit` and `review`
+        beside `rows` count the rows with this verdict.
         """
         posted = [account for account, rows in zip(self._accounts, self._rows, strict=True) if rows]
         models = {*(model for model, _ in self._spent), *(account.model for account in posted)}
@@ -124,16 +137,15 @@ class Ledger:
 
     def _groups(self) -> Sequence[Mapping[str, Any]]:
         """Add up the completed rows by currency, tenant, model, kind and template."""
-        groups: defaultdict[tuple[str | None, str, str, str, str], list[int]] = defaultdict(
-            lambda: [0] * (1 + len(NAMES))
-        )
+        names = ("rows", *VERDICTS, *NAMES)
+        groups: defaultdict[tuple[str | None, str, str, str, str], list[int]] = defaultdict(lambda: [0] * (len(names)))
         for account, rows, sums in zip(self._accounts, self._rows, self._sums_of, strict=True):
             if account.status == "completed" and rows:
                 key = (account.currency, account.tenant, account.model, account.kind, account.template)
-                _add(groups[key], (rows, *sums))
-        names = ("currency", "tenant", "model", "kind", "template", "rows", *NAMES)
+                _add(groups[key], (rows, *(rows * (account.verdict == verdict) for verdict in VERDICTS), *sums))
+        keys = ("currency", "tenant", "model", "kind", "template")
         ordered = sorted(groups.items(), key=lambda item: str(item[0]))
-        return [dict(zip(names, (*key, *sums), strict=True)) for key, sums in ordered]
+        return [dict(zip((*keys, *names), (*key, *sums), strict=True)) for key, sums in ordered]
 
     def _sums(self, models: Iterable[str], main: str, others: Sequence[str]) -> dict[str, Any]:
         names = set(models)
@@ -150,6 +162,7 @@ class Ledger:
 
     def _added(self, models: Container[str], currencies: Container[str | None]) -> dict[str, Any]:
         completed = other = 0
+        verdicts: dict[str, int] = dict.fromkeys(VERDICTS, 0)
         charged = Usage()
         for account, rows, sums in zip(self._accounts, self._rows, self._sums_of, strict=True):
             if account.model not in models or account.currency not in currencies:
@@ -157,6 +170,8 @@ class Ledger:
             if account.status == "completed":
                 completed += rows
                 charged += Usage(*sums)
+                if account.verdict in verdicts:
+                    verdicts[account.verdict] += rows
             else:
                 other += rows
         spent = total(
@@ -164,6 +179,7 @@ class Ledger:
         )
         return {
             "rows": completed,
+            **verdicts,
             **charged.as_dict(),
             "wasted": {"rows": other, **(spent - charged).as_dict()},
         }

@@ -65,7 +65,7 @@ def fitted_title(
 
     A title that is too long is cut after a word. Cuts that keep more of the keywords are preferred, then cuts at the end of a
     clause. If the title, or its best cut at a clause, is too short, one of `more` is added after a colon, such as a heading or a
-    keyword; without `more` the answer is None.
+    keyword; if none is long enough, several are, with commas between them. Without `more` the answer is None.
     """
     text = _uncut(title, language)
     if least <= shown_length(text) <= most:
@@ -78,13 +78,29 @@ def fitted_title(
     base = text.rstrip(" .:;,\u3002\uff1a")
     if not base or base[-1] in "?!\uff1f\uff01":
         joined = joined[1:] or " "
-    for addition in map(_one_line, more):
-        if base and addition and folded(addition) not in folded(base) and folded(base) not in folded(addition):
-            longer = f"{base}{joined}{addition}"
-            fitted = longer if shown_length(longer) <= most else _best_cut(longer, least, most, keywords, language)
-            if fitted is not None and shown_length(fitted) >= least:
-                return fitted
+    additions = [one for one in map(_one_line, more) if base and one and not _overlap(one, base)]
+    several = list[str]()
+    for addition in additions:
+        if not any(_overlap(addition, one) for one in several):
+            several.append(addition.rstrip(" .:;,\u3002\uff1a"))
+    chained = [
+        (", " if not is_unspaced(base) else "\u3001").join(several[:count]) for count in range(2, 1 + len(several[:5]))
+    ]
+    for addition in [*additions, *chained]:
+        longer = f"{base}{joined}{addition}"
+        fitted = longer if shown_length(longer) <= most else _best_cut(longer, least, most, keywords, language)
+        if fitted is None or shown_length(fitted) < least:
+            continue
+        if not _overlap(
+            fitted[len(base) + len(joined) :], base
+        ):  # a cut may leave only words that the title has already
+            return fitted
     return None
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one of two texts holds the other."""
+    return folded(one) in folded(other) or folded(other) in folded(one)
 
 
 def fitted_description(

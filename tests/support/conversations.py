@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.errors import CheckFailed
+from jobs.findings import CheckSettings
 from jobs.generation import Completion, Prompt
-from jobs.kinds.kind import Kind
+from jobs.kinds.kind import Kind, begin, contract_of, with_defaults
 from jobs.kinds.registry import load_kinds
 
 KINDS = load_kinds()
@@ -16,12 +18,20 @@ Answer = Callable[[Prompt], str | tuple[str, str]]
 """Gives the completion of a prompt: a text, or a text and its finish reason."""
 
 
-def converse(kind: str | Kind, request: Mapping[str, Any], answer: Answer) -> tuple[Any, list[list[Prompt]]]:
+def checker_of(kind: str, request: Mapping[str, Any], *settings: CheckSettings, again: int = 2) -> Checker:
+    """Return the checker of a row, as a worker makes it."""
+    values = with_defaults(KINDS[kind], request)
+    return Checker.over(kind, values, contract_of(KINDS[kind]), settings, again)
+
+
+def converse(
+    kind: str | Kind, request: Mapping[str, Any], answer: Answer, checker: Checker = UNCHECKED
+) -> tuple[Any, list[list[Prompt]]]:
     """Hold a conversation with a kind, which is given by its name or as a Kind. Returns its output, and the prompts of each
     turn.
     """
     kind = KINDS[kind] if isinstance(kind, str) else kind
-    conversation = kind.compose(kind.request_type.model_validate(request))
+    conversation = begin(kind, kind.request_type.model_validate(request), checker)
     turns: list[list[Prompt]] = []
     completions: Sequence[Completion] | None = None
     while True:

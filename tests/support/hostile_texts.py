@@ -106,8 +106,10 @@ def tried(pattern: Any, method: str) -> Try:
 
 def function_tries() -> Mapping[str, Try]:
     """Return functions of the two rooms that read a text and use several patterns."""
-    from jobs.kinds import article, social_post, translation
-    from jobs.writing import characters, fitting, hashtags, headings, platforms, prose
+    from jobs.checks import cutting
+    from jobs.kinds import social_post, translation
+    from jobs.writing import characters, fitting, hashtags, platforms, prose
+    from jobs.writing.articles import headings, questions, sections
     from jobs.writing.words import keywords, widths
 
     return {
@@ -131,7 +133,9 @@ def function_tries() -> Mapping[str, Try]:
         "pixels": widths.pixels,
         "clipped": lambda text: prose.clipped(text, 100),
         "slug_of": prose.slug_of,
-        "first_words": lambda text: article._first_words([("", text)]),
+        "first_paragraph": lambda text: sections.first_paragraph([("", text)]),
+        "read_questions": lambda text: questions.read_questions(Completion("", text, "stop"), TOPIC),
+        "without_last_sentence": lambda text: cutting.without_last_sentence(text, "en"),
         "segmented": lambda text: translation.segmented(text, "markdown"),
     }
 

@@ -18,6 +18,11 @@ RECEIPT: Final = {
 }
 
 
+def finding(code: str = "gap", severity: str = "review", message: str = "a gap", **fields: Any) -> dict[str, Any]:
+    """Return a finding as an outcome holds it."""
+    return {"code": code, "severity": severity, "message": message, "tries": 1, **fields}
+
+
 def completed(of: Lease | int, **fields: Any) -> Outcome:
     """Return the completed line of a row, which is given by its lease or by its number. `fields` replace fields of the outcome.
 

@@ -20,6 +20,7 @@ import typer
 
 from jobs.commands.options import input_file as opt
 from jobs.commands.options import shell_completion as completion
+from jobs.commands.options.review import AcceptReview
 from jobs.commands.session import BATCH, ROW
 from jobs.errors import ModelUnavailable, RequestError
 
@@ -64,11 +65,12 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="Make a new batch, also if the same command has made one.")
     ] = False,
+    accept_review: AcceptReview = False,
 ) -> None:
     """Turn a file into finished content in one folder, on this machine.
 
     Starts workers, and an embedded Redis and a local Ray unless others are set. After an interruption, the same command
-    continues where the run stopped.
+    continues where the run stopped. Exit status 0 if every row completed and can be published as it is, otherwise 1.
     """
     _needs_packages()
     from jobs.batches.rounds import read_round
@@ -117,7 +119,8 @@ def run(
         reporter.interrupted(shlex.join(sys.argv[1:]))
         raise typer.Exit(130)
     reporter.published(done, folder, elapsed_s)
-    raise typer.Exit(0 if done.counts.get("completed", 0) == batch.rows else 1)
+    accept_review = accept_review or settings.accept_review
+    raise typer.Exit(0 if done.is_kept(batch.rows, accept_review=accept_review) else 1)
 
 
 def work(

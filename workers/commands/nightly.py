@@ -22,6 +22,7 @@ from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.source import open_source, source_name
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
+from jobs.operations.status import describe_verdicts
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.tenants import RowsMaySet
@@ -175,9 +176,10 @@ class Night:
             batch = taken.batch.batch_id
             raise UnavailableError(f"{batch} is not published: see `nightpress status {batch}`")
         copy_published(self._store, taken.batch.batch_id, done, taken.folder)
-        completed = done.counts.get("completed", 0)
-        self._write(f"{_shown(taken.file.name)}: {completed} of {taken.batch.rows} rows in {taken.folder}")
-        if completed != taken.batch.rows:
+        completed, verdicts = done.counts.get("completed", 0), describe_verdicts(done.verdicts)
+        rows = f"{completed} of {taken.batch.rows} rows{f' ({verdicts})' if verdicts else ''}"
+        self._write(f"{_shown(taken.file.name)}: {rows} in {taken.folder}")
+        if not done.is_kept(taken.batch.rows, accept_review=self._settings.accept_review):
             self.status = max(self.status, 1)
         if _stamp(taken.file.stat()) != taken.stamp:
             raise RequestError(f"{taken.file} has changed since it was read: it stays, and the next night takes it")

@@ -12,6 +12,7 @@ from typing import Any, Final
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RequestError, RowError
 from jobs.kinds.registry import load_kinds
+from jobs.kinds.row_checks import row_checks
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.settings import Settings
 from workers.engines.protocol import Engine
@@ -77,7 +78,7 @@ def replay(
     engine = make_engine(row.model, card, settings.cache_dir)
     try:
         job = Job(Lease(JobKey(batch_id, row.row), 0, 0, str(ClaimId("replay", "0", 0))), b"")
-        attempt = Attempt(job, row, kind, datetime.now(UTC), created_at)
+        attempt = Attempt(job, row, kind, datetime.now(UTC), created_at, row_checks(settings, row.model))
         error = _converse(attempt, engine)
         receipt = {
             **identity(row.model, card),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -11,9 +12,12 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from jobs import logs
 from jobs.batches.batch import Batch, Done
-from jobs.batches.published import copy_published, read_usage
-from jobs.commands.views.fitting import width_of
+from jobs.batches.published import ERRORS, OUTPUT, copy_published, read_usage
+from jobs.catalog import TOYS
+from jobs.commands.views.fitting import fitted, width_of
 from jobs.logs import logger
+from jobs.operations.content.findings import by_code
+from jobs.operations.status import describe_verdicts
 from jobs.prices import formatted
 from jobs.printable import one_line
 from jobs.settings import Settings
@@ -126,6 +130,8 @@ class Reporter:
             f"  Rows     {completed:,} completed{not_completed}, of {self._batch.rows:,}",
             style="bold" if not others else "yellow",
         )
+        if verdicts := describe_verdicts(done.verdicts):
+            say(f"  Verdict  {verdicts}")
         say(f"  Tokens   {usage['prompt_tokens']:,} in, {tokens:,} out", end="")
         say(f"  ({tokens / elapsed_s:,.1f} tokens/s over {elapsed_s:,.0f} s)" if elapsed_s else "")
         wasted = usage["wasted"]
@@ -137,6 +143,13 @@ class Reporter:
         say(f"  Content  {folder / 'output.jsonl'}", soft_wrap=True)
         if others:
             say(f"  Errors   {folder / 'errors.jsonl'}", soft_wrap=True)
+        self._findings(folder)
+        if toys := sorted(TOYS.intersection(usage["models"])):
+            say(
+                f"\n  {', '.join(toys)} is a toy for trying the machinery: few of its texts can be published. "
+                "Give a larger model with --model (docs/models.md says how to add one).",
+                soft_wrap=True,
+            )
         say("\n  Next: ", end="")
         say(f"{self._command} show {self._batch.batch_id} 0", soft_wrap=True)
         if self._batch.refused:
@@ -144,6 +157,22 @@ class Reporter:
         say(f"        {self._command} usage --by kind", soft_wrap=True)
         if elapsed_s is None:
             say("        the same command with --again makes a new batch")
+
+    def _findings(self, folder: Path) -> None:
+        """Print what checks found in the rows of the folder: a line for each check, and its worst example."""
+        with (folder / OUTPUT).open("rb") as output, (folder / ERRORS).open("rb") as errors:
+            found = by_code(chain(errors, output))
+        if not found:
+            return
+        self._console.print("\n  Findings of the checks, by rows")
+        for one in found:
+            counts = {"failed": one.failed, "to review": one.review, "noted": one.noted}
+            words = ", ".join(f"{rows:,} {name}" for name, rows in counts.items() if rows)
+            self._console.print(f"    {one.code}: {words}", markup=False)
+            if one.worst is not None:
+                example = one_line(f"{one.example}: {one.worst.message}")
+                for line in fitted(example, self._console.width, "      "):
+                    self._console.print(line, markup=False, soft_wrap=True)
 
     def _rate(self, progress: RunProgress, tokens: int) -> Sequence[str]:
         """Return rows and tokens a second, and the time that is left, in words; nothing while no row has ended."""

@@ -16,9 +16,12 @@ import orjson
 from pydantic import BaseModel
 
 from jobs.batches.request_row import RowRequest
+from jobs.checks.checker import UNCHECKED, Checker
 from jobs.errors import CheckFailed, GenerationFailed, RequestError, RowError
+from jobs.findings import Finding, Severity, Verdict, verdict_of
 from jobs.generation import Completion, GenerationRequest, Prompt
-from jobs.kinds.kind import Conversation, Kind
+from jobs.kinds.kind import Conversation, Kind, begin
+from jobs.kinds.row_checks import RowChecks, unchecked
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
@@ -43,7 +46,8 @@ class Attempt:
     """A claimed job that is being worked on.
 
     `under_way` holds the ids of the requests that the engine has not answered. `output` is None until the kind has returned.
-    `created_at` is the time when the batch was accepted; chat templates may ask for this date.
+    `checks` makes the checker of the row. `findings` are what it found in the output; if the row fails by them, `rejected` is the
+    output, and `output` is None. `created_at` is the time when the batch was accepted; chat templates may ask for this date.
     """
 
     job: Job
@@ -51,7 +55,10 @@ class Attempt:
     kind: Kind
     started_at: datetime
     created_at: datetime | None = None
+    checks: RowChecks = unchecked
     output: BaseModel | None = None
+    findings: Sequence[Finding] = ()
+    rejected: BaseModel | None = None
     under_way: set[str] = field(default_factory=set)
     _conversation: Conversation | None = None
     _prompts: Sequence[Prompt] = ()
@@ -65,6 +72,9 @@ class Attempt:
     _rendered: dict[str, str] = field(default_factory=dict)
     _finish_reasons: dict[str, str] = field(default_factory=dict)
     _reasoning_tokens: dict[str, int] = field(default_factory=dict)
+    _checker: Checker = UNCHECKED
+    _tries: dict[str, int] = field(default_factory=dict)
+    _prompt_texts: list[str] = field(default_factory=list)
 
     @property
     def seed(self) -> int:
@@ -115,7 +125,8 @@ class Attempt:
             request = self.kind.request_type.model_validate(dict(self.row.request))
         except ValueError as error:
             raise RowError("bad_record", f"the stored request does not fit kind {self.kind.name}: {error}") from error
-        self._conversation = self.kind.compose(request)
+        self._checker = self.checks(self.row, self.kind, request)
+        self._conversation = begin(self.kind, request, self._checker)
         return self._advance(None)
 
     def receive(self, completion: Completion) -> Sequence[GenerationRequest]:
@@ -163,7 +174,7 @@ class Attempt:
         try:
             prompts = next(self._conversation) if completions is None else self._conversation.send(completions)
         except StopIteration as stop:
-            self.output = self._checked(stop.value)
+            self.output = self._judged(self._checked(stop.value))
             return ()
         except CheckFailed as error:
             raise _as_fault_of_thoughts(error, completions or ()) from error
@@ -207,9 +218,37 @@ class Attempt:
             raise CheckFailed("kind_failed", f"kind {self.kind.name}: its output is not JSON: {error}") from error
         return output
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict on the output; None if there is none, or if the row is not checked."""
+        return None if self.output is None or not self._checker.checks else verdict_of(self.findings)
+
+    def _judged(self, output: BaseModel) -> BaseModel:
+        """Return the output if its row completes. Raises CheckFailed for its first finding of severity fail."""
+        kept = [reason for label, reason in self._finish_reasons.items() if label not in self._replaced]
+        self.findings = self._checker.findings(
+            output.model_dump(mode="json"),
+            prompts=list(dict.fromkeys(self._prompt_texts)),
+            cut_off="length" in kept and not isinstance(output, CleanedOutput),  # those end with a whole sentence
+            tries=max(self._tries.values(), default=1),
+        )
+        failures = [found for found in self.findings if found.severity is Severity.FAIL]
+        if not failures:
+            return output
+        self.rejected = output
+        first, tries = failures[0], failures[0].tries
+        others = len({found.code for found in failures}) - 1
+        also = f", and {others} other check{'s' * (others > 1)} failed" if others else ""
+        after = f" (asked for {tries} times)" if tries > 1 else ""
+        raise CheckFailed(first.code, f"{first.message}{also}{after}")
+
     def _request(self, prompt: Prompt, n: int) -> GenerationRequest:
+        self._tries[prompt.label] = 1
         if prompt.replaces is not None:
             self._replaced.add(prompt.replaces)
+            self._tries[prompt.label] += self._tries.get(prompt.replaces, 1)
+        if self._checker.checks:
+            self._prompt_texts += prompt.instructions
         if prompt.template_sha256 is not None:
             self._templates[prompt.label] = prompt.template_sha256
         try:

@@ -248,7 +248,8 @@ class Claimer:
             self._flusher.put(batch_id, *context.outcome_builder.buried(job, row, context.clock()))
             return None
         index = context.batches.get(batch_id)
-        attempt = Attempt(job, row, kind, context.clock(), index.batch.created_at if index is not None else None)
+        created_at = index.batch.created_at if index is not None else None
+        attempt = Attempt(job, row, kind, context.clock(), created_at, context.checks)
         self._pulse.mark()
         turn = take_turn(attempt, attempt.start)
         self._pulse.rest()

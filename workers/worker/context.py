@@ -11,6 +11,7 @@ from typing import Any, Self
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import QueueUnavailable
 from jobs.kinds.kind import Kind
+from jobs.kinds.row_checks import RowChecks, row_checks, unchecked
 from jobs.lanes.feed import Feeder, FeedQueue
 from jobs.lanes.job import ClaimId, Lease
 from jobs.lanes.protocol import Schedule, WorkerRecord
@@ -49,6 +50,7 @@ class WorkerContext:
     feeder: Feeder
     kinds: Mapping[str, Kind]
     outcome_builder: OutcomeBuilder
+    checks: RowChecks
     settings: Settings
     leases: Leases
     failing_batches: FailingBatches
@@ -92,6 +94,7 @@ class WorkerContext:
             feeder=Feeder(store, queue, batches, settings, monotonic),
             kinds=kinds,
             outcome_builder=OutcomeBuilder(worker, model, stats.device, identity, settings.prices, retry),
+            checks=row_checks(settings, model) if model in settings.catalog else unchecked,
             settings=settings,
             leases=Leases.from_settings(settings, monotonic),
             failing_batches=FailingBatches(settings.breaker_rows),

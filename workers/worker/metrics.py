@@ -20,6 +20,9 @@ from workers.engines.protocol import EngineStats
 
 METRICS: Final[dict[str, str]] = {
     "nightpress_rows_total": "Attempts that are durable, by outcome: completed, failed, retried, crashed.",
+    "nightpress_verdicts_total": "Completed rows that were checked, by verdict: fit, review.",
+    "nightpress_findings_total": "Findings in completed and failed rows, by code of the check (_OTHER if it is of another "
+    "package) and severity: fail, review, note.",
     "nightpress_attempt_duration_seconds": "Histogram of how long such an attempt took, by error_type: a code of the table "
     "above, _OTHER for one of a kind's own, none if it completed.",
     "gen_ai_client_token_usage": "Histogram of the tokens of such an attempt, by gen_ai_token_type: input, output, and cached, "
@@ -52,6 +55,10 @@ class WorkerMetrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._rows = Counter("nightpress_rows", _meaning("nightpress_rows_total"), ["outcome"], registry=self._registry)
+        name, labels = "nightpress_verdicts", ["verdict"]
+        self._verdicts = Counter(name, _meaning(f"{name}_total"), labels, registry=self._registry)
+        name, labels = "nightpress_findings", ["code", "severity"]
+        self._findings = Counter(name, _meaning(f"{name}_total"), labels, registry=self._registry)
         name = "gen_ai_client_token_usage"
         labels = ["gen_ai_token_type"]
         self._tokens = Histogram(name, _meaning(name), labels, buckets=TOKEN_BUCKETS, registry=self._registry)
@@ -65,6 +72,11 @@ class WorkerMetrics:
         for one in outcomes:
             retried = one.status == "failed" and not one.final
             self._rows.labels("retried" if retried else one.status).inc()
+            if one.verdict:
+                self._verdicts.labels(one.verdict).inc()
+            for found in one.findings or ():
+                code = found["code"] if found["code"] in CODES else OTHER
+                self._findings.labels(code, found["severity"]).inc()
             spent = one.usage + one.wasted
             for kind, tokens in (
                 ("input", spent.prompt_tokens),

@@ -62,6 +62,9 @@ class OutcomeBuilder:
             final=delay_s is None,
             attempt=job.attempt,
             output=None if attempt.output is None else attempt.output.model_dump(mode="json"),
+            verdict=None if error is not None else attempt.verdict,
+            findings=[found.model_dump(mode="json", exclude_none=True) for found in attempt.findings] or None,
+            rejected=None if attempt.rejected is None else attempt.rejected.model_dump(mode="json"),
             error=None if error is None else _as_values(error, attempt.row),
             usage=usage,
             wasted=wasted,
@@ -72,7 +75,9 @@ class OutcomeBuilder:
         except TypeError as fault:
             failed = CheckFailed("kind_failed", f"kind {attempt.kind.name}: what it returned is not JSON: {fault}")
             values, receipt = _as_values(failed, attempt.row), {**self.identity, **ours}
-            outcome = replace(outcome, status="failed", final=True, output=None, error=values, receipt=receipt)
+            outcome = replace(
+                outcome, status="failed", final=True, output=None, error=values, receipt=receipt, verdict=None
+            )
         if outcome.final:
             return outcome, Settlement(job.lease)
         return outcome, Settlement(job.lease, "retry", int((delay_s or 0.0) * 1000))

@@ -7,7 +7,6 @@ and adds integers. A compacted file holds the heads of several segments, each wi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import starmap
 from typing import Any, Final, NamedTuple
 
@@ -47,7 +46,7 @@ class Account(NamedTuple):
 
     A completed row has all fields but `code`; `prices` names the version of the prices that the row was charged by. A row of
     another status has no prices, tenant, kind or template; `code` is the code of its failure. `currency` is None if no line of
-    the segment names one.
+    the segment names one. `verdict` is empty if the row was not judged; heads of earlier releases have none.
     """
 
     status: str
@@ -58,6 +57,7 @@ class Account(NamedTuple):
     template: str
     code: str
     currency: str | None
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +125,18 @@ def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
             wasted=Usage.from_dict(values["wasted"]),
             bytes=values["bytes"],
             lines=values["lines"],
-            accounts=list(starmap(partial(Account, currency=currency), values["accounts"])),
+            accounts=[_account(currency, *fields) for fields in values["accounts"]],
             spent=values["spent"],
             currency=currency,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"{error}" if isinstance(error, ValueError) else "") from error
+
+
+def _account(currency: str | None, *fields: Any) -> Account:
+    """Return an account as a head stores it: the fields up to `code`, then the verdict, which earlier releases did not store."""
+    *named, verdict = fields if len(fields) == len(Account._fields) - 1 else (*fields, "")
+    return Account._make((*named, currency, verdict))
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -5,13 +5,14 @@ that the row lacks: claim id, round, fence, `final`, `wasted` and the rest of th
 Outcome.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import orjson
 
 from jobs.batches.output_rows import PRICED, published_row
+from jobs.findings import Verdict
 from jobs.usage import Usage
 
 LineStatus = Literal["completed", "failed", "crashed"]
@@ -22,7 +23,21 @@ LINE_END: Final = len(b"}\n")
 EVERY_ROUND: Final = 0
 """An outcome of this round counts in every round. Refusals by intake have it, so that a refused row stays refused."""
 
-_ROW: Final = ("row", "custom_id", "tenant", "kind", "status", "output", "error", "model", "attempt", "metadata")
+_ROW: Final = (
+    "row",
+    "custom_id",
+    "tenant",
+    "kind",
+    "status",
+    "output",
+    "verdict",
+    "error",
+    "findings",
+    "rejected",
+    "model",
+    "attempt",
+    "metadata",
+)
 """The fields that an outcome and a published row have under the same name."""
 _NOT_RECEIPT: Final = frozenset(("batch_id", "usage", *_ROW))
 """The fields of a published row that are no part of the receipt."""
@@ -37,6 +52,9 @@ class Outcome:
     of answers that were thrown away within the attempt, since the kind asked again. `receipt` holds the rest of an output row:
     model_revision, adapter, engine, device, finish_reason, seed, worker, started_at, finished_at, prices, currency, templates,
     and the labels of the prompts. `cost` is the expected work of the row in tokens, or 0 if its request could not be read.
+
+    `verdict` is that of the checks on a completed row, None if they were not run, and `findings` are what they found
+    (jobs/findings.py). `rejected` is the output of a row that failed because of a finding.
     """
 
     row: int
@@ -49,7 +67,10 @@ class Outcome:
     custom_id: str | None = None
     attempt: int = 1
     output: Mapping[str, Any] | None = None
+    verdict: Verdict | None = None
     error: Mapping[str, Any] | None = None
+    findings: Sequence[Mapping[str, Any]] | None = None
+    rejected: Mapping[str, Any] | None = None
     usage: Usage = field(default_factory=Usage)
     wasted: Usage = field(default_factory=Usage)
     model: str = ""

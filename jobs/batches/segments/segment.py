@@ -92,9 +92,10 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
 def _account(outcome: Outcome) -> Sequence[str | None]:
     """Return the fields of an outcome's `Account`, without the currency, which the head names once."""
     if outcome.status != "completed":
-        return outcome.status, outcome.model, None, "", "", "", code_of(outcome.error)
+        return outcome.status, outcome.model, None, "", "", "", code_of(outcome.error), ""
     template = first_template(outcome.receipt)
-    return outcome.status, outcome.model, outcome.receipt.get("prices"), outcome.tenant, outcome.kind, template, ""
+    fields = (outcome.model, outcome.receipt.get("prices"), outcome.tenant, outcome.kind, template, "")
+    return outcome.status, *fields, outcome.verdict or ""
 
 
 def write(store: Store, paths: BatchPaths, outcomes: Sequence[Outcome], worker: str, incarnation: str, n: int) -> str:

@@ -17,7 +17,7 @@ from jobs.findings import Severity
 from jobs.writing.words.words import primary
 
 _BRACKETS: Final = regex.compile(
-    r"(?<![\]\\!\w])\[(?P<square>[^\[\]\n]{2,80}+)\](?![(\[:])"
+    r"(?<![\]\\!\w])\[(?P<square>[^\[\]\n]{2,80}+)\](?![(\[])(?!:[ \t]*+[<#/.\w]\S{0,200}?[/.:#])"
     r"|(?<![\w<])<(?P<angle>[^<>\n=/@:]{3,60}+)>(?!>)|<<(?P<double>[^<>\n]{2,60}+)>>"
     r"|[\u3010\uff3b\u3014](?P<wide>[^\u3010\u3011\uff3b\uff3d\n]{2,60}+)[\u3011\uff3d\u3015]"
     r"|[(\uff08](?P<round>[^()\uff08\uff09\n]{4,80}+)[)\uff09]"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from jobs.commands.views.fitting import kept_together
-from jobs.operations.status import BatchStatus
+from jobs.operations.status import BatchStatus, describe_verdicts
 from jobs.prices import formatted
 
 BAR = 30
@@ -23,6 +23,9 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     yield "  " + "  ".join(kept_together(f"{name} {count:,}") for name, count in _counts(one))
     if one.codes:
         yield f"  failed: {codes_in_words(one.codes)}; {_see(f'failed list {one.id}')}"
+    if verdicts := describe_verdicts(one.verdicts):
+        see = f"; {_see(f'results {one.id} --only review')}" if one.verdicts.get("review") else ""
+        yield f"  verdicts: {verdicts}{see}"
     pace = [kept_together(rate) for rate in rates(one)]
     if one.expected_end is not None:
         pace.append(f"expected end {moment(one.expected_end)} (in {time_left(one, clock)})")

@@ -13,6 +13,9 @@ from jobs.printable import one_line
 
 Values = Mapping[str, Any]
 
+_CHECKED = {"fit": "checks passed", "review": "checks passed, but a person should look at it"}
+"""The words for the verdict on a completed attempt."""
+
 
 def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     """Yield the request, its prompts, each attempt, the outcome and the usage.
@@ -29,7 +32,9 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
         yield "  refused at intake: no attempt was made"
     else:
         yield "request"
-        own = {name: request[name] for name in ("seed", "max_tokens", "temperature", "top_p") if name in request}
+        own = {
+            name: request[name] for name in ("seed", "max_tokens", "temperature", "top_p", "checks") if name in request
+        }
         for name, value in {**request["request"], **own}.items():
             yield from _pair(name, value, width)
     for prompt in row.prompts:
@@ -37,10 +42,14 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     for attempt in row.attempts:
         if attempt["round"] != EVERY_ROUND:  # the outcome of a row that intake refused was tried by nobody
             yield from _attempt(attempt, width)
+            if outcome is None:
+                yield from _judged(attempt, width)
     if outcome is not None:
-        yield f"outcome: {outcome['status']}"
+        verdict = f", verdict: {outcome['verdict']}" if outcome.get("verdict") else ""
+        yield f"outcome: {outcome['status']}{verdict}"
         for name, value in (outcome.get("output") or outcome["error"]).items():
             yield from _pair(name, value, width)
+        yield from _judged(outcome, width)
     if outcome is not None and outcome.get("usage"):
         yield from fitted(_usage(outcome, currency), width, "")
 
@@ -77,9 +86,20 @@ def _attempt(attempt: Values, width: int) -> Iterator[str]:
     if error:
         yield from fitted(f"check failed: {error['code']}: {error['message']}", width, "  ")
     elif attempt["status"] == "completed":
-        yield "  checks passed"
+        yield f"  {_CHECKED.get(str(attempt.get('verdict')), 'not checked')}"
     if attempt["wasted"]["completion_tokens"]:
         yield f"  {attempt['wasted']['completion_tokens']:,} tokens were written again, and are not charged"
+
+
+def _judged(outcome: Values, width: int) -> Iterator[str]:
+    """Yield what the checks found, the worst first, and the output that they refused."""
+    for found in outcome.get("findings") or ():
+        where = f" ({found['where']['field']})" if found.get("where") else ""
+        yield from fitted(f"{found['severity']} {found['code']}{where}: {found['message']}", width, "  ")
+    if outcome.get("rejected"):
+        yield "refused output:"
+        for name, value in outcome["rejected"].items():
+            yield from _pair(name, value, width)
 
 
 def _pair(name: str, value: Any, width: int) -> Iterator[str]:

@@ -10,7 +10,15 @@ from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 
-from jobs.commands.views.batch import batch_lines, codes_in_words, moment, paused, time_left, undelivered
+from jobs.commands.views.batch import (
+    batch_lines,
+    codes_in_words,
+    moment,
+    paused,
+    rows_in_words,
+    time_left,
+    undelivered,
+)
 from jobs.commands.views.fitting import fitted, kept_together, width_of
 from jobs.commands.views.table import Table
 from jobs.lanes.protocol import WorkerRecord
@@ -111,6 +119,9 @@ def _failures(batches: Sequence[BatchStatus]) -> Iterator[str]:
         first, more = dict(codes.most_common(SHOWN_CODES)), len(codes) - SHOWN_CODES
         rest = f" and {more:,} more codes" if more > 0 else ""
         yield f"failed: {codes_in_words(first)}{rest}; {kept_together('see: nightpress failed list BATCH')}"
+    if review := sum(one.verdicts.get("review", 0) for one in batches):
+        see = kept_together("see: nightpress results BATCH --only review")
+        yield f"{rows_in_words(review)} to review; {see}"
 
 
 def _worker_lines(workers: Sequence[WorkerRecord]) -> Iterator[str]:

@@ -8,15 +8,27 @@ from jobs.prices import formatted
 
 
 def tables(by: str, sums: Mapping[str, Mapping[str, Tally]]) -> Iterator[Table]:
-    """Yield a table for each currency. The first column holds the keys by which usage is added up, and has the name `by`."""
+    """Yield a table for each currency. The first column holds the keys by which usage is added up, and has the name `by`.
+
+    If rows are for review, a column counts them.
+    """
     for currency, tallied in sums.items():
-        titles = (by, "rows", "prompt", "cached", "completion", "device s", f"cost {currency}", f"charge {currency}")
-        rows = [(key, *_cells(tally, currency)) for key, tally in tallied.items()]
-        yield Table(titles, rows, ("total", *_cells(sum(tallied.values(), Tally()), currency)))
+        total = sum(tallied.values(), Tally())
+        has_review = total.review > 0
+        counts = ("rows", *(["review"] * has_review), "prompt", "cached", "completion")
+        titles = (by, *counts, "device s", f"cost {currency}", f"charge {currency}")
+        rows = [(key, *_cells(tally, currency, has_review=has_review)) for key, tally in tallied.items()]
+        yield Table(titles, rows, ("total", *_cells(total, currency, has_review=has_review)))
 
 
-def _cells(tally: Tally, currency: str) -> Sequence[str]:
+def _cells(tally: Tally, currency: str, *, has_review: bool) -> Sequence[str]:
     usage = tally.usage
-    counts = (tally.rows, usage.prompt_tokens, usage.cached_prompt_tokens, usage.completion_tokens)
+    counts = (
+        tally.rows,
+        *([tally.review] * has_review),
+        usage.prompt_tokens,
+        usage.cached_prompt_tokens,
+        usage.completion_tokens,
+    )
     amounts = (formatted(amount, currency).removesuffix(f" {currency}") for amount in (usage.device_cost, usage.charge))
     return [*(f"{count:,}" for count in counts), f"{usage.device_ns / 1e9:,.1f}", *amounts]

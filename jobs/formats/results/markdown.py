@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import orjson
 
+from jobs.batches.output_rows import codes_of
 from jobs.formats.results.front_matter import front_matter
 
-FRONT: Final = ("batch_id", "row", "custom_id", "kind", "status", "model", "metadata")
-"""The fields of a row that stand in the front matter under `nightpress`."""
+FRONT: Final = ("batch_id", "row", "custom_id", "kind", "status", "verdict", "findings", "model", "metadata")
+"""The fields of a row that stand in the front matter under `nightpress`. Findings are the codes of their checks."""
 
 TRANSLATED: Final = ("source_language", "target_language", "source")
 """The fields of a translation that stand in the front matter, since the body is its text alone."""
@@ -71,9 +72,10 @@ def _front(row: Mapping[str, Any], slug: str) -> dict[str, Any]:
         "date": row.get("finished_at"),
         **{name: output.get(name) for name in TRANSLATED},
         **{name: row.get(name) for name in FRONT},
+        "findings": codes_of(row.get("findings") or ()),
     }
     ours = {name: values.pop(name) for name in (*FRONT, *TRANSLATED)}
-    values["nightpress"] = {name: value for name, value in ours.items() if value not in (None, "")}
+    values["nightpress"] = {name: value for name, value in ours.items() if value not in (None, "", [])}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -1,10 +1,10 @@
 """Results as a table, written as CSV or Parquet: a column for each field. All batches of the same kinds have the same columns,
 except the columns that were taken along from the input.
 
-The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the error, usage and
-receipt. Lists and objects are written as JSON. A CSV is UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect
-it (RFC 4180). All cells are quoted, and no spreadsheet program runs one (see
-jobs/formats/formulas.py).
+The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the verdict, the
+findings, the error, usage and receipt. Lists and objects are written as JSON, findings as the codes of their checks. A CSV is
+UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180). All cells are quoted, and no spreadsheet
+program runs one (see jobs/formats/formulas.py).
 """
 
 import codecs
@@ -15,13 +15,14 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
-from jobs.batches.output_rows import PRICED
+from jobs.batches.output_rows import PRICED, codes_of
 from jobs.formats.formulas import RESULT_COLUMNS, guarded
 from jobs.formats.parquet import modules
 from jobs.kinds.kind import Kind
 from jobs.usage import NAMES
 
 HEAD: Final = RESULT_COLUMNS
+FINDINGS: Final = "findings"
 ERROR: Final = ("code", "message", "line", "field")
 RECEIPT: Final = (
     "model",
@@ -66,6 +67,14 @@ class Column:
         return value if type(value) in _PLAIN else orjson.dumps(value).decode()
 
 
+class _Codes(Column):
+    """The column of findings: the codes of the checks that found something, each once, those of the worst findings first."""
+
+    def value(self, row: Row) -> str | None:
+        found = row.get(self.name)
+        return ", ".join(codes_of(found)) if found else None
+
+
 def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str] = ()) -> Sequence[Column]:
     """Return the columns of a batch of these kinds. The output of a kind that is not installed is JSON in the column `output`.
 
@@ -81,11 +90,13 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str
     paths = [
         *((name,) for name in HEAD),
         *outputs,
+        ("verdict",),
+        (FINDINGS,),
         *(("error", name) for name in ERROR),
         *(("usage", name) for name in (*NAMES, *PRICED)),
         *((name,) for name in (*RECEIPT, "metadata")),
     ]
-    made = [Column(".".join(path), path) for path in paths]
+    made = [(_Codes if path == (FINDINGS,) else Column)(".".join(path), path) for path in paths]
     taken = {column.name.casefold() for column in made}
     own = [Column(f"metadata.{name}" if name.casefold() in taken else name, ("metadata", name)) for name in extra]
     return [*made[: len(HEAD)], *own, *made[len(HEAD) :]]

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobs.checks.check import Check
-from jobs.checks.contract import Contract
-from jobs.checks.judge import judge
+from jobs.checks.checker import Checker
 from jobs.checks.registry import checks_of, limits_of, refuse_wrong
 from jobs.findings import CheckSettings, Finding, Severity, Verdict, verdict_of
 from jobs.formats.record import Record
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowReader
-from jobs.kinds.kind import Kind
+from jobs.kinds.kind import Kind, contract_of, with_defaults
 from jobs.settings import Settings
 
 OUTPUT: Final = "output"
@@ -62,12 +61,6 @@ class CheckOfKind:
         }
 
 
-def contract_of(kind: Kind) -> Contract:
-    """Return the contract of a kind, or an empty one if it has none. With an empty one, all texts of an output are checked."""
-    contract = getattr(kind, "contract", None)
-    return contract if isinstance(contract, Contract) else Contract()
-
-
 def checks_in_use(kinds: Mapping[str, Kind], settings: CheckSettings) -> list[CheckOfKind]:
     """Return the checks of all kinds, each once for each severity and limits that it has. RequestError: wrong settings."""
     refuse_wrong(settings)
@@ -108,9 +101,8 @@ def checked_rows(
             fault = RowFault(number, record.line, code, reason, OUTPUT, request.kind, request.custom_id)
             yield CheckedRow(number, request.custom_id, request.kind, fault=fault)
             continue
-        contract = contract_of(kinds[request.kind])
-        subject = contract.subject(request.kind, request.request, output)
-        own = settings.tenants.get(request.tenant)
-        changed = (contract.settings, settings.checks, own.checks if own else {})
-        found = judge(subject, checks_of(contract.checks, writes=contract.writes), changed)
+        kind, own = kinds[request.kind], settings.tenants.get(request.tenant)
+        changed = (settings.checks, own.checks if own else {}, request.check_settings)
+        checker = Checker.over(kind.name, with_defaults(kind, request.request), contract_of(kind), changed)
+        found = checker.findings(output)
         yield CheckedRow(number, request.custom_id, request.kind, tuple(found))

@@ -23,6 +23,7 @@ from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
+from jobs.store.checksum import with_checksum
 from jobs.store.damage import Damage
 from jobs.store.store import Store
 from jobs.usage import Usage
@@ -171,9 +172,16 @@ def test_a_note_of_a_deleted_batch_is_removed(shelf: Shelf) -> None:
 
 
 def test_a_summary_is_read_back_as_it_was_written() -> None:
-    added = {("t", "m", "k", ""): Tally(1, Usage(1, 2, 3, 4, 5, 6)), ("t", "m", "k", "a" * 12): Tally(2)}
+    added = {("t", "m", "k", ""): Tally(3, Usage(1, 2, 3, 4, 5, 6), 1, 2), ("t", "m", "k", "a" * 12): Tally(2)}
     one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), {"USD": added, "EUR": added})
     assert Summary.from_bytes(one.to_bytes(), "here") == one
+
+
+def test_a_summary_of_a_release_without_verdicts_is_read() -> None:
+    group = ["t", "m", "k", "", {"rows": 2, **Usage(1, 2, 3, 4, 5, 6).as_dict()}]
+    values = {"format": 1, "batch_id": "b", "round": 1, "at": "2026-01-01T00:00:00Z", "added": {"USD": [group]}}
+    one = Summary.from_bytes(with_checksum(orjson.dumps(values)), "here")
+    assert one.added == {"USD": {("t", "m", "k", ""): Tally(2, Usage(1, 2, 3, 4, 5, 6), 0, 0)}}
 
 
 def test_rows_are_grouped_by_the_template_of_their_first_prompt(shelf: Shelf) -> None:

@@ -104,3 +104,26 @@ def test_each_row_counts_in_the_currency_that_it_was_charged_in(shelf: Shelf) ->
     shelf.write("night-1", [shelf.priced(2, "USD", round_=2)])
     shelf.publish()
     assert tallies(shelf.store, "batch") == {"EUR": {"night-1": used(0, 1, 3)}, "USD": {"night-1": used(2)}}
+
+
+@pytest.mark.parametrize(
+    ("by", "verdicts"),
+    [
+        pytest.param("batch", {"first": (4, 2, 1)}, id="batch"),
+        pytest.param("day", {"2026-11-23": (3, 1, 1), "2026-11-24": (1, 1, 0)}, id="day"),
+        pytest.param("model", {"stub": (4, 2, 1)}, id="model"),
+        pytest.param("kind", {"article": (2, 1, 1), "chat": (2, 1, 0)}, id="kind"),
+        pytest.param("tenant", {"acme": (2, 1, 0), "zeta": (2, 1, 1)}, id="tenant"),
+    ],
+)
+def test_verdicts_are_added_up_by_key(by: Key, verdicts: dict[str, tuple[int, int, int]], shelf: Shelf) -> None:
+    shelf.accept("first", 4, tenants=["acme", "zeta"])
+    shelf.write("first", [shelf.completed(0, verdict="fit"), shelf.completed(1, verdict="review", kind="article")])
+    shelf.write("first", [shelf.completed(2), shelf.failed(3)])
+    shelf.publish("first")
+    shelf.pass_s(24 * 3600)
+    reopen(shelf.store, "first", clock=shelf.clock)
+    shelf.write("first", [shelf.completed(3, verdict="fit", kind="article", round_=2)])
+    shelf.publish("first")
+    found = tallies(shelf.store, by)["USD"]
+    assert {key: (one.rows, one.fit, one.review) for key, one in found.items()} == verdicts

@@ -90,7 +90,7 @@ def test_any_number_of_codes_takes_a_byte_for_each_row(shelf: Any) -> None:
     shelf.write("night-1", coded)
     index.refresh()
     assert index.counts == {"completed": 0, "failed": 400}
-    assert list(index.codes.items())[:2] == [("other", 147), ("code-000", 1)]
+    assert list(index.codes.items())[:2] == [("other", 149), ("code-000", 1)]
     assert sum(index.codes.values()) == 400
 
 
@@ -213,3 +213,39 @@ def test_a_foreign_file_is_passed_over_and_named_once(shelf: Any, folder: str, n
     ]
     assert shelf.publish().counts["completed"] == 2
     assert shelf.store.read(path) == b"something else"
+
+
+def test_verdicts_are_counted_before_and_after_publishing(shelf: Any) -> None:
+    """The first completed line of a row decides its verdict, as it decides its status."""
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=6, refused=[5]))
+    assert index.verdicts == {}
+    fit, review, unjudged = (
+        shelf.completed(row, verdict=verdict) for row, verdict in enumerate(("fit", "review", None))
+    )
+    shelf.write("night-1", [fit, shelf.failed(1), unjudged, shelf.failed(3)])
+    index.refresh()
+    assert (index.verdicts, index.counts) == ({"fit": 1}, {"completed": 2, "failed": 3})
+    shelf.write("night-1", [review, replace(fit, verdict="review", fence=2), shelf.failed(0), shelf.failed(1)])
+    index.refresh()
+    assert (index.verdicts, index.counts) == ({"fit": 1, "review": 1}, {"completed": 3, "failed": 2})
+    shelf.write("night-1", [shelf.completed(4, verdict="review"), shelf.completed(3, verdict="review")])
+    index.refresh()
+    open_verdicts, done = index.verdicts, shelf.publish()
+    index.refresh()
+    assert open_verdicts == done.verdicts == index.verdicts == {"fit": 1, "review": 3}
+    assert (index.counts["completed"], index.counts["failed"]) == (5, 1)
+
+
+def test_in_a_further_round_carried_rows_have_a_verdict_once_it_is_published(shelf: Any) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept(rows=3))
+    shelf.write("night-1", [shelf.completed(0, verdict="fit"), shelf.failed(1), shelf.completed(2, verdict="review")])
+    assert shelf.publish().verdicts == {"fit": 1, "review": 1}
+    reopen(shelf.store, "night-1")
+    index.refresh()
+    again = OutcomeIndex(shelf.store, index.batch)
+    again.refresh()
+    assert (index.verdicts, again.verdicts, again.counts["completed"]) == ({}, {}, 2)
+    shelf.write("night-1", [shelf.completed(1, verdict="fit", round_=2)])
+    index.refresh()
+    assert (index.verdicts, index.missing) == ({"fit": 1}, 0)
+    assert shelf.publish().verdicts == {"fit": 2, "review": 1}

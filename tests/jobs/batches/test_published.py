@@ -18,9 +18,9 @@ Files = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture
 def done(shelf: Any) -> Done:
-    """Rows 0 and 2 completed, row 1 failed."""
+    """Row 0 is fit, row 1 failed, row 2 is for review."""
     shelf.accept(rows=3)
-    shelf.write("night-1", [shelf.completed(0), shelf.failed(1), shelf.completed(2)])
+    shelf.write("night-1", [shelf.completed(0, verdict="fit"), shelf.failed(1), shelf.completed(2, verdict="review")])
     return shelf.publish()  # type: ignore[no-any-return]
 
 
@@ -67,6 +67,17 @@ def test_a_whole_batch_has_no_fault(shelf: Any, done: Done) -> None:
         pytest.param(lambda f: f["usage.json"][0]["models"]["stub"].update(charge=1), "the models", id="I2 models"),
         pytest.param(lambda f: f["output.jsonl"][0].update(tenant="other"), "the groups", id="I2 groups"),
         pytest.param(lambda f: f["usage.json"][0]["groups"][0].update(rows=1), "the groups", id="I2 groups of usage"),
+        pytest.param(
+            lambda f: f["output.jsonl"][0].update(verdict="review"),
+            "done counts {'fit': 1, 'review': 1}, and the files hold {'review': 2}",
+            id="verdict of a row",
+        ),
+        pytest.param(lambda f: f["output.jsonl"][0].pop("verdict"), "the files hold {'review': 1}", id="no verdict"),
+        pytest.param(
+            lambda f: f["usage.json"][0].update(review=2),
+            "usage.json counts {'fit': 1, 'review': 2}, and the files hold {'fit': 1, 'review': 1}",
+            id="verdicts of usage",
+        ),
         pytest.param(lambda f: f["output.jsonl"][0].pop("row"), "KeyError", id="not our row"),
     ],
 )
@@ -96,3 +107,28 @@ def test_sums_of_a_newer_release_are_refused_and_not_read(shelf: Any, done: Done
 
 def test_usage_is_one_object(shelf: Any, done: Done) -> None:
     assert read_usage(shelf.store, done, "night-1")["rows"] == 2
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "kept", "kept_with_review"),
+    [
+        pytest.param({"fit": 3}, True, True, id="all fit"),
+        pytest.param({"fit": 2, "review": 1}, False, True, id="one for review"),
+        pytest.param({}, True, True, id="none was judged"),
+        pytest.param({"fit": 1}, True, True, id="some were not judged"),
+        pytest.param({"review": 3}, False, True, id="all for review"),
+    ],
+)
+def test_a_batch_is_kept_if_all_rows_completed_and_none_is_for_review(
+    done: Done, verdicts: dict[str, int], kept: bool, kept_with_review: bool
+) -> None:
+    whole = done.model_copy(update={"counts": {"completed": 3}, "verdicts": verdicts})
+    assert (whole.is_kept(3, accept_review=False), whole.is_kept(3, accept_review=True)) == (kept, kept_with_review)
+    assert not whole.is_kept(4, accept_review=True), "a row did not complete"
+
+
+def test_a_marker_with_more_verdicts_than_completed_rows_is_refused(done: Done) -> None:
+    values = done.model_dump(mode="json")
+    assert Done.model_validate_json(orjson.dumps(values)) == done
+    with pytest.raises(ValueError, match="verdicts: more than completed"):
+        Done.model_validate_json(orjson.dumps({**values, "verdicts": {"fit": 2, "review": 1}}))

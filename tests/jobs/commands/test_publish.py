@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import pytest
 
 from jobs.batches.rounds import close
 from tests.support.command_line import Ran
@@ -41,3 +42,39 @@ def test_publish_takes_the_outputs_of_its_batch_alone_to_their_url(
     assert nightpress("publish", batches[1]).status == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1"]
     assert shelf.store.list("undelivered") == [batches[0]]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "args", "setting", "status"),
+    [
+        pytest.param(("fit", "fit"), [], None, 0, id="all fit"),
+        pytest.param(("fit", None), [], None, 0, id="one was not checked"),
+        pytest.param(("fit", "review"), [], None, 1, id="one for review"),
+        pytest.param(("fit", "review"), ["--accept-review"], None, 0, id="one for review, accepted"),
+        pytest.param(("fit", "review"), [], "true", 0, id="one for review, accepted by the settings"),
+        pytest.param(("fit", "failed"), ["--accept-review"], "true", 1, id="one failed"),
+        pytest.param(("review", "failed"), ["--accept-review"], None, 1, id="one failed beside one for review"),
+    ],
+)
+def test_publish_ends_well_only_if_all_rows_can_be_published(
+    nightpress: Callable[..., Ran],
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    verdicts: tuple[str | None, ...],
+    args: list[str],
+    setting: str | None,
+    status: int,
+) -> None:
+    if setting is not None:
+        monkeypatch.setenv("NIGHTPRESS_ACCEPT_REVIEW", setting)
+    shelf.accept(rows=2)
+    made = [
+        shelf.failed(row) if verdict == "failed" else shelf.completed(row, verdict=verdict)
+        for row, verdict in enumerate(verdicts)
+    ]
+    shelf.write("night-1", made)
+    ran = nightpress("publish", "night-1", *args)
+    assert (ran.status, ran.out) == (status, "")
+    named = {verdict: verdicts.count(verdict) for verdict in ("fit", "review") if verdict in verdicts}
+    words = ", ".join(f"{rows} {'to review' if name == 'review' else name}" for name, rows in named.items())
+    assert f"{len(verdicts) - verdicts.count('failed')} completed ({words})" in ran.err

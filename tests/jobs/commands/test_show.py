@@ -9,6 +9,7 @@ import pytest
 
 from jobs.usage import Usage
 from tests.support.command_line import Ran
+from tests.support.outcomes import finding
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
@@ -45,7 +46,7 @@ def test_show_reads_as_a_story_and_fits_80_columns(
         "request\n  prompt: Row 0\n",
         "prompt main\n  user:\n    Row 0\n",
         "attempt 1, round 1: failed, to be tried again\n  check failed: empty_output: the model wrote nothing\n",
-        "by w, 2026-11-23T22:00:00+00:00 to 2026-11-23T22:00:00+00:00: completed\n  checks passed\n",
+        "by w, 2026-11-23T22:00:00+00:00 to 2026-11-23T22:00:00+00:00: completed\n  not checked\n",
         "7 tokens were written again",
         "outcome: completed\n  text: word word",
         "100 prompt tokens (0 cached), 10 completion tokens",
@@ -100,3 +101,33 @@ def test_a_row_is_shown_by_its_custom_id(nightpress: Callable[..., Ran], shelf: 
     ran = nightpress("show", "night-1", "c9")
     assert (ran.status, ran.out) == (2, "")
     assert "no row of night-1 has the custom_id 'c9'" in ran.err
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_show_has_what_the_checks_said(
+    nightpress: Callable[..., Ran], shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, is_open: bool
+) -> None:
+    """While no round is published, the attempt has the findings; after that, the outcome has them."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shelf.accept(rows=3)
+    title = finding(
+        where={"field": "title", "start": 0, "end": 6}, message="a gap of a template: \x1b[31m" + "word " * 30
+    )
+    broken = replace(shelf.failed(2), findings=[finding(severity="fail", tries=3)], rejected={"text": "Dear [Name]"})
+    shelf.write("night-1", [shelf.completed(0, verdict="fit"), shelf.completed(1, verdict="review", findings=[title])])
+    shelf.write("night-1", [broken])
+    if not is_open:
+        shelf.publish()
+    fit, review, failed = (nightpress("show", "night-1", str(row)).out for row in range(3))
+    assert "completed\n  checks passed\n" in fit
+    assert "completed\n  checks passed, but a person should look at it\n" in review
+    assert review.count("review gap (title): a gap of a template: ") == 1
+    assert failed.count("  fail gap: a gap\n") == 1
+    assert failed.count("refused output:\n  text: Dear [Name]\n") == 1
+    assert max(map(len, review.splitlines())) <= 80
+    assert "\x1b" not in review
+    outcomes = [[line for line in one.splitlines() if line.startswith("outcome")] for one in (fit, review, failed)]
+    closed = [["outcome: completed, verdict: fit"], ["outcome: completed, verdict: review"], ["outcome: failed"]]
+    assert outcomes == ([[]] * 3 if is_open else closed)
+    attempts = nightpress("show", "night-1", "2", "--json").json()["attempts"]
+    assert (attempts[0]["rejected"], attempts[0]["findings"]) == (broken.rejected, broken.findings)

@@ -185,3 +185,29 @@ def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf:
         }
     ]
     assert "w-stub-0  0 in hand  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out
+
+
+def test_status_has_the_verdicts(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=3)
+    shelf.write("night-1", [shelf.completed(0, verdict="fit"), shelf.completed(1, verdict="review")])
+    for verdicts in ({"fit": 1, "review": 1}, {"fit": 1, "review": 2}):
+        (one,) = nightpress("status", "--json").json()["batches"]
+        assert one["verdicts"] == verdicts
+        shown = f"verdicts: 1 fit, {verdicts['review']} to review; see: nightpress results night-1 --only review\n"
+        assert shown in nightpress("status", "night-1").out
+        rows = "1 row" if verdicts["review"] == 1 else "2 rows"
+        assert f"{rows} to review; see: nightpress results BATCH --only review\n" in nightpress("status").out
+        if verdicts["review"] == 1:
+            shelf.write("night-1", [shelf.completed(2, verdict="review")])
+            shelf.publish()
+
+
+@pytest.mark.parametrize(("verdict", "shown"), [("fit", "  verdicts: 1 fit\n"), (None, "")])
+def test_status_has_no_line_for_a_review_that_nobody_has_to_do(
+    nightpress: Callable[..., Ran], shelf: Shelf, verdict: str | None, shown: str
+) -> None:
+    shelf.accept(rows=1)
+    shelf.write("night-1", [shelf.completed(0, verdict=verdict)])
+    shelf.publish()
+    out = nightpress("status", "night-1").out
+    assert (shown in out, "verdicts" in out, "review" in out + nightpress("status").out) == (True, bool(shown), False)

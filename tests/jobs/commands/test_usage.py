@@ -40,3 +40,24 @@ def test_usage_as_a_table_fits_80_columns_and_ends_with_the_total(nightpress: Ca
     ran = nightpress("usage", "--until", "2026-11-01")
     assert (ran.status, ran.out) == (0, "")
     assert "nothing was published then" in ran.err
+
+
+@pytest.mark.parametrize("by", ["tenant", "model", "batch", "kind", "day"])
+def test_usage_counts_verdicts(by: str, nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    """The table has a column for rows to review only if there are such rows."""
+    shelf.accept(rows=4)
+    shelf.write("night-1", [shelf.completed(0, verdict="fit"), shelf.completed(1, verdict="fit"), shelf.completed(2)])
+    shelf.write("night-1", [shelf.completed(3, verdict="fit")])
+    shelf.publish()
+    (sums,) = nightpress("usage", "--by", by, "--json").json()
+    assert (sums["rows"], sums["fit"], sums["review"]) == (4, 3, 0)
+    assert "review" not in nightpress("usage", "--by", by).out
+    shelf.accept("x" * 60, 1)
+    shelf.write("x" * 60, [shelf.completed(0, verdict="review")])
+    shelf.publish("x" * 60)
+    sums = nightpress("usage", "--by", by, "--json").json()
+    assert sum(one["review"] for one in sums) == 1
+    out = nightpress("usage", "--by", by).out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "review" in out.split()
+    assert " ".join(out.split()).find("total 5 1 ") > 0

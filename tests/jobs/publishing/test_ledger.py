@@ -26,8 +26,9 @@ def test_usage_is_the_exact_sum_and_waste_is_the_rest_of_the_cost(stored: Any) -
     wasted = total([first.wasted, lost.usage, retried.usage, failed.usage])
     assert usage["wasted"] == {"rows": 2, **wasted.as_dict()}
     assert Usage.from_dict(usage["models"]["other"]) == other.usage
-    assert usage["models"]["stub"] == {"rows": 1, **big.as_dict(), "wasted": usage["wasted"]}
-    assert usage["new"] == {"rows": 2, **(big + other.usage).as_dict(), "wasted": usage["wasted"]}
+    assert usage["models"]["stub"] == {"rows": 1, "fit": 0, "review": 0, **big.as_dict(), "wasted": usage["wasted"]}
+    new = {"rows": 2, "fit": 0, "review": 0, **(big + other.usage).as_dict(), "wasted": usage["wasted"]}
+    assert usage["new"] == new
     assert verify(stored.store, "night-1") == []
 
 
@@ -85,3 +86,41 @@ def test_an_attempt_that_came_too_late_for_its_round_is_waste_of_the_next(stored
     of_row = {row: stored.completed(row).usage for row in range(2)}
     assert Usage.from_dict(new) == of_row[1]
     assert Usage.from_dict(new["wasted"]) == of_row[0]
+
+
+def test_verdicts_are_added_up_over_rounds(stored: Any) -> None:
+    """`new` has what the round added. A row that was not judged, and a row that failed, have no verdict."""
+    stored.accept(rows=6, kinds=["chat", "article"])
+    verdicts = ["fit", "review", None]
+    stored.write("night-1", [stored.completed(row, verdict=verdict) for row, verdict in enumerate(verdicts)])
+    stored.write("night-1", [stored.failed(3), stored.failed(4), stored.failed(5)])
+    first = stored.publish()
+    usage = read_usage(stored.store, first, "night-1")
+    assert first.verdicts == {"fit": 1, "review": 1}
+    assert [usage["new"][name] for name in ("rows", "fit", "review")] == [3, 1, 1]
+    reopen(stored.store, "night-1", clock=stored.clock)
+    third = stored.completed(3, verdict="fit", round_=2, kind="article")
+    stored.write("night-1", [replace(third, model="other")])
+    stored.write("night-1", [stored.completed(4, verdict="review", round_=2), stored.failed(5, round_=2)])
+    second = stored.publish()
+    usage = read_usage(stored.store, second, "night-1")
+    assert second.verdicts == {"fit": 2, "review": 2}
+    counts = {
+        name: (part["rows"], part["fit"], part["review"])
+        for name, part in {"all": usage, "new": usage["new"], **usage["models"]}.items()
+    }
+    assert counts == {"all": (5, 2, 2), "new": (2, 1, 1), "stub": (4, 1, 2), "other": (1, 1, 0)}
+    groups = [(one["model"], one["kind"], one["rows"], one["fit"], one["review"]) for one in usage["groups"]]
+    assert sorted(groups) == [("other", "article", 1, 1, 0), ("stub", "chat", 4, 1, 2)]
+    assert verify(stored.store, "night-1") == []
+
+
+def test_verdicts_are_counted_once_if_rows_have_several_currencies(stored: Any) -> None:
+    stored.accept(rows=2)
+    stored.write("night-1", [stored.priced(0, "EUR", verdict="fit")])
+    stored.write("night-1", [stored.priced(1, "USD", verdict="fit")])
+    usage = read_usage(stored.store, stored.publish(), "night-1")
+    assert (usage["rows"], usage["fit"], usage["review"]) == (2, 2, 0)
+    assert [
+        usage["other_currencies"][name][part] for name in usage["other_currencies"] for part in ("rows", "fit")
+    ] == [1, 1]

@@ -25,10 +25,12 @@ def sha256(*names: str) -> str:
 def test_a_prompt_carries_the_hash_of_the_files_that_made_it() -> None:
     """`cat` and `sha256sum` of the files give the same hash as the prompt carries."""
     _, [[section], [title, _]] = converse("article", TEA, sentence)
-    assert section.template_sha256 == sha256("article_system.j2", "article_section.j2", "_article_brief.j2")
-    assert title.template_sha256 == sha256("article_system.j2", "article_title.j2", "_article_brief.j2")
+    assert section.template_sha256 == sha256(
+        "article_system.j2", "article_section.j2", "_article_brief.j2", "_faults.j2"
+    )
+    assert title.template_sha256 == sha256("article_system.j2", "article_title.j2", "_article_brief.j2", "_faults.j2")
     _, [[post]] = converse("social_post", {"topic": "Tea", "platform": "x"}, sentence)
-    assert post.template_sha256 == sha256("social_post_system.j2", "social_post_user.j2")
+    assert post.template_sha256 == sha256("social_post_system.j2", "social_post_user.j2", "_faults.j2")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from jobs.batches.batch import BatchPaths
 from jobs.batches.output_rows import error_row, output_row
 from jobs.batches.segments import segment
 from jobs.batches.segments.head import HeadRow, read_heads
-from jobs.batches.segments.line import EVERY_ROUND, LINE_END, Outcome, parse_line
+from jobs.batches.segments.line import EVERY_ROUND, LINE_END, Outcome, parse_line, to_line
 from jobs.errors import StoreTooNew, StoreUnavailable
 from jobs.store.store import Store
 from jobs.usage import Usage
+from tests.support.outcomes import finding
 
 PATHS = BatchPaths("night-1")
 COMPLETED = Outcome(
@@ -43,12 +44,68 @@ RETRIED = replace(
 CRASHED = Outcome(row=4, round=2, fence=8, claim_id="other", status="crashed", final=False, kind="")
 REFUSED = Outcome(5, EVERY_ROUND, 0, "", "failed", True, "", error={"code": "not_json", "message": "no", "line": 6})
 ALONE = replace(CRASHED, fence=9, solo=True)
+FIT = replace(COMPLETED, row=6, verdict="fit")
+REVIEW = replace(COMPLETED, row=7, verdict="review", findings=[finding(where={"field": "text", "start": 0, "end": 5})])
+BROKEN = replace(
+    COMPLETED,
+    row=8,
+    status="failed",
+    output=None,
+    error={"code": "gap", "message": "a gap"},
+    findings=[finding(severity="fail", tries=3), finding("doubled_word")],
+    rejected={"text": "Dear [Name]"},
+)
+JUDGED = (FIT, REVIEW, BROKEN, replace(BROKEN, row=9, final=False))
 ALL = (COMPLETED, RETRIED, CRASHED, ALONE, REFUSED)
 
 
 def test_outcomes_are_read_back_as_they_were(store: Store) -> None:
     name = segment.write(store, PATHS, ALL, "w-1", "a", 12)
     assert tuple(segment.read_outcomes(store, PATHS.segment(name))) == ALL
+
+
+def test_what_the_checks_said_is_read_back_and_published(store: Store) -> None:
+    path = PATHS.segment(segment.write(store, PATHS, JUDGED, "w-1", "a", 1))
+    assert tuple(segment.read_outcomes(store, path)) == JUDGED
+    fit, review, broken = (orjson.loads(to_line("night-1", one)[0])["published"] for one in JUDGED[:3])
+    assert (fit["verdict"], "findings" in fit, "rejected" in fit) == ("fit", False, False)
+    assert (review["verdict"], review["findings"]) == ("review", REVIEW.findings)
+    assert ("verdict" in broken, broken["findings"], broken["rejected"]) == (False, BROKEN.findings, BROKEN.rejected)
+    assert "params" not in fit, "what the checks said is no part of the receipt"
+    (head,) = read_heads(store, path)
+    assert [(account.status, account.verdict) for account in head.accounts] == [
+        ("completed", "fit"),
+        ("completed", "review"),
+        ("failed", ""),
+    ]
+
+
+def test_heads_of_releases_without_verdicts_are_read(store: Store) -> None:
+    """Such a head has seven fields for each account: all but the currency and the verdict."""
+    first, _, rest = segment.encode("night-1", (COMPLETED, REFUSED), "w", "a", 1)[1].partition(b"\n")
+    values = orjson.loads(first)
+    values |= {"accounts": [account[:7] for account in values["accounts"]], "currency": "EUR"}
+    data = orjson.dumps(values) + b"\n" + rest
+    path = PATHS.segment(f"w-a-1-{hashlib.sha256(data).hexdigest()}.jsonl")
+    store.create(path, data)
+    (head,) = read_heads(store, path)
+    assert head.accounts == [
+        ("completed", "stub", None, "acme", "chat", "a" * 12, "", "EUR", ""),
+        ("failed", "", None, "", "", "", "not_json", "EUR", ""),
+    ]
+    assert tuple(segment.read_outcomes(store, path)) == (COMPLETED, REFUSED)
+
+
+@pytest.mark.parametrize("fields", [6, 9])
+def test_an_account_with_another_number_of_fields_is_damage(store: Store, fields: int) -> None:
+    first, _, rest = segment.encode("night-1", (FIT,), "w", "a", 1)[1].partition(b"\n")
+    values = orjson.loads(first)
+    values["accounts"] = [[*account, "", ""][:fields] for account in values["accounts"]]
+    data = orjson.dumps(values) + b"\n" + rest
+    path = PATHS.segment(f"w-a-1-{hashlib.sha256(data).hexdigest()}.jsonl")
+    store.create(path, data)
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        read_heads(store, path)
 
 
 def test_a_name_holds_worker_incarnation_number_and_hash() -> None:
@@ -127,8 +184,8 @@ def test_a_line_that_may_win_holds_the_published_row(store: Store) -> None:
     ]
     assert [list(line[2:]) for line in read.head.lines] == [[0, 10, 2, 5, 1000, 20, 30], [], [], [], [1] + [0] * 6]
     assert read.head.accounts == [
-        ("completed", "stub", None, "acme", "chat", "a" * 12, "", None),
-        ("failed", "", None, "", "", "", "not_json", None),
+        ("completed", "stub", None, "acme", "chat", "a" * 12, "", None, ""),
+        ("failed", "", None, "", "", "", "not_json", None, ""),
     ]
     assert read.head.spent == {"stub": [22, 4, 12, 2200, 44, 66], "": [0] * 6}
 

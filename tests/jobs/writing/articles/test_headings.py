@@ -1,4 +1,4 @@
-"""Shows jobs/writing/headings.py: a title, a heading or a description is never a label, a number or an instruction."""
+"""Shows jobs/writing/articles/headings.py: a title, a heading or a description is never a label, a number or an instruction."""
 
 # ruff: noqa: RUF001 - marks of other scripts
 
@@ -7,8 +7,8 @@ import re
 import pytest
 
 from jobs.generation import Completion, Message, Prompt
+from jobs.writing.articles.headings import MAX_LINES, read_outline, read_title
 from jobs.writing.evidence import Brief
-from jobs.writing.headings import MAX_LINES, read_outline, read_title
 from tests.support.conversations import converse
 
 
@@ -17,6 +17,8 @@ from tests.support.conversations import converse
     [
         ("Tea", "Subject: Tea at home", "Tea at home"),
         ("Tea", "Title: Tea at home", "Tea at home"),
+        ("Tea", "Tea **at home**: cups", "Tea at home: cups"),
+        ("Tea", "Tea: __leaves__ and 2 ** 3", "Tea: leaves and 2 ** 3"),
         ("Tea", "Title A: Tea at home\nTitle B: More", "Tea at home"),
         ("Tea", "Option B: Tea at home", "Tea at home"),
         ("Medicare", "Part B: What It Pays", "Part B: What It Pays"),
