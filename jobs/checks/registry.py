@@ -15,8 +15,11 @@ from jobs.checks.article import (
     title_and_description,
     words_off_target,
 )
+from jobs.checks.batch.limits import NAME as AUDIT
+from jobs.checks.batch.limits import audit_limits
 from jobs.checks.check import Check, Limits
 from jobs.checks.label import low_confidence, unknown_label
+from jobs.checks.structured import answers
 from jobs.checks.text import (
     chat_markup,
     cut_offs,
@@ -47,6 +50,7 @@ from jobs.checks.translation import (
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings, Severity
+from jobs.settings import Settings
 
 GROUP: Final = "nightpress.checks"
 """The group of entry points in which other packages name their checks."""
@@ -83,6 +87,7 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     max_length.CHECKS,
     length_ratio.CHECKS,
     wrapper.CHECKS,
+    answers.CHECKS,
     low_confidence.CHECKS,
     unknown_label.CHECKS,
 )
@@ -141,10 +146,29 @@ def limits_of(check: Check, settings: Sequence[CheckSettings]) -> tuple[Severity
 
 
 def refuse_wrong(settings: CheckSettings) -> None:
-    """Raise RequestError if settings name an unknown check or limit, or give a limit another type than its default."""
-    _refuse_unknown(settings)
+    """Raise RequestError if settings name an unknown check or limit, or give a limit another type than its default.
+
+    The settings of the audit, which compares the rows of a batch, stand beside those of the checks.
+    """
+    audit_limits(settings)
+    _refuse_unknown(code for code in settings if code != AUDIT)
     for check in load_checks().values():
         limits_of(check, [settings])
+
+
+def refuse_wrong_settings(settings: Settings) -> None:
+    """Raise RequestError if `checks` of the settings, or of a tenant, name an unknown check or limit, or give a limit another
+    type than its default. The message names the table.
+    """
+    changed = {"checks": settings.checks} | {
+        f"tenants.{tenant}.checks": one.checks for tenant, one in settings.tenants.items()
+    }
+    for table, checks in changed.items():
+        try:
+            if checks:
+                refuse_wrong(checks)
+        except RequestError as error:
+            raise RequestError(f"settings: [{table}]: {error}") from error
 
 
 def _refuse_unknown(codes: Iterable[str]) -> None:
@@ -159,7 +183,9 @@ def _refuse_unknown(codes: Iterable[str]) -> None:
 def _limit(check: Check, name: str, value: object) -> object:
     if (default := check.limits.get(name)) is None:
         known = ", ".join(check.limits) or "none"
-        raise RequestError(f"the check {check.code} has no limit {name!r}: its limits are {known}")
+        raise RequestError(
+            f"the check {check.code} has no limit {name!r}: its limits are {known}{did_you_mean(name, check.limits)}"
+        )
     if isinstance(default, tuple):
         if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
             return tuple(value)

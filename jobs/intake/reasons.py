@@ -15,9 +15,13 @@ _FORMS: Final[Mapping[str, str]] = {
 """Pattern of a field -> what a value must be."""
 
 
+_TYPES: Final[Mapping[str, str]] = {"dict_type": 'it must be an object, such as {"name": "value"}'}
+"""Type of a fault -> what a value must be."""
+
+
 def reason_of(detail: ErrorDetails) -> str:
     """Return why pydantic refuses a value. It has pydantic's words if there are no plainer ones here."""
-    reason = _not_whole(detail) or _wrong_length(detail) or _wrong_form(detail)
+    reason = _not_whole(detail) or _wrong_length(detail) or _wrong_form(detail) or _TYPES.get(detail["type"])
     return reason or detail["msg"].removeprefix("Value error, ")
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from jobs.checks.registry import refuse_wrong
+from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
-from jobs.findings import CheckSettings
+from jobs.findings import CheckSettings, Severity
 
 _SETTINGS: Final[TypeAdapter[CheckSettings]] = TypeAdapter(CheckSettings)
 
@@ -21,7 +22,10 @@ def checked(given: dict[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
-        raise ValueError(f"{where}: give fail, review, note or off, or an object with severity and limits") from None
+        wrong = first["input"]
+        like = did_you_mean(wrong.casefold(), list(Severity)) if isinstance(wrong, str) else ""
+        wanted = "give fail, review, note or off, or an object with severity and limits"
+        raise ValueError(f"{where}: {wanted}; {wrong!r:.60} is none{like}") from None
     except RequestError as error:
         raise ValueError(str(error)) from None
     return {code: one.model_dump(mode="json", exclude_none=True) for code, one in settings.items()}

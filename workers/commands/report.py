@@ -145,11 +145,11 @@ class Reporter:
             say(f"  Errors   {folder / 'errors.jsonl'}", soft_wrap=True)
         self._findings(folder)
         if toys := sorted(TOYS.intersection(usage["models"])):
-            say(
-                f"\n  {', '.join(toys)} is a toy for trying the machinery: few of its texts can be published. "
-                "Give a larger model with --model (docs/models.md says how to add one).",
-                soft_wrap=True,
+            hint = (
+                f"  {', '.join(toys)} is a toy for trying the machinery: few of its texts can be published. "
+                "Give a larger model with --model (docs/models.md says how to add one)."
             )
+            say("", *fitted(hint, self._console.width), sep="\n", soft_wrap=True)
         say("\n  Next: ", end="")
         say(f"{self._command} show {self._batch.batch_id} 0", soft_wrap=True)
         if self._batch.refused:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Final
 
 SLOPE_WEIGHT: Final = 4.0
-"""How strongly the prior draws the slope to 1. To bring it down to 0.37, this many examples must be wrong with a probability of 1."""
+"""How strongly the prior draws the slope to 1. To bring it to 0.37, this many examples must be wrong with a probability of 1."""
 
 SLOPES: Final = (0.05, 20.0)
 """The least and the greatest slope."""

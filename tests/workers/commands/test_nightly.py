@@ -14,8 +14,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from jobs.batches.batch import Done
+from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.rounds import close, is_open, load_batch
+from jobs.batches.segments.segment import write
 from jobs.errors import RequestError, UnavailableError
 from jobs.formats.source import open_source
 from jobs.intake.column_options import columns_of
@@ -23,6 +24,7 @@ from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.settings import Settings
 from jobs.store.opening import open_store
+from tests.support import outcomes
 from tests.support.command_line import MAIN, ROOT
 from workers.commands import nightly
 from workers.commands.nightly import Night, NightOptions
@@ -332,3 +334,31 @@ def test_a_translation_into_its_own_language_is_said(nights: Nights) -> None:
     nights.begin()
     (said,) = [line for line in nights.said if "same language" in line]
     assert said.startswith("nightly: a.jsonl: 2 rows: source_language en and ")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "accept_review", "status", "words"),
+    [
+        pytest.param(["fit", "fit"], False, 0, "2 of 2 rows (2 fit) in", id="all fit"),
+        pytest.param(["fit", "review"], False, 1, "2 of 2 rows (1 fit, 1 to review) in", id="one for review"),
+        pytest.param(["fit", "review"], True, 0, "2 of 2 rows (1 fit, 1 to review) in", id="accepted"),
+        pytest.param([None, None], False, 0, "2 of 2 rows in", id="not checked"),
+        pytest.param(["fit", "failed"], True, 1, "1 of 2 rows (1 fit) in", id="one failed"),
+    ],
+)
+def test_a_night_ends_well_only_if_all_rows_can_be_published(
+    nights: Nights, *, verdicts: list[Any], accept_review: bool, status: int, words: str
+) -> None:
+    nights.settings = nights.settings.model_copy(update={"accept_review": accept_review})
+    nights.put("a.jsonl", ROW * 2)
+    night = nights.begin()
+    (batch_id,) = nights.store.list("batches")
+    lines = [
+        outcomes.failed(row) if verdict == "failed" else outcomes.completed(row, verdict=verdict)
+        for row, verdict in enumerate(verdicts)
+    ]
+    write(nights.store, BatchPaths(batch_id), lines, "w", "i", 1)
+    assert isinstance(publish(nights.store, batch_id, prices=Prices()), Done)
+    night.deliver()
+    assert (night.status, nights.said) == (status, [])
+    assert words in nights.written[0]

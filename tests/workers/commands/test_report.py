@@ -1,6 +1,8 @@
 """Shows workers/commands/report.py: the summary and the progress of a run."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from jobs.publishing.publish import publish
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from jobs.usage import Usage
+from tests.support import outcomes
+from tests.support.outcomes import finding
 from workers.commands.report import Reporter
 from workers.commands.run import RunProgress
 
@@ -25,8 +29,13 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(store_url=str(tmp_path / "store"), model="stub")
 
 
-def reported(settings: Settings, tmp_path: Path, *, completed: int) -> tuple[Reporter, Done, str]:
-    """Publish a batch of three rows, of which `completed` are completed. Returns a reporter, the batch's marker and its id."""
+def reported(
+    settings: Settings, tmp_path: Path, *, completed: int, model: str = "stub", judged: Sequence[Outcome] = ()
+) -> tuple[Reporter, Done, str]:
+    """Publish a batch of three rows, of which `completed` are completed. Returns a reporter, the batch's marker and its id.
+
+    The outcomes `judged` take the place of the others.
+    """
     store = open_store(settings.store_url)
     path = tmp_path / "rows.jsonl"
     path.write_text('{"kind": "chat", "prompt": "Hi?"}\n' * 3)
@@ -40,6 +49,7 @@ def reported(settings: Settings, tmp_path: Path, *, completed: int) -> tuple[Rep
         )
         for row in range(3)
     ]
+    lines = [replace(line, model=model) for line in judged or lines]
     write(store, BatchPaths(batch.batch_id), lines, "w", "i", 1)
     done = publish(store, batch.batch_id, prices=settings.prices, clock=lambda: datetime(2026, 11, 23, tzinfo=UTC))
     assert isinstance(done, Done)
@@ -55,7 +65,7 @@ def test_the_summary_and_the_files(settings: Settings, tmp_path: Path, capsys: p
     assert "6.0 tokens/s" in printed
     assert "0.000002 USD charged" in printed
     assert batch_id in printed
-    assert "Errors" not in printed
+    assert not any(word in printed for word in ("Errors", "Verdict", "Findings"))
     assert max(map(len, printed.splitlines())) <= 80 or batch_id in printed
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["errors.jsonl", "output.jsonl", "usage.json"]
@@ -147,3 +157,48 @@ def test_refused_rows_and_the_loading_of_a_model_are_no_progress(
     index.refresh()
     reporter._done_rows = 1
     assert reporter._rate(RunProgress("generating", index, 22.0), 20) == ("0.1 rows/s", "2 tok/s", "0:01:30 left")
+
+
+def test_verdicts_and_findings_are_reported_with_the_worst_example_of_each_check(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = finding("readability", "note", "the sentences are long: " + "word " * 40 + "\x1b[31m[bold]")
+    few = finding("gap", "review", "a gap: [Name]", measured=1, limit=0)
+    many = finding("gap", "review", "gaps: [Name], [Date]", measured=2, limit=0)
+    rows = [
+        outcomes.completed(0, verdict="review", findings=[few, long], custom_id="tea-0"),
+        outcomes.completed(1, verdict="review", findings=[many]),
+        outcomes.failed(2, "gap", findings=[finding("gap", "fail", "still a gap", tries=3)], rejected={"text": "x"}),
+    ]
+    reporter, done, batch_id = reported(settings, tmp_path, completed=2, judged=rows)
+    reporter.published(done, tmp_path / "out", 10.0)
+    printed = capsys.readouterr().out
+    assert "  Verdict  2 to review\n" in printed
+    assert "\n  Findings of the checks, by rows\n    gap: 1 failed, 2 to review\n      row 2: still a gap\n" in printed
+    assert "    readability: 1 noted\n      tea-0: the sentences are long: word word" in printed
+    assert "toy" not in printed
+    assert "[bold]" in printed
+    assert "\x1b" not in printed
+    assert all(len(one) <= 80 for one in printed.splitlines() if batch_id not in one and str(tmp_path) not in one)
+
+
+def test_a_report_without_findings_has_no_part_for_them(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [outcomes.completed(row, verdict="fit") for row in range(3)]
+    reporter, done, _ = reported(settings, tmp_path, completed=3, judged=rows)
+    reporter.published(done, tmp_path / "out", 10.0)
+    printed = capsys.readouterr().out
+    assert "  Verdict  3 fit\n" in printed
+    assert "Findings" not in printed
+
+
+def test_a_report_on_a_toy_says_that_it_is_one(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter, done, batch_id = reported(settings, tmp_path, completed=3, model="smollm2-135m")
+    reporter.published(done, tmp_path / "out", 10.0)
+    printed = capsys.readouterr().out
+    assert "smollm2-135m is a toy" in printed
+    assert "docs/models.md" in " ".join(printed.split())
+    assert all(len(one) <= 80 for one in printed.splitlines() if batch_id not in one and str(tmp_path) not in one)

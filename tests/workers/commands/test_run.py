@@ -1,14 +1,16 @@
 """Shows workers/commands/run.py where no cluster is joined."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 import redis
 
-from jobs.batches.batch import Batch, Done
+from jobs.batches.batch import Batch, BatchPaths, Done
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import close, reopen, require_batch
+from jobs.batches.segments.segment import write
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import NoBatch, QueueUnavailable
@@ -22,6 +24,7 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from jobs.store.store import Store
+from tests.support import outcomes
 from workers.commands.run import Run
 
 
@@ -133,3 +136,37 @@ def test_a_preview_knows_what_rows_may_set(
     assert main([*words, "--rows-may-set", "tenant"], Session(settings)) == 0
     assert main([*words, "--tenant", "other"], Session(settings)) == 0
     assert "not_allowed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "args", "setting", "status"),
+    [
+        pytest.param(["fit", "fit"], [], False, 0, id="all fit"),
+        pytest.param(["fit", "review"], [], False, 1, id="one for review"),
+        pytest.param(["fit", "review"], ["--accept-review"], False, 0, id="accepted"),
+        pytest.param(["fit", "review"], [], True, 0, id="accepted by the settings"),
+        pytest.param(["fit", "failed"], ["--accept-review"], True, 1, id="one failed"),
+    ],
+)
+def test_a_run_ends_well_only_if_all_rows_can_be_published(
+    store: Store,
+    settings: Settings,
+    tmp_path: Path,
+    *,
+    verdicts: list[Any],
+    args: list[str],
+    setting: bool,
+    status: int,
+) -> None:
+    file, session = tmp_path / "rows.jsonl", Session(settings.model_copy(update={"accept_review": setting}))
+    file.write_bytes(b"\n".join([orjson.dumps({"kind": "chat", "prompt": "Hi"})] * 2))
+    words = ["run", str(file), "--out", str(tmp_path / "out"), *args]
+    assert main(words, session) == 3  # 3: the workers would need Redis
+    (batch_id,) = store.list("batches")
+    lines = [
+        outcomes.failed(row) if verdict == "failed" else outcomes.completed(row, verdict=verdict)
+        for row, verdict in enumerate(verdicts)
+    ]
+    write(store, BatchPaths(batch_id), lines, "w", "i", 1)
+    assert isinstance(publish(store, batch_id, prices=settings.prices), Done)
+    assert main(words, session) == status

@@ -372,6 +372,18 @@ def test_a_template_that_fails_is_named_in_the_error_of_its_row(tmp_path: Path) 
     assert str(error).startswith("kind translation: template translation_user.j2: a text would have more than")
 
 
+def test_the_receipt_says_how_far_schemas_constrained_the_engine() -> None:
+    attempt = attempt_for(["a", "b"])
+    first, second = attempt.start()
+    attempt.receive(replace(answer(first, "one"), constraint="partial"))
+    attempt.receive(replace(answer(second, "two"), constraint="none"))
+    assert attempt.receipt["constraints"] == {"a": "partial", "b": "none"}
+    plain = attempt_for(["a"])
+    (request,) = plain.start()
+    plain.receive(answer(request, "one"))
+    assert "constraints" not in plain.receipt
+
+
 def labelled(engine: ScoringEngine, text: str, row: int) -> Attempt:
     """Return a finished attempt at a row of the kind `label`."""
     job = Job(Lease(JobKey("b-1", row), 1, 3, f"w-1-i-{row}"), b"", attempt=1)
