@@ -3,6 +3,7 @@
     NightpressError              anything below                                              exit status 1
     |- RequestError              the request is wrong; nothing was accepted                  exit status 2
     |  |- NoBatch                no batch has this id
+    |  |- DocumentError          a document to translate cannot be read, or its translations cannot be written
     |  |- TemplateFault          a template of a prompt is wrong, or uses a value that it was not given
     |  `- ConflictError          something else has the name that was asked for
     |- UnavailableError          something that is needed is not there                       exit status 3
@@ -46,6 +47,22 @@ class RequestError(NightpressError):
 
 class NoBatch(RequestError):
     """No batch has this id. It was never made, or was deleted."""
+
+
+class DocumentError(RequestError):
+    """A document to translate cannot be read, or a translation cannot be written into it.
+
+    Args:
+        name: The name of the file.
+        what: What is wrong, as a clause.
+        remedy: What to do about it, as a command.
+        line: The line at fault, counted from 1; None if no single line is at fault.
+    """
+
+    def __init__(self, name: str, what: str, remedy: str, line: int | None = None) -> None:
+        super().__init__(f"{name}{f', line {line}' if line else ''}: {what}: {remedy}")
+        self.name = name
+        self.line = line
 
 
 class TemplateFault(RequestError):
@@ -178,6 +195,7 @@ CODES: Final[dict[str, str]] = {
     "empty_output": "The model wrote nothing that can be used.",
     "reasoning_incomplete": "The model's thoughts took all of max_tokens, or did not end, so there is no answer.",
     "post_too_long": "The post is longer than its platform allows, even after two more tries.",
+    "thread_incomplete": "The text has too few sentences for the posts of its thread, even after two more tries.",
     "output_incomplete": "The text ended at max_tokens before it was complete.",
     "segment_mismatch": "The translation does not have as many segments as its source.",
     "kind_failed": "The code of the kind failed: it raised an unexpected error, or returned something that is not its output.",
@@ -194,6 +212,7 @@ CODES: Final[dict[str, str]] = {
     "gap": "A gap of a template was not filled in, such as [Your Name].",
     "invented": "The output holds a link, handle, address, number or price that the request does not hold.",
     "readability": "The sentences are too long, or the text is too hard to read.",
+    "variants_alike": "Variants of a text, or posts of a thread, say the same, or there are fewer than the row asks for.",
     "words_off_target": "The article has too few or too many words.",
     "seo_title": "The title is too short or too long.",
     "meta_description": "The description is too short or too long.",

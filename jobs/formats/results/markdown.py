@@ -23,6 +23,9 @@ NAME_BYTES: Final = 100
 """A file's name has at most this many bytes after the row number and the hyphen. File systems take at most 255 bytes."""
 
 _NOT_PLAIN: Final = re.compile(r"[^a-z0-9]+")
+PARTS: Final = ("variants", "thread")
+"""The fields of a post that hold several texts. The body has them all, with a line between them."""
+RULE: Final = "\n\n---\n\n"
 
 _SHORTCODE: Final = {"{{<": "{{&lt;", "{{%": "{{&#37;"}
 """The beginning of a shortcode -> the same with an entity."""
@@ -86,6 +89,9 @@ def _body(row: Mapping[str, Any]) -> str:
     if error:
         return _safe(f"**{error['code']}**: {error['message']}")
     output = _output(row)
+    for field in PARTS:
+        if parts := [one.strip() for one in output.get(field) or () if isinstance(one, str)]:
+            return _safe(RULE.join(parts))
     for field in ("body_markdown", "text"):
         if isinstance(output.get(field), str):
             return _safe(output[field].strip())

@@ -140,6 +140,23 @@ def test_rows_in_markdown_are_the_same_rows(rows: list[dict[str, Any]]) -> None:
             )
 
 
+@pytest.mark.parametrize("field", ["variants", "thread"])
+def test_variants_and_threads_stand_whole_in_every_form(field: str) -> None:
+    texts = ["Fresh tea.\n\n#tea", "Come in.\n\n#tea"]
+    output = {"text": texts[0], "hashtags": ["#tea"], "length": 16, field: texts, "lengths": [16, 14]}
+    row = completed(0, "social_post", output)
+    shown = tables.columns(["social_post"], load_kinds())
+    (found,) = read_csv(b"".join(tables.csv_bytes([orjson.dumps(row)], shown)))
+    assert (found["output.text"], orjson.loads(found[f"output.{field}"])) == (texts[0], texts)
+    assert orjson.loads(found["output.lengths"]) == [16, 14]
+    one = completed(1, "social_post", {"text": texts[0], "hashtags": ["#tea"], "length": 16})
+    assert next(iter(read_csv(b"".join(tables.csv_bytes([orjson.dumps(one)], shown)))))["output.variants"] == ""
+    assert markdown.Pages().text(row).endswith("---\n\nFresh tea.\n\n#tea\n\n---\n\nCome in.\n\n#tea\n")
+    (line,) = openai_lines.lines([row])
+    content = orjson.loads(line)["response"]["body"]["choices"][0]["message"]["content"]
+    assert orjson.loads(content) == output
+
+
 def test_a_chat_of_several_answers_and_a_completion_in_openai_lines() -> None:
     chat = completed(0, "chat", {"text": "a", "choices": ["a", "b"]}, finish_reason="length", custom_id="x")
     text = completed(1, "completion", {"text": "c"})
@@ -163,8 +180,8 @@ def test_a_label_in_each_form() -> None:
         "---\n\n**a\\|b**\n\n| label | probability |\n|---|---|\n| a\\|b | 0.750000 |\n| \\<b> | 0.250000 |\n"
     )
     shown = tables.columns(["label"], load_kinds())
-    cells = {column.name: column.value(row) for column in shown if column.name.startswith("output.")}
-    assert cells == {
+    found = {name: value for name, value in cells(row, shown).items() if name.startswith("output.")}
+    assert found == {
         "output.label": "a|b",
         "output.probabilities": '{"<b>":0.25,"a|b":0.75}',
         "output.margin": 0.5,
