@@ -80,6 +80,7 @@ def test_signs_of_two_plurals_are_told_apart() -> None:
         pytest.param("l'{x} # a", "l''{x} # a", id="an apostrophe that would quote"),
         pytest.param("l'a {x} #", "l'a {x} #", id="an apostrophe in a word"),
         pytest.param("{x} # {y}", "{x} # '{'y'}'", id="braces that are words"),
+        pytest.param("{x} # {y}'s", "{x} # '{'y'}'''s", id="an apostrophe behind a quote"),
         pytest.param("# {x} #", "# {x} '#'", id="a further number sign"),
     ],
 )
