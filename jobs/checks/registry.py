@@ -32,6 +32,7 @@ from jobs.checks.text import (
     readability,
     repeats,
     secrets,
+    variants_alike,
 )
 from jobs.checks.translation import (
     end_punctuation,
@@ -67,6 +68,7 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     gaps.CHECKS,
     invented.CHECKS,
     readability.CHECKS,
+    variants_alike.CHECKS,
     words_off_target.CHECKS,
     title_and_description.CHECKS,
     keyword_use.CHECKS,

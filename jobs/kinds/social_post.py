@@ -4,148 +4,89 @@ The model writes the words. The row's call to action, link and hashtags are put 
 that the model made up are taken out. A post that is too long or empty, or that was cut off within its first sentence, is
 asked for again, shorter; a post that a check refuses is asked for again with what was wrong. It is asked for three times at most,
 unless the settings say another number.
+
+With `variants`, several posts are asked for side by side, each with another way to begin. One that is like another
+(jobs/checks/text/variants_alike.py) is asked for again, and the prompt names the others. What is still alike, or cannot be
+published, after the last try is left out; the check `variants_alike` then finds that there are too few.
+
+With `thread`, the model writes one text, which is divided into posts without a model (jobs/kinds/post_thread.py).
 """
 
-import re
 from collections.abc import Generator, Mapping, Sequence
-from typing import Annotated, Any, Final, Self
+from dataclasses import dataclass
+from typing import Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field
 
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
+from jobs.checks.text import variants_alike
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.asking import asked_until_kept
+from jobs.kinds.post_request import SocialPostRequest
+from jobs.kinds.post_thread import divided
+from jobs.kinds.post_words import words_of
 from jobs.writing.asking_again import label_of_try, params_of_try
-from jobs.writing.cleaning import CleanedOutput, Draft
-from jobs.writing.evidence import Brief
-from jobs.writing.fields import Line, OtherNames, Text
-from jobs.writing.hashtags import HASHTAG, without_hashtags
-from jobs.writing.labels import POST, TITLE
-from jobs.writing.links.markdown_links import MARKDOWN_LINK
-from jobs.writing.links.path_ends import end_of_path
-from jobs.writing.links.web_links import LINK
-from jobs.writing.platforms import LIMITS, Platform
-from jobs.writing.prose import whole_sentences
+from jobs.writing.cleaning import CleanedOutput
+from jobs.writing.platforms import LIMITS
 from jobs.writing.templates import Templates
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
 """Platform -> how many words the model is asked for at most in the first prompt."""
-
-MIN_ROOM: Final = 40
-"""Link, hashtags and call to action must leave the model's words at least this length, as the platform counts. If they leave
-less, the row is refused.
-"""
 
 WORD_LENGTH: Final = 8
 """The assumed length of a word and the space after it, in characters. It turns the length that is left for the model's words
 into a number of words to ask for.
 """
 
-_BOLD: Final = re.compile(r"(?<![0-9A-Za-z)])\*\*(?=[^\s*])([^*\n]{1,1000})(?<=\S)\*\*(?!\d)")
-
-_GONE: Final = "\ue000"
-"""A private-use character of Unicode, which stands for a link that was taken out."""
-
-_EMPTIED: Final = re.compile(rf"<{_GONE}>|\[{_GONE}\]| ?\({_GONE}\)| ?\uff08{_GONE}\uff09")
-"""Matches brackets that held only a link that was taken out."""
-
-_OTHER_PLATFORMS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("twitter", "twitter.com", "x.com", "x (twitter)", "twitter (x)", "x (formerly twitter)"), "x"),
-    **dict.fromkeys(("fb", "facebook.com", "facebook page"), "facebook"),
-    **dict.fromkeys(("ig", "insta", "instagram.com"), "instagram"),
-    **dict.fromkeys(("linkedin.com", "linkedin page"), "linkedin"),
-    **dict.fromkeys(("bsky", "bsky.app", "blue sky"), "bluesky"),
-    **dict.fromkeys(("threads.net", "threads.com", "meta threads"), "threads"),
-    "mastodon.social": "mastodon",
-}
-"""Other names that people use for a platform -> the platform."""
-
-Hashtag = Annotated[str, StringConstraints(pattern=r"^#?\w+$", max_length=101)]
-
-
-def _hashtags(given: Any) -> Any:
-    """Split a text, or each text of a list, into hashtags: `#food #tacos` gives two hashtags, and so does `food, tacos`.
-
-    If words have neither a # nor a comma between them, they stay one text, because they may be one hashtag or several. Such a
-    text is refused later. A value of another type is returned unchanged.
-    """
-    if isinstance(given, str):
-        given = [given]
-    if not isinstance(given, list | tuple):
-        return given
-    found: list[Any] = []
-    for one in given:
-        text = one.replace("\N{FULLWIDTH NUMBER SIGN}", "#") if isinstance(one, str) else None
-        pieces = (
-            [one]
-            if text is None or text.isalnum() or not text.strip()
-            else re.split(r"[,;|\r\n\uff0c\uff1b\u3001]|(?<=[^\s#])\s*(?=#)", text)
-        )
-        found += [
-            piece.strip() if isinstance(piece, str) else piece for piece in pieces if piece is one or piece.strip()
-        ]
-    return tuple(found)
-
-
-class SocialPostRequest(BaseModel):
-    """The request of a post: its topic or source text, and its platform."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    topic: Text | None = Field(default=None, max_length=2_000, description="What the post is about.")
-    source_text: Text | None = Field(default=None, max_length=50_000, description="A text to make the post from.")
-    platform: Annotated[Platform, OtherNames(_OTHER_PLATFORMS)] = Field(
-        description="Where it will be posted; the post keeps its limits."
-    )
-    tone: Text | None = Field(default=None, max_length=200, description="The tone, such as friendly or expert.")
-    hashtags: Annotated[tuple[Hashtag, ...], BeforeValidator(_hashtags)] = Field(
-        default=(), max_length=30, description="Hashtags to put at the end, with or without #."
-    )
-    link: str | None = Field(
-        default=None, pattern=r"^https?://\S+$", max_length=2_000, description="A link to put after the text."
-    )
-    call_to_action: Line | None = Field(
-        default=None, max_length=200, description="A sentence to put after the model's words."
-    )
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        if self.topic is None and self.source_text is None:
-            raise ValueError("topic or source_text is needed")
-        limit = LIMITS[self.platform]
-        if set(limit.unpostable).intersection(self.ending):
-            raise ValueError(
-                f"{self.platform} takes no post with a byte order mark: remove it from link and call_to_action"
-            )
-        if limit.max_hashtags is not None and len(self.hashtags) > limit.max_hashtags:
-            raise ValueError(f"{self.platform} takes at most {limit.max_hashtags} hashtags: remove some")
-        if (left := limit.max_length - limit.length(self.ending)) < MIN_ROOM:
-            fixed = "link, hashtags and call_to_action"
-            raise ValueError(
-                f"{fixed} leave {max(0, left)} of {limit.max_length} characters on {self.platform}: shorten them"
-            )
-        return self
-
-    @property
-    def ending(self) -> str:
-        """The text after the model's words: call to action, link and hashtags."""
-        parts = (self.call_to_action, self.link, " ".join(self.tags))
-        return "".join(f"\n\n{part}" for part in parts if part)
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """The hashtags, each with its #."""
-        return tuple(tag if tag.startswith("#") else f"#{tag}" for tag in self.hashtags)
+OPENINGS: Final = (
+    "the news itself",
+    "a question to the reader",
+    "what the reader gains from it",
+    "an invitation",
+    "a surprising detail",
+    "a short exclamation",
+    "the person or place that it is about",
+    "the reason for it",
+    "what was before",
+    "what the reader can do now",
+)
+"""How each variant is asked to begin, so that the variants differ from the first try on."""
 
 
 class SocialPost(CleanedOutput):
-    """A post, ready to be posted."""
+    """A post, ready to be posted; the first one of several variants, or of a thread."""
 
-    text: str = Field(min_length=1, description="The whole post, with call to action, link and hashtags.")
-    hashtags: tuple[str, ...] = Field(description="The hashtags at its end, each with its #.")
+    text: str = Field(
+        min_length=1,
+        description="The whole post, with call to action, link and hashtags; the first of variants or of a thread.",
+    )
+    hashtags: tuple[str, ...] = Field(
+        description="The hashtags at its end, or at the end of the thread, each with its #."
+    )
     length: int = Field(ge=1, description="Its length, as the platform counts.")
+    variants: tuple[str, ...] | None = Field(
+        default=None, exclude_if=lambda given: given is None, description="If several were asked for: all variants."
+    )
+    thread: tuple[str, ...] | None = Field(
+        default=None,
+        exclude_if=lambda given: given is None,
+        description="If it was asked for: all posts of the thread.",
+    )
+    lengths: tuple[int, ...] | None = Field(
+        default=None,
+        exclude_if=lambda given: given is None,
+        description="The length of each variant, or of each post of the thread.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What an answer came to: the model's words, and the posts made of them; one, or those of a thread."""
+
+    words: str
+    posts: Sequence[str]
 
 
 class SocialPostKind:
@@ -155,7 +96,9 @@ class SocialPostKind:
     request_type = SocialPostRequest
     output_type = SocialPost
     contract = Contract(
-        texts={"text": "plain"}, checks=("max_length", "wrapper", "invented", "readability"), source="source_text"
+        texts={"text": "plain", "variants": "plain", "thread": "plain"},
+        checks=("max_length", "wrapper", "invented", "readability", "variants_alike"),
+        source="source_text",
     )
     example: Mapping[str, Any] = {
         "topic": "Our bakery now opens on Sundays at eight",
@@ -170,132 +113,151 @@ class SocialPostKind:
     def compose(
         self, request: BaseModel, checker: Checker = UNCHECKED
     ) -> Generator[Sequence[Prompt], Sequence[Completion], SocialPost]:
-        """Ask for a post until an answer can be posted, and return the post. Raises CheckFailed after the last try."""
+        """Ask for posts until they can be posted, and return them. Raises CheckFailed if none can after the last try."""
         if not isinstance(request, SocialPostRequest):
             raise TypeError(type(request))
-        limit, removed = LIMITS[request.platform], dict[str, Sequence[str]]()
-        room = limit.max_length - limit.length(request.ending)
-        most = min(WORDS[request.platform], room // WORD_LENGTH)
-        shorter, prompts = 0, list[Prompt]()
-
-        def ask(_: int, number: int, faults: Sequence[str]) -> Prompt:
-            prompts.append(self._prompt(request, number, max(5, most >> shorter), faults if checker.checks else ()))
-            return prompts[-1]
-
-        def read(_: int, prompt: Prompt, answer: Completion) -> SocialPost:
-            nonlocal shorter
-            shorter += 1
-            words_of_model, removed[prompt.label] = _words(request, prompt, answer)
-            text = words_of_model + request.ending
-            length = limit.length(text)
-            if not limit.fits(text):
-                tries = f"{checker.tries} tries" if checker.tries > 1 else "one try"
-                message = f"the post has {length} characters after {tries}; {request.platform} takes {limit.max_length}"
-                raise CheckFailed("post_too_long", message)
-            shorter -= 1
-            return SocialPost(text=text, hashtags=request.tags, length=length)
-
-        def review(posts: Sequence[SocialPost]) -> Mapping[int, Sequence[str]]:
-            found = checker.faults(posts[0].model_dump(mode="json"), prompts=prompts[-1].instructions)
-            return {0: [one.message for one in found]}
-
-        (post,) = yield from asked_until_kept(1, ask, read, review, checker.tries)
-        return post.with_removed(removed)
+        posts = _Posts(request, checker, self._templates)
+        written = yield from asked_until_kept(request.variants, posts.ask, posts.read, posts.review, checker.tries)
+        return posts.output(written)
 
     def expected_tokens(self, request: BaseModel) -> int:
-        """Return one and a half tokens for each word."""
-        return WORDS[getattr(request, "platform", "x")] * 3 // 2
+        """Return one and a half tokens for each word of all variants, or of the thread."""
+        words = WORDS[getattr(request, "platform", "x")]
+        count = (request.posts or request.variants) if isinstance(request, SocialPostRequest) else 1
+        return words * count * 3 // 2
 
-    def _prompt(self, request: SocialPostRequest, number: int, words: int, faults: Sequence[str]) -> Prompt:
+
+class _Posts:
+    """The posts of one row while they are written."""
+
+    def __init__(self, request: SocialPostRequest, checker: Checker, templates: Templates) -> None:
+        self._request = request
+        self._checker = checker
+        self._templates = templates
+        self._limit = LIMITS[request.platform]
+        self._alike_limits = checker.limits("variants_alike") if checker.checks else variants_alike.CHECKS[0].limits
+        self._most = min(WORDS[request.platform], request.room // WORD_LENGTH) * (request.posts or 1)
+        self._shorter: dict[int, int] = {}
+        self._prompts: dict[int, Prompt] = {}
+        self._tries: dict[int, int] = {}
+        self._others: Mapping[int, Sequence[str]] = {}
+        self._removed: dict[str, Sequence[str]] = {}
+        self._error: CheckFailed | None = None
+
+    def ask(self, n: int, number: int, faults: Sequence[str]) -> Prompt:
+        """Make the prompt of a post."""
+        request, others = self._request, self._others.get(n, ())
+        faults = faults if self._checker.checks or request.posts else ()
+        words = max(5 * (request.posts or 1), self._most >> self._shorter.get(n, 0))
         messages, sha256 = self._templates.messages(
             "social_post_system.j2",
             "social_post_user.j2",
             topic=request.topic,
             source_text=request.source_text,
-            platform=LIMITS[request.platform].name,
+            platform=self._limit.name,
             tone=request.tone,
             words=words,
-            again=number > 1,
+            posts=request.posts,
+            opening=OPENINGS[n % len(OPENINGS)] if request.variants > 1 else None,
+            again=number > 1 and not others,
             faults=faults,
+            others=others,
         )
         params = SamplingParams(max_tokens=words * 3 + 20, temperature=0.7, top_p=0.9, repetition_penalty=1.1)
-        return Prompt(
+        label = "post" if request.variants == 1 else f"post {n + 1}"
+        self._tries[n] = number
+        self._prompts[n] = Prompt(
             messages=messages,
             params=params_of_try(params, number),
-            label=label_of_try("post", number),
-            replaces=label_of_try("post", number - 1) if number > 1 else None,
+            label=label_of_try(label, number),
+            replaces=label_of_try(label, number - 1) if number > 1 else None,
             template_sha256=sha256,
-            quotes=tuple(faults),
+            quotes=(*faults, *others),
         )
+        return self._prompts[n]
 
+    def read(self, n: int, prompt: Prompt, answer: Completion) -> _Written | None:
+        """Read an answer. None: it cannot be used, the tries for it are over, and other variants may be there.
 
-def _words(request: SocialPostRequest, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
-    """Return the model's words as plain text, and the parts that were taken off.
+        Raises CheckFailed if it cannot be used otherwise.
+        """
+        try:
+            words, self._removed[prompt.label] = words_of(self._request, prompt, answer)
+            return _Written(words, self._posts_of(n, words))
+        except CheckFailed as error:
+            self._shorter[n] = self._shorter.get(n, 0) + 1
+            if self._request.variants == 1 or self._tries[n] < self._checker.tries:
+                raise
+            self._error = self._error or error
+            return None
 
-    Hashtags that the topic or the source text has stay. Of all others, those at the end of a line that belong to no sentence
-    are taken out, and the rest lose their #. A link is kept only if it stands in the topic or the source text and is not the
-    row's `link`.
+    def _posts_of(self, n: int, words: str) -> Sequence[str]:
+        request, limit = self._request, self._limit
+        if request.posts:
+            count = None if request.thread is True else request.posts
+            return divided(words, limit, count, request.ending, numbered=request.thread_numbers)
+        text = words + request.ending
+        if not limit.fits(text):
+            tries = f"{self._checker.tries} tries" if self._checker.tries > 1 else "one try"
+            message = f"the post has {limit.length(text)} characters after {tries}; {request.platform} takes {limit.max_length}"
+            raise CheckFailed("post_too_long", message)
+        return [text]
 
-    Raises CheckFailed if no words are left, or if the answer was cut off and has no whole sentence.
-    """
-    given = f"{request.topic} {request.source_text}"
-    brief = Brief("\n".join(value for value in (request.topic, request.source_text) if value))
-    draft = _begun(brief, prompt, answer)
-    text = _BOLD.sub(r"\1", MARKDOWN_LINK.sub(lambda link: _noted(draft, link, link[1]), draft.text))
-    if request.link and not LINK.fullmatch(request.link):  # LINK ends early in this link, at letters such as Japanese
-        text = text.replace(request.link, "")
-    text = _without_made_up_links(text, given, request.link, draft)
-    text = _EMPTIED.sub("", text).replace(_GONE, "")
-    text = text.translate(dict.fromkeys(map(ord, LIMITS[request.platform].unpostable)))
-    tags = {tag.casefold() for tag in HASHTAG.findall(given)} - {tag[1:].casefold() for tag in request.tags}
-    text = without_hashtags(text, tags, draft.note)
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(" ".join(line.split()) for line in text.splitlines())).strip()
-    draft.text = text
-    draft.drop_quotes(brief)
-    if not re.search(r"\w", draft.text):
-        raise CheckFailed("empty_output", "the model wrote no post")
-    if answer.finish_reason == "length":
-        draft.cut_to(whole_sentences(draft.text))
-        if not re.search(r"\w", draft.text):
-            raise CheckFailed("output_incomplete", "the post was cut off before the end of its first sentence")
-    return draft.text, draft.removed
+    def review(self, written: Sequence[_Written | None]) -> Mapping[int, Sequence[str]]:
+        """Return what is wrong with each post: what the checks refuse, or that it is like one before it."""
+        found = {n: self._faults(n, one) for n, one in enumerate(written) if one}
+        kept = self._different(written, [n for n, faults in found.items() if not faults])
+        for n, one in enumerate(written):
+            if one and not found[n] and n not in kept:
+                like = next(reason for k in kept if (reason := self._likeness(one, written[k])))
+                found[n] = [f"it is like another post that is there already: {like}"]
+        self._others = {
+            n: [one.words for k in kept if (one := written[k])] for n, faults in found.items() if faults and kept
+        }
+        return found
 
+    def _faults(self, n: int, one: _Written) -> Sequence[str]:
+        """Return what the checks refuse. A thread is judged as one text, since a sentence may stand in two of its posts."""
+        instructions = self._prompts[n].instructions
+        if self._request.posts:
+            as_text = {"platform": None, "thread": None}
+            found = self._checker.faults({"text": one.words}, request=as_text, prompts=instructions)
+        else:
+            found = self._checker.faults({"text": one.posts[0]}, request={"variants": 1}, prompts=instructions)
+        return [fault.message for fault in found]
 
-def _without_made_up_links(text: str, given: str, own: str | None, draft: Draft) -> str:
-    """Replace each link that is not in `given`, and each that is the row's `own`, by `_GONE`, and note it in `draft`."""
-    whole: dict[str, list[str]] = {}
-    for link in LINK.finditer(given):
-        if link[0] != own:
-            end = end_of_path(given, *link.span())
-            whole.setdefault(link[0].rstrip("/"), []).append(given[link.start() : end].rstrip("/"))
-    parts, place = list[str](), 0
-    for link in LINK.finditer(text):
-        start, end = link.start(), end_of_path(text, *link.span())
-        known = whole.get(link[0].rstrip("/"), [])
-        if start < place or (known and (end == link.end() or any(text.startswith(one, start) for one in known))):
-            continue
-        draft.note(text[start:end])
-        parts += [text[place:start], _GONE]
-        place = end
-    return "".join([*parts, text[place:]])
+    def _likeness(self, one: _Written, other: _Written | None) -> str | None:
+        if other is None or self._alike_limits is None:
+            return None
+        return variants_alike.likeness(one.words, other.words, self._alike_limits)
 
+    def _different(self, written: Sequence[_Written | None], among: Sequence[int]) -> Sequence[int]:
+        """Return the numbers of the posts that are like none before them."""
+        kept: list[int] = []
+        for n in among:
+            if (one := written[n]) and not any(self._likeness(one, written[k]) for k in kept):
+                kept.append(n)
+        return kept
 
-def _begun(brief: Brief, prompt: Prompt, answer: Completion) -> Draft:
-    """Return the completion as a draft, without the labels, fences and quotes that the model put around the post."""
-    draft = Draft(answer.text)
-    draft.drop_json(brief, POST)
-    draft.drop_fence()
-    draft.drop_announcement(brief, POST, unnamed=False)
-    draft.drop_fence()
-    draft.drop_json(brief, POST)
-    first, _, rest = draft.text.partition("\n")
-    if rest.strip() and brief.repeats(first, prompt):
-        draft.cut_to(rest.strip())
-    draft.drop_around(brief, POST, TITLE)
-    return draft
+    def output(self, written: Sequence[_Written | None]) -> SocialPost:
+        """Make the output. Variants that are alike are left out, and so are those that a check refuses, unless all are.
 
-
-def _noted(draft: Draft, found: re.Match[str], kept: str) -> str:
-    """Note a link that is taken out, and return `kept`, the part of it that stays."""
-    draft.note(found[0])
-    return kept
+        Raises CheckFailed if no answer could be read.
+        """
+        read = [n for n, one in enumerate(written) if one]
+        if not read:
+            raise self._error or CheckFailed("empty_output", "the model wrote no post")
+        if self._request.variants > 1:
+            sound = [n for n in read if not self._faults(n, written[n])]  # type: ignore[arg-type]
+            read = list(self._different(written, sound or read))
+        posts = [post for n in read if (one := written[n]) for post in one.posts]
+        lengths = tuple(map(self._limit.length, posts))
+        output = SocialPost(
+            text=posts[0],
+            hashtags=self._request.tags,
+            length=lengths[0],
+            variants=tuple(posts) if self._request.variants > 1 else None,
+            thread=tuple(posts) if self._request.posts else None,
+            lengths=lengths if self._request.variants > 1 or self._request.posts else None,
+        )
+        return output.with_removed(self._removed)

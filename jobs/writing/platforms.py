@@ -1,18 +1,20 @@
 """Platforms: how long a post may be on each platform, and how the platform counts the length.
 
-Sources, read in 2026:
-- X: twitter-text 3.1.0, config/v3.json (after NFC, each range of code points, emoji and links have a weight).
-- Bluesky: the lexicon app.bsky.feed.post (300 grapheme clusters and 3,000 bytes of UTF-8; links count as they are).
-- Mastodon: its server's app/validators/status_length_validator.rb (500 grapheme clusters; a link with a scheme counts 23, a
-  mention counts as its name).
-- Threads: Meta's Threads API, "Posts" (500 characters; an emoji counts as its bytes in UTF-8; only one hashtag becomes a topic).
-- Instagram (2,200, and 30 hashtags), LinkedIn (3,000) and Facebook (63,206) speak of "characters". Their own counters count
-  UTF-16 units, so most emoji count 2. This is also the cautious reading.
+All limits stand in the one table `LIMITS`, each with its source and the day on which it was looked up; docs/kinds.md shows the
+same table. How the platforms count:
+
+- X: after NFC, each range of code points, emoji and links have a weight (twitter-text).
+- Bluesky: grapheme clusters, and bytes of UTF-8; links count as they are (the lexicon of a post).
+- Mastodon: grapheme clusters; a link with a scheme counts 23, a mention counts as its name (the validator of its server).
+- Threads: characters; an emoji counts as its bytes in UTF-8. Only one hashtag becomes a topic, the others stay text.
+- Instagram, LinkedIn and Facebook speak of "characters". Their own counters count UTF-16 units, so most emoji count 2. This is
+  also the cautious reading.
 """
 
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
 
 import regex
@@ -71,17 +73,26 @@ class Limit:
     Attributes:
         name: The platform's name as people write it.
         max_length: The greatest length of a post, measured by the function `length`.
+        length: Returns the length of a text in the platform's own units.
+        unit: What the platform counts, in words.
+        looked_up: The day on which the limits were looked up.
+        source: Where the limits stand: a page, or a package with its version and file.
         max_bytes: A post has at most this many bytes in UTF-8.
         max_hashtags: A post has at most this many hashtags.
         unpostable: A post has none of these characters.
+        threads: Whether people post threads there: posts that answer each other, each within the limit.
     """
 
     name: str
     max_length: int
     length: Callable[[str], int]
+    unit: str
+    looked_up: date
+    source: str
     max_bytes: int | None = None
     max_hashtags: int | None = None
     unpostable: str = ""
+    threads: bool = False
 
     def fits(self, text: str) -> bool:
         """Whether the platform takes a post with this text."""
@@ -89,12 +100,71 @@ class Limit:
         return within_bytes and 0 < self.length(text) <= self.max_length and not set(self.unpostable).intersection(text)
 
 
+_LOOKED_UP: Final = date(2026, 11, 30)
+
 LIMITS: Final[Mapping[Platform, Limit]] = {
-    "x": Limit("X", 280, x_length, unpostable=UNPOSTABLE),
-    "linkedin": Limit("LinkedIn", 3_000, utf16_units),
-    "facebook": Limit("Facebook", 63_206, utf16_units),
-    "instagram": Limit("Instagram", 2_200, utf16_units, max_hashtags=30),
-    "threads": Limit("Threads", 500, threads_length),
-    "bluesky": Limit("Bluesky", 300, graphemes, max_bytes=3_000),
-    "mastodon": Limit("Mastodon", 500, mastodon_length),
+    "x": Limit(
+        "X",
+        280,
+        x_length,
+        "weighted characters: a link 23, an emoji 2, an ideograph 2",
+        _LOOKED_UP,
+        "npm twitter-text 3.1.0, configuration version 3",
+        unpostable=UNPOSTABLE,
+        threads=True,
+    ),
+    "linkedin": Limit(
+        "LinkedIn",
+        3_000,
+        utf16_units,
+        "UTF-16 units",
+        _LOOKED_UP,
+        "guides of services that post there, such as ayrshare.com; LinkedIn names no number in its own",
+    ),
+    "facebook": Limit(
+        "Facebook",
+        63_206,
+        utf16_units,
+        "UTF-16 units",
+        _LOOKED_UP,
+        "guides of services that post there; Facebook announced the number in 2011",
+    ),
+    "instagram": Limit(
+        "Instagram",
+        2_200,
+        utf16_units,
+        "UTF-16 units",
+        _LOOKED_UP,
+        "Instagram Graph API, IG User Media (length); Instagram's announcement of 18 December 2025 (hashtags)",
+        max_hashtags=5,
+    ),
+    "threads": Limit(
+        "Threads",
+        500,
+        threads_length,
+        "characters; an emoji as its bytes in UTF-8",
+        _LOOKED_UP,
+        "developers.facebook.com, Threads API, Posts",
+        threads=True,
+    ),
+    "bluesky": Limit(
+        "Bluesky",
+        300,
+        graphemes,
+        "grapheme clusters",
+        _LOOKED_UP,
+        "npm @atproto/api 0.19.19, lexicon app.bsky.feed.post",
+        max_bytes=3_000,
+        threads=True,
+    ),
+    "mastodon": Limit(
+        "Mastodon",
+        500,
+        mastodon_length,
+        "grapheme clusters: a link 23, a mention without its server",
+        _LOOKED_UP,
+        "github.com/mastodon/mastodon, app/validators/status_length_validator.rb; a server may allow more",
+        threads=True,
+    ),
 }
+"""Platform -> its limits."""

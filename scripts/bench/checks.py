@@ -177,7 +177,7 @@ def _completion(chance: random.Random, count: int) -> tuple[Mapping[str, Any], M
 
 
 def _post(chance: random.Random, count: int) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    request = {"topic": "Vegetables", "platform": "linkedin", "source_text": _prose(chance, 100), "language": "en"}
+    request = {"topic": "Vegetables", "platform": "facebook", "source_text": _prose(chance, 100), "language": "en"}
     return request, {"text": _prose(chance, count), "hashtags": [], "length": 1}
 
 

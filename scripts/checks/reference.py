@@ -1,4 +1,4 @@
-"""Writes the tables of the documentation from the code: commands, settings, row fields, error codes, log events, metrics.
+"""Writes the tables of the documentation from the code: commands, settings, fields, platforms, error codes, events, metrics.
 
     python scripts/checks/reference.py            # write the tables
     python scripts/checks/reference.py --check    # write nothing; exit status 1 if a table is not up to date
@@ -23,6 +23,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.logs import EVENTS
 from jobs.operations.content.kind_reference import fields_of
 from jobs.settings import Settings
+from jobs.writing.platforms import LIMITS
 from workers.fleet import metrics as fleet
 from workers.worker import metrics as worker
 
@@ -90,6 +91,16 @@ def kinds() -> Iterator[tuple[str, str, str, str]]:
             yield f"`{kind.name}`", field, rest[0], rest[1]
 
 
+def platforms() -> Iterator[tuple[str, ...]]:
+    """Yield eight texts for each platform: its name in a request, its limits, whether it has threads, and where and when the
+    limits were looked up.
+    """
+    for name, limit in LIMITS.items():
+        most = [f"{number:,}" if number else "" for number in (limit.max_length, limit.max_bytes, limit.max_hashtags)]
+        threads = "yes" if limit.threads else ""
+        yield f"`{name}`", most[0], limit.unit, most[1], most[2], threads, limit.looked_up.isoformat(), limit.source
+
+
 def _cells(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
     for field in fields_of(model, quote="`"):
         yield f"`{field.name}`", field.type, field.meaning
@@ -100,6 +111,10 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] =
     "settings": (("setting", "default", "what it does"), settings),
     "row": (("field", "type", "meaning"), row_fields),
     "kinds": (("kind", "field", "type", "meaning"), kinds),
+    "platforms": (
+        ("platform", "most", "counted in", "bytes of UTF-8", "hashtags", "threads", "looked up", "source"),
+        platforms,
+    ),
     "codes": (("code", "means"), lambda: named(CODES)),
     "events": (("event", "means, and its keys"), lambda: named(EVENTS)),
     "metrics": (("metric", "means"), lambda: named(worker.METRICS | fleet.METRICS)),

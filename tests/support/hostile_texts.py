@@ -137,7 +137,7 @@ def tried(pattern: Any, method: str) -> Try:
 def function_tries() -> Mapping[str, Try]:
     """Return functions of the two rooms that read a text and use several patterns."""
     from jobs.checks import cutting
-    from jobs.kinds import social_post, translation
+    from jobs.kinds import post_request, translation
     from jobs.writing import characters, fitting, hashtags, platforms, prose
     from jobs.writing.articles import headings, questions, sections
     from jobs.writing.words import keywords, widths
@@ -146,7 +146,7 @@ def function_tries() -> Mapping[str, Try]:
         **{limit.length.__name__: limit.length for limit in platforms.LIMITS.values()},
         "clusters": characters.clusters,
         "without_hashtags": hashtags.without_hashtags,
-        "hashtags": social_post._hashtags,
+        "hashtags": post_request._hashtags,
         "cleaned": cleaned,
         "explained": explained,
         "read_outline": lambda text: headings.read_outline(Completion("", text, "stop"), PROMPT, TOPIC, 5, 100),

@@ -17,9 +17,10 @@ _APPENDED: Final = ("call_to_action", "link")
 """Fields of a request whose texts a kind appends to the words of the model."""
 
 _HASHTAGS: Final = regex.compile(r"(?:(?<!\S)#[\w-]++\s*+)++\Z")
+_NUMBERING: Final = regex.compile(r"\(\d{1,2}/\d{1,2}\)\Z")
+"""The number of a post of a thread at its end: `(1/5)`."""
 _MOST_HASHTAGS: Final = 1_000
 """Hashtags are looked for in this many characters at the end of a text."""
-
 _ABOUT: Final = 400
 """The end of a sentence is looked for in this many characters at the end of a text."""
 
@@ -54,7 +55,7 @@ def _written(subject: Subject, text: str) -> str:
         added = subject.request.get(name)
         if isinstance(added, str) and added and text.endswith(added.strip()):
             text = text[: -len(added.strip())].rstrip()
-    return text
+    return _NUMBERING.sub("", text).rstrip()
 
 
 def _is_whole(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Finds texts that are longer than their request allows. Weblate and Crowdin have this check.
 
-A post is measured as its platform counts (jobs/writing/platforms.py), any other text in characters as a reader sees them.
+A post is measured as its platform counts (jobs/writing/platforms.py), any other text in characters as a reader sees them. Each
+variant of a post, and each post of a thread, must be within the limits of the platform too.
 """
 
 from bisect import bisect_right
@@ -17,6 +18,7 @@ LONGEST_SEARCHED: Final = 10_000
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
+    yield from _beyond_platform(subject)
     most = subject.request.get("max_length")
     if not subject.pieces or isinstance(most, bool) or not isinstance(most, int) or most < 1:
         return
@@ -28,6 +30,26 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         start = _end_of_fitting(piece.text, most, measure)
         message = f"the text has {length} characters{counted}, and the request allows {most}"
         yield Broken(message, length, most, piece.place(start))
+
+
+def _beyond_platform(subject: Subject) -> Iterator[Broken]:
+    """Yield the texts that the platform of the request does not take."""
+    platform = LIMITS.get(subject.request.get("platform"))  # type: ignore[arg-type]
+    if platform is None:
+        return
+    for piece in subject.pieces:
+        length, size = platform.length(piece.text), len(piece.text.encode(errors="replace"))
+        if length > platform.max_length:
+            message = f"the post has {length} characters as {platform.name} counts, and it takes {platform.max_length}"
+            yield Broken(
+                message,
+                length,
+                platform.max_length,
+                piece.place(_end_of_fitting(piece.text, platform.max_length, platform.length)),
+            )
+        elif platform.max_bytes is not None and size > platform.max_bytes:
+            message = f"the post has {size} bytes of UTF-8, and {platform.name} takes {platform.max_bytes}"
+            yield Broken(message, size, platform.max_bytes, piece.place())
 
 
 def _end_of_fitting(text: str, most: int, measure: Callable[[str], int]) -> int:
@@ -42,5 +64,10 @@ def _end_of_fitting(text: str, most: int, measure: Callable[[str], int]) -> int:
 
 
 CHECKS: Final = (
-    Check("max_length", Severity.FAIL, "The text is at most as long as its request allows (`max_length`).", _find),
+    Check(
+        "max_length",
+        Severity.FAIL,
+        "The text is at most as long as its request (`max_length`) and its platform allow.",
+        _find,
+    ),
 )

@@ -1,12 +1,16 @@
 """Shows jobs/writing/platforms.py: lengths as each platform counts them."""
 
 import unicodedata
+from datetime import date
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from jobs.kinds.post_request import SocialPostRequest
 from jobs.writing.characters import graphemes, utf16_units
 from jobs.writing.platforms import LIMITS, Platform, mastodon_length, threads_length, x_length
 from tests.jobs.writing.fixtures.post_lengths import CASES
@@ -77,8 +81,47 @@ def test_a_post_fits_up_to_its_limit(platform: Platform, most: int) -> None:
 def test_every_platform_has_its_limits() -> None:
     assert set(LIMITS) == set(get_args(Platform))
     assert {platform: limit.max_hashtags for platform, limit in LIMITS.items() if limit.max_hashtags} == {
-        "instagram": 30
+        "instagram": 5
     }
+
+
+def test_every_limit_has_its_source_and_the_day_on_which_it_was_looked_up() -> None:
+    for limit in LIMITS.values():
+        assert limit.source
+        assert limit.unit
+        assert date(2026, 1, 1) < limit.looked_up <= date.today()  # noqa: DTZ011 - a day of the calendar
+
+
+def test_the_docs_show_the_same_table() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "kinds.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- table: platforms -->\n")[2].partition("<!-- end -->")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert rows == [
+        [
+            f"`{name}`",
+            f"{limit.max_length:,}",
+            limit.unit,
+            f"{limit.max_bytes:,}" if limit.max_bytes else "",
+            str(limit.max_hashtags or ""),
+            "yes" if limit.threads else "",
+            limit.looked_up.isoformat(),
+            limit.source,
+        ]
+        for name, limit in LIMITS.items()
+    ]
+
+
+def test_the_docs_show_the_template_of_a_post() -> None:
+    root = Path(__file__).parents[3]
+    template = (root / "jobs" / "kinds" / "templates" / "social_post_user.j2").read_text(encoding="utf-8")
+    assert f"```jinja\n{template}```" in (root / "docs" / "kinds.md").read_text(encoding="utf-8")
+
+
+def test_instagram_takes_five_hashtags() -> None:
+    row = {"topic": "Bread", "platform": "instagram"}
+    assert SocialPostRequest.model_validate({**row, "hashtags": list("abcde")})
+    with pytest.raises(ValidationError, match="instagram takes at most 5 hashtags: remove some"):
+        SocialPostRequest.model_validate({**row, "hashtags": list("abcdef")})
 
 
 def test_bluesky_takes_300_graphemes_of_at_most_3000_bytes() -> None:

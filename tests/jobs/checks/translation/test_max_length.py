@@ -58,3 +58,29 @@ def test_the_part_that_is_too_long_is_pointed_at() -> None:
 def test_a_request_without_a_length_allows_any(most: object) -> None:
     assert translated("max_length", "x", "a" * 100, max_length=most) == []
     assert translated("max_length", "x", "a" * 100) == []
+
+
+@pytest.mark.parametrize(
+    ("platform", "text", "told"),
+    [
+        ("x", "a" * 280, False),
+        ("x", "a" * 281, True),
+        ("x", "日" * 140, False),
+        ("x", "日" * 141, True),
+        ("mastodon", "a" * 500, False),
+        ("mastodon", "a" * 501, True),
+        ("bluesky", "👍🏽" * 300, False),
+        ("bluesky", "👨‍👩‍👧" * 167, True),
+        ("linkedin", "👍" * 1_501, True),
+    ],
+)
+def test_a_post_keeps_the_limits_of_its_platform(platform: str, text: str, told: bool) -> None:
+    assert bool(posted(text, platform=platform)) == told
+
+
+def test_every_variant_and_every_post_of_a_thread_keeps_them() -> None:
+    for field in ("variants", "thread"):
+        output = {"text": "Fresh tea.", field: ["Fresh tea.", "a" * 281]}
+        (finding,) = findings_of("max_length", "social_post", {"topic": "tea", "platform": "x", field: 2}, output)
+        assert finding.where is not None
+        assert (finding.where.field, finding.where.start, finding.measured) == (f"{field}.1", 280, 281)
