@@ -6,6 +6,7 @@ categories of the target language, and the forms for exact numbers (`=0`) that t
 is a mark: arguments, the sign `#`, and quoted syntax. Apostrophes are written so that none quotes by accident.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,7 +14,7 @@ from typing import Final
 
 import regex
 
-from jobs.checks.signs.icu import CHOOSING, Argument, IcuError, parse
+from jobs.checks.signs.icu import CHOOSING, Argument, IcuError, IcuMessage, parse
 from jobs.documents.catalogues.plural_keys import categories_of, source_form
 from jobs.documents.marks.grammar import find_marks
 from jobs.documents.marks.mark import Mark, apart
@@ -24,7 +25,6 @@ MAX_SENTENCES: Final = 64
 
 _OFFSET: Final = regex.compile(r"\{\s*+[^\s{},]++\s*+,\s*+plural\s*+,\s*+offset\s*+:\s*+(\d++)")
 _SIGN: Final = regex.compile(r"'[{}#](?:[^']|'')*+(?:'|$)|''|(#)")
-_OPEN: Final = regex.compile(r"'[{}](?:[^']|'')*+")
 _OUTSIDE: Final = regex.compile(r"'[{}](?:[^']|'')*+(?:'|$)|''|('?#)")
 """What `_SIGN` matches, outside of plurals, where `#` is a character like others."""
 
@@ -66,11 +66,11 @@ class IcuSentences:
         self._language, self._source_language = language, source_language
         self._doubles = "''" in text
         self.sentences: list[Sentence] = []
-        is_open = any(_OPEN.fullmatch(one[0]) for one in _OUTSIDE.finditer(text))
-        self._root = self._expand(f"{text}'" if is_open else text, (), in_plural=False)
+        self._root = self._expand(f"{text}'" if _ends_in_quotes(text) else text, (), in_plural=False)
 
     def _expand(self, text: str, path: tuple[str, ...], *, in_plural: bool) -> "_Choice | int":
-        choosing = [one for one in parse(text).arguments if one.type in CHOOSING]
+        message = parse(text, in_plural=in_plural)
+        choosing = [one for one in message.arguments if one.type in CHOOSING]
         if not choosing:
             if len(self.sentences) >= MAX_SENTENCES:
                 raise TooManyForms
@@ -85,7 +85,10 @@ class IcuSentences:
         if is_plural and (nests or in_plural) and offset:
             raise TooManyForms
         if is_plural and not in_plural:
-            before, after = _quoted_signs(before), _quoted_signs(after)
+            if any("#" in text[one.start : one.end] for one in choosing[1:] if one.type == "select"):
+                raise TooManyForms
+            before = _quoted_signs(text, message, 0, first.start)
+            after = _quoted_signs(text, message, first.end, len(text))
         for selector, start, end in self._forms(first):
             inner = text[start:end]
             if is_plural and (nests or in_plural):
@@ -123,7 +126,14 @@ class IcuSentences:
             length += len(mark)
             position = match.end()
         made = "".join([*parts, text[position:]])
-        arguments = [Mark(one.start, one.end, made[one.start : one.end]) for one in _arguments(made)]
+        doubled = [one.start() for one in (_SIGN if in_plural else _OUTSIDE).finditer(text) if one[0] == "''"]
+        shifts = [
+            (one, bisect_left(doubled, one.start), bisect_left(doubled, one.end))
+            for one in parse(text, in_plural=in_plural).arguments
+        ]
+        arguments = [
+            Mark(one.start - before, one.end - after, text[one.start : one.end]) for one, before, after in shifts
+        ]
         found = find_marks(made, language=self._source_language)
         return Sentence(path, made, apart([*arguments, *marks, *found]), in_plural)
 
@@ -134,19 +144,23 @@ class IcuSentences:
 
     def _escaped(self, text: str, like: Sentence) -> str:
         """Return a sentence as ICU reads it: braces of words in quotes, and apostrophes doubled where they would quote."""
-        quoted = []
+        pattern = r"([{}#]+)" if like.in_plural else r"([{}]+)"
+        parts: list[tuple[str, str]] = []
         for part in check_kept(text, like.marks):
             if isinstance(part, Mark):
-                quoted.append((part.text, False))
+                parts.append(("quoted" if part.text[0] == "'" else "mark", part.text))
             else:
-                pattern = r"([{}#])" if like.in_plural else r"([{}])"
-                quoted += [(one, bool(regex.fullmatch(pattern, one))) for one in regex.split(pattern, part) if one]
-        made = [f"'{one}'" if is_syntax else one for one, is_syntax in quoted]
-        words = [not is_syntax and one not in {mark.text for mark in like.marks} for one, is_syntax in quoted]
-        result = []
-        for (one, is_word), (following, _) in pairwise([*zip(made, words, strict=True), ("", False)]):
-            result.append(self._apostrophes(one, following[:1]) if is_word else one)
-        return "".join(result)
+                words = [one for one in regex.split(pattern, part) if one]
+                parts += [("quoted", f"'{one}'") if regex.fullmatch(pattern, one) else ("words", one) for one in words]
+        made, last = "", ""
+        for (kind, one), (_, following) in pairwise([*parts, ("", "")]):
+            written = self._apostrophes(one, following[:1]) if kind == "words" else one
+            if last == kind == "quoted":
+                made, written = made[:-1], written[1:]
+            elif last == "quoted" and written.startswith("'") and not written.startswith("''"):
+                written = f"'{written}"
+            made, last = made + written, kind
+        return made
 
     def _apostrophes(self, words: str, following: str) -> str:
         if self._doubles:
@@ -159,18 +173,32 @@ def _inner(argument: Argument) -> Iterator[Argument]:
         yield from (one for one in form.walk() if one.type in CHOOSING)
 
 
-def _arguments(text: str) -> list[Argument]:
+def _quoted_signs(text: str, message: IcuMessage, start: int, end: int) -> str:
+    """Return a part of a message that goes into a plural, with quotes around the `#` of its words, which means a number there.
+
+    Raises:
+        TooManyForms: An apostrophe stands beside a `#`, so that quotes around it would mean something else.
+    """
+    parts, position = [], start
+    for first, last in message.texts:
+        words = text[first:last]
+        if not start <= first <= last <= end or "#" not in words:
+            continue
+        if "'#" in words or "#'" in words:
+            raise TooManyForms
+        parts += [text[position:first], _OUTSIDE.sub(lambda one: "'#'" if one[1] else one[0], words)]
+        position = last
+    return "".join([*parts, text[position:end]])
+
+
+def _ends_in_quotes(text: str) -> bool:
+    """Whether a quote of a valid message is not closed at its end: a brace behind it would mean nothing. Raises IcuError."""
+    parse(text)
     try:
-        return parse(text).arguments
-    except IcuError:  # a quote that was doubled stands before a brace now
-        return []
-
-
-def _quoted_signs(text: str) -> str:
-    """Return text that goes into a plural, with quotes around `#`, which means a number there."""
-    return (
-        _OUTSIDE.sub(lambda one: {"#": "'#'", "'#": "'''#'"}.get(one[1] or "", one[0]), text) if "#" in text else text
-    )
+        parse(f"{text}}}")
+    except IcuError:
+        return False
+    return True
 
 
 def _joined(node: "_Choice | int", written: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 import regex
 
 from jobs.documents.catalogues.json_values import NotJson, Value, pointer, values
-from jobs.documents.catalogues.plural_keys import categories_of, numbers_of, source_form
+from jobs.documents.catalogues.plural_keys import CATEGORIES, categories_of, numbers_of, source_form
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.marks.grammar import find_marks
 from jobs.documents.marks.masking import Damaged, check_kept
@@ -101,7 +101,15 @@ class _Catalogue:
             and any(one.endswith("_other") for one in forms)
             and all(not gap.strip(" \t\r\n,") for gap in gaps)
             and not (self._is_arb and forms[0].startswith("@"))
+            and any(map(str.isalpha, "".join(one.text for one in run)))
+            and not self._has_other_forms(forms)
         )
+
+    def _has_other_forms(self, forms: Sequence[str]) -> bool:
+        """Whether a form that a translation might add is a key already, whose value is no string or stands elsewhere."""
+        stem = forms[0].rpartition("_")[0]
+        names = {f"{stem}_{category}" for category in CATEGORIES} - set(forms)
+        return any(regex.search(rf'"{regex.escape(name)}"\s*:', self._text) for name in names)
 
     def _plural(self, run: Sequence[Value]) -> Piece:
         start = run[0].key_start

@@ -67,12 +67,20 @@ def test_messages_are_valid_and_have_the_categories_of_the_target(message: str, 
     assert {one.name for one in parse(made).walk()} == plain
 
 
+def test_signs_of_two_plurals_are_told_apart() -> None:
+    icu = IcuSentences("#1: {a, plural, other {# cats}} and {b, plural, other {# dogs #}}", "ja")
+    (found,) = icu.sentences
+    assert found.text == "'#'1: {a, number} cats and {b, number} dogs {b, number}"
+    assert [one.text for one in found.marks] == ["'#'", "{a, number}", "{b, number}", "{b, number}"]
+
+
 @pytest.mark.parametrize(
     ("text", "made"),
     [
         pytest.param("l'{x} # a", "l''{x} # a", id="an apostrophe that would quote"),
         pytest.param("l'a {x} #", "l'a {x} #", id="an apostrophe in a word"),
         pytest.param("{x} # {y}", "{x} # '{'y'}'", id="braces that are words"),
+        pytest.param("{x} # {y}'s", "{x} # '{'y'}'''s", id="an apostrophe behind a quote"),
         pytest.param("# {x} #", "# {x} '#'", id="a further number sign"),
     ],
 )
