@@ -129,14 +129,19 @@ TOYS: Final = frozenset({"smollm2-135m"})
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """The abilities of an engine that rows may need. Intake refuses a row if its engine lacks an ability that the row needs."""
+    """The abilities of an engine that rows may need.
+
+    `schemas` is whether it can be constrained by a JSON schema while it writes. Without it, an answer is only checked afterwards;
+    intake accepts the row with a remark. `adapters` is whether it can have adapters; without it, intake refuses rows that name
+    one.
+    """
 
     schemas: bool
     adapters: bool
 
 
 ABILITIES: Final[Mapping[EngineName, Abilities]] = {
-    "causal": Abilities(schemas=False, adapters=False),
+    "causal": Abilities(schemas=True, adapters=False),
     "stub": Abilities(schemas=False, adapters=True),
 }
 """The abilities of each engine. They stand here because submitting machines need them but have no engines."""

@@ -85,6 +85,10 @@ class Client:
             from jobs.settings import load
 
             settings = load()
+        if settings.checks or any(tenant.checks for tenant in settings.tenants.values()):
+            from jobs.checks.registry import refuse_wrong_settings
+
+            refuse_wrong_settings(settings)
         self.settings = settings
         self.clock = clock
         self._sleep = sleep

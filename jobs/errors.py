@@ -3,6 +3,7 @@
     NightpressError              anything below                                              exit status 1
     |- RequestError              the request is wrong; nothing was accepted                  exit status 2
     |  |- NoBatch                no batch has this id
+    |  |- TemplateFault          a template of a prompt is wrong, or uses a value that it was not given
     |  `- ConflictError          something else has the name that was asked for
     |- UnavailableError          something that is needed is not there                       exit status 3
     |  |- QueueUnavailable       Redis does not answer, or refuses
@@ -45,6 +46,19 @@ class RequestError(NightpressError):
 
 class NoBatch(RequestError):
     """No batch has this id. It was never made, or was deleted."""
+
+
+class TemplateFault(RequestError):
+    """A template of a prompt is wrong, or uses a value that it was not given.
+
+    Args:
+        message: One line that names the template, the line and the fault.
+        field: The name of the value that was not given; None if the template has another fault.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class OutputUnavailable(NightpressError):
@@ -147,6 +161,8 @@ CODES: Final[dict[str, str]] = {
     "unknown_model": "No model has this alias.",
     "not_allowed": "The row sets its tenant or its priority, and rows of this batch may not.",
     "unknown_tenant": "The row names a tenant that is not in [tenants], and only those are accepted.",
+    "not_a_schema": "The JSON schema of the row is not a valid schema.",
+    "schema_unsupported": "The JSON schema of the row has a keyword to which no answer can be held here.",
     # Generation: the engine refused or failed one request.
     "empty_prompt": "The prompt has no tokens.",
     "prompt_too_long": "The prompt and its completion do not fit into the model's context.",
@@ -158,6 +174,7 @@ CODES: Final[dict[str, str]] = {
     "out_of_memory": "The request does not fit into the device's memory.",
     # Kinds: the output cannot be published.
     "output_not_json": "The row asked for JSON, and the answer is not JSON.",
+    "schema_invalid": "The answer does not satisfy the JSON schema of the row.",
     "empty_output": "The model wrote nothing that can be used.",
     "reasoning_incomplete": "The model's thoughts took all of max_tokens, or did not end, so there is no answer.",
     "post_too_long": "The post is longer than its platform allows, even after two more tries.",

@@ -14,6 +14,11 @@ from typing import Any, Final, Literal
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
+Constraint = Literal["full", "partial", "none"]
+"""How far a JSON schema constrained an engine while it wrote: by all keywords, by some (others were left to the check of the
+answer), or not at all.
+"""
+
 MAX_LOGPROBS: Final = 20
 """A request may ask for at most this many of the likeliest tokens at each position (the limit of OpenAI's API)."""
 
@@ -105,7 +110,8 @@ class Prompt:
         replaces: The label of an earlier prompt of this attempt, if this prompt asks for the same text again. The earlier
             completion counts as wasted usage, and is not billed.
         adapter: The adapter to use. None: the row's adapter, or no adapter if the row has none.
-        schema: A JSON schema that the completion must satisfy, for engines that can constrain their output.
+        schema: A JSON schema that the completion must satisfy. Engines that can be constrained keep to it while they write, as
+            far as they can (`Completion.constraint`). The kind validates the answer in any case.
         template_sha256: The hash of the templates that made the prompt; the receipt keeps it.
         continuations: Texts to score, by how likely the model would continue with each. If there are any, no text is
             generated. Each text is tokenized by itself, so it must begin with a space if the model would begin its first word
@@ -217,6 +223,7 @@ class Completion:
     `reasoning_tokens` of the `completion_tokens` are those of the thoughts and of the marks around them. A completion that ended
     within its thoughts has no text, and all its tokens are those of thoughts.
     `prompt_sha256` is the hash of the text that the chat template made of the prompt; None if the engine has no templates.
+    `constraint` says how far the prompt's schema constrained the completion; None if the prompt has no schema.
     For a prompt with continuations, `scores` has an entry for each continuation, the text is empty, and the counts are sums
     over all continuations.
     """
@@ -234,3 +241,4 @@ class Completion:
     prompt_sha256: str | None = None
     reasoning: str = ""
     reasoning_tokens: int = 0
+    constraint: Constraint | None = None

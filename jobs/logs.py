@@ -57,6 +57,7 @@ EVENTS: Final[dict[str, str]] = {
     "store.delete_failed": "Files could not be deleted and stay; everything else goes on: error.",
     "metrics.served": "The fleet answers Prometheus: host, port.",
     "engine.loaded": "A model is ready: model, device, load_s.",
+    "engine.unconstrained": "A JSON schema does not constrain a text, or not to its end; the answer is only checked: reason.",
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.alone": "A model's texts would depend on each other in a padded batch, and run one by one: model, reason.",
     "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",

@@ -7,13 +7,16 @@ checks through the entry point group `nightpress.checks`: the entry point names 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from jobs.checks import masks, reading
 from jobs.findings import Limit, Place, Severity
 
 Form = Literal["plain", "markdown"]
 """The markup of a text."""
+
+_HEAD: Final = 2_000
+"""The script of a text is judged by this many characters."""
 
 Limits = Mapping[str, Any]
 """Name -> value of each limit of a check: the default, or the value by which settings, tenant, kind or row replace it."""
@@ -48,9 +51,19 @@ class Piece:
         return masks.sentence_spans(self.prose, self.language)
 
     @cached_property
+    def lines(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """The lines of `prose`, each with its casefolded words in their order. An ideograph is a word."""
+        return [(line, reading.keys(line)) for line in self.prose.splitlines()]
+
+    @cached_property
     def keys(self) -> Sequence[str]:
-        """The casefolded words of `prose` in their order. An ideograph is a word."""
-        return reading.keys(self.prose)
+        """The casefolded words of `prose` in their order."""
+        return [key for _, keys in self.lines for key in keys]
+
+    @cached_property
+    def is_unspaced(self) -> bool:
+        """Whether the text, judged by its beginning, is in a script without spaces between words."""
+        return reading.is_unspaced(self.prose[:_HEAD])
 
     @cached_property
     def tokens(self) -> Sequence[tuple[str, int, int]]:

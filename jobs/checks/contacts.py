@@ -9,9 +9,20 @@ import regex
 Span = tuple[int, int]
 """Start and end in the text."""
 
-_EMAIL: Final = regex.compile(
-    r"(?<![\w.+%@/-])[\w.+%-]{1,64}+@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,61}+)\.){1,5}+\p{L}{2,24}+(?![\w@])(?<!\.)"
+_SPACED: Final = (
+    r"[\p{L}\p{M}\p{N}--[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30fc]]"
 )
+"""Letters, marks and digits of scripts with spaces between words. A letter of another script may stand beside an address."""
+
+EMAIL: Final = regex.compile(
+    rf"(?<![[{_SPACED}].+%@/-])[{_SPACED}][[{_SPACED}]_.+%-]{{0,63}}+@"
+    r"(?:[\p{L}\p{N}][\p{L}\p{M}\p{N}-]{0,62}+\.){1,8}"
+    rf"(?:(?:xn--[a-z0-9-]{{2,59}}+|[A-Za-z]{{2,24}}+)(?![_-]?[A-Za-z0-9@])|[{_SPACED}]{{2,24}}+(?![\w@]))",
+    regex.V1,
+)
+"""Matches an e-mail address in any script. It ends before the punctuation of its sentence, and before a word in Chinese or
+Japanese, which follows without a space.
+"""
 _DIGIT: Final = r"[\d\u0660-\u0669\u0966-\u096f]"
 _BETWEEN: Final = r"[ ./\u00a0\u2011-]{0,2}"
 _NUMBER: Final = regex.compile(
@@ -66,7 +77,7 @@ def digits_of(text: str) -> str:
 def emails(text: str) -> Iterator[Span]:
     """Yield the e-mail addresses in a text."""
     if "@" in text:
-        yield from (found.span() for found in _EMAIL.finditer(text))
+        yield from (found.span() for found in EMAIL.finditer(text))
 
 
 @lru_cache(maxsize=16)

@@ -1,8 +1,9 @@
 """The contract of a kind says which fields of its output the model wrote, in which language, and which checks they must pass."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from jobs.checks.check import Form, Piece, Subject
 from jobs.findings import CheckSettings
@@ -41,6 +42,7 @@ class Contract:
         """Return a row and its output as checks read them. If the output is a text and no object, it is the main text."""
         main = next(iter(self.texts), "text")
         fields: Mapping[str, Any] = {main: output} if isinstance(output, str) else output
+        fields = {name: _sound(value) if isinstance(value, str) else value for name, value in fields.items()}
         language = _text(request.get(self.language))
         form = request.get(self.form) if self.form else None
         forms = self.texts or dict.fromkeys((name for name, value in fields.items() if isinstance(value, str)), "plain")
@@ -58,8 +60,8 @@ class Contract:
             pieces=pieces,
             language=language,
             source_language=_text(request.get(self.source_language)) if self.source_language else None,
-            source=_text(request.get(self.source)) if self.source else None,
-            prompts=prompts,
+            source=_sound(_text(request.get(self.source)) or "") or None if self.source else None,
+            prompts=[_sound(prompt) for prompt in prompts],
             cut_off=cut_off,
         )
 
@@ -73,10 +75,18 @@ def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for n, one in enumerate(value):
             if isinstance(one, str):
-                yield f"{name}.{n}", one
+                yield f"{name}.{n}", _sound(one)
             elif isinstance(one, Mapping):
-                yield from ((f"{name}.{n}.{key}", text) for key, text in one.items() if isinstance(text, str))
+                yield from ((f"{name}.{n}.{key}", _sound(text)) for key, text in one.items() if isinstance(text, str))
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _sound(text: str) -> str:
+    """Return a text with U+FFFD in place of each half of a character, which neither sentencex nor a file takes."""
+    return text if text.isascii() else _HALF.sub("\ufffd", text)
+
+
+_HALF: Final = re.compile("[\ud800-\udfff]")

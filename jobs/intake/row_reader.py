@@ -142,6 +142,7 @@ class RowReader:
         if findings or envelope is None or request is None or model is None:
             return findings
         self.remark = getattr(request, "remark") if _may_remark(type(request)) else None  # noqa: B009 - of some kinds only
+        self.remark = self.remark or self._unconstrained(request, model)
         return self._request(envelope, request, kind, model, position)
 
     def _beyond_rights(self, envelope: Envelope) -> Iterator[Finding]:
@@ -165,17 +166,18 @@ class RowReader:
         would fail later, in the engine.
         """
         able = self._models.abilities(model)
-        field = getattr(request, "schema_field", None) if _may_need_schema(type(request)) else None
-        if field is not None and not able.schemas:
-            message = (
-                f"the engine of {model} cannot hold its answers to JSON: remove it, and ask for JSON in the prompt"
-            )
-            yield Finding("unsupported_parameter", field, message)
         if envelope.chat_template_kwargs and not getattr(request, "uses_chat_template", True):
             message = "a row of this kind has no turns, so no chat template: remove it, or take the kind chat"
             yield Finding("unsupported_parameter", "chat_template_kwargs", message)
         if envelope.adapter is not None and not able.adapters:
             yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
+
+    def _unconstrained(self, request: BaseModel, model: str) -> str | None:
+        """Return a remark if the row asks for an answer by a schema and the engine of `model` cannot be constrained by one."""
+        field = getattr(request, "schema_field", None) if _may_need_schema(type(request)) else None
+        if field is None or self._models.abilities(model).schemas:
+            return None
+        return f"the engine of {model} is not constrained by {field}: its answers are only checked, and asked for again"
 
     def _request(
         self, envelope: Envelope, request: BaseModel, kind: Kind, model: str, position: tuple[int, int]

@@ -135,7 +135,7 @@ class Heads:
         keywords = self.request.keywords
         bases = [one for one in (written, self.request.topic) if one]
         bases += [f"{keyword[:1].upper()}{keyword[1:]}: {one}" for keyword in keywords[:1] for one in bases]
-        headings = [heading for heading, _ in self.sections]
+        headings = [re.sub(r"[*_`]{2,}|`", "", heading) for heading, _ in self.sections]
         more = [*keywords, self.request.topic, *headings, *_plain_sentences(first_paragraph(self.sections))]
         found = [
             fitted

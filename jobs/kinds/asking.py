@@ -62,12 +62,15 @@ def with_correction(prompt: Prompt, answer: str, faults: Sequence[str]) -> Promp
 
 
 def kept_answers(
-    prompts: Sequence[Prompt], output_of: Callable[[Sequence[Completion]], BaseModel], checker: Checker
+    prompts: Sequence[Prompt],
+    output_of: Callable[[Sequence[Completion]], BaseModel],
+    checker: Checker,
+    reminders: Sequence[str] = (),
 ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[Completion]]:
     """Ask for answers that are published as they are, and again for those that the checker refuses.
 
     `output_of` makes the output of one answer, and raises CheckFailed if there is nothing in it. A model that is asked again
-    sees its answer and what was wrong with it.
+    sees its answer and what was wrong with it, and then the `reminders`.
     """
     latest: dict[int, str] = {}
 
@@ -76,7 +79,7 @@ def kept_answers(
         if number == 1:
             return first
         return replace(
-            with_correction(first, latest[n], faults),
+            with_correction(first, latest[n], [*faults, *reminders]),
             params=params_of_try(first.params, number),
             label=label_of_try(first.label, number),
             replaces=label_of_try(first.label, number - 1),

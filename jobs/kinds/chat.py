@@ -11,6 +11,7 @@ from jobs.findings import CheckSetting, Severity
 from jobs.generation import Completion, Message, Prompt
 from jobs.kinds.asking import kept_answers
 from jobs.writing.fields import Text
+from jobs.writing.structured.answers import reminder
 from jobs.writing.templates import Templates
 from jobs.writing.verbatim import ResponseFormat, VerbatimOutput, VerbatimRequest, verbatim_output
 
@@ -64,14 +65,21 @@ class ChatRequest(VerbatimRequest):
             raise ValueError("with messages, put the system turn first among them")
         if self.messages is not None and self.messages[-1].role != "user":
             raise ValueError("the last of the messages is the user's")
+        if self.output_schema is not None and self.response_format is not None:
+            raise ValueError("give either output_schema or response_format: remove one of them")
         return self
 
     @property
+    def answer_schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema that each answer must satisfy; None if an answer may be any text."""
+        return self.output_schema if self.response_format is None else self.response_format.schema_
+
+    @property
     def schema_field(self) -> str | None:
-        """The name of the field by which the row asks for an answer that satisfies a schema (see `Kind.request_type`); None if
-        the row does not ask for one.
-        """
-        return "response_format" if self.response_format and self.response_format.schema_ is not None else None
+        """The field by which the row asks for answers that satisfy a schema (see `Kind.request_type`); None if it does not."""
+        if self.output_schema is not None:
+            return "output_schema"
+        return "response_format" if self.answer_schema is not None else None
 
 
 class Chat(VerbatimOutput):
@@ -92,7 +100,7 @@ class ChatKind:
     output_type = Chat
     contract = Contract(
         texts={"text": "markdown", "choices": "markdown"},
-        checks=("invented",),
+        checks=("invented", "output_not_json", "schema_invalid"),
         settings={"invented": CheckSetting(severity=Severity.OFF)},  # a row can turn it on
     )
     example: Mapping[str, Any] = {"system": "Answer in one sentence.", "prompt": "Why do tomatoes need sunlight?"}
@@ -110,15 +118,15 @@ class ChatKind:
         if request.prompt is not None:
             system = [Message("system", request.system)] if request.system and request.system.strip() else []
             messages = [*system, Message("user", request.prompt)]
-        schema = None if request.response_format is None else request.response_format.schema_
+        schema = request.answer_schema
         prompt = Prompt(messages=tuple(messages), params=request.params(MAX_TOKENS), schema=schema)
 
         def output_of(answers: Sequence[Completion]) -> Chat:
             thoughts = tuple(answer.reasoning for answer in answers) if request.include_reasoning else ()
-            output = verbatim_output(Chat, answers, is_json=schema is not None, with_thoughts=request.include_reasoning)
+            output = verbatim_output(Chat, answers, schema=schema, with_thoughts=request.include_reasoning)
             return output.model_copy(update={"reasoning": thoughts}) if any(thoughts) else output
 
-        answers = yield from kept_answers(request.prompts(prompt), output_of, checker)
+        answers = yield from kept_answers(request.prompts(prompt), output_of, checker, reminder(schema))
         return output_of(answers)
 
     def expected_tokens(self, request: BaseModel) -> int:

@@ -38,7 +38,7 @@ class CompletionKind:
     name = "completion"
     request_type = CompletionRequest
     output_type = Continuation
-    contract = Contract(texts={"text": "plain", "choices": "plain"})
+    contract = Contract(texts={"text": "plain", "choices": "plain"}, checks=("output_not_json", "schema_invalid"))
     example: Mapping[str, Any] = {"prompt": "Tomatoes need sunlight because", "max_tokens": 40}
 
     def __init__(self, templates: Templates) -> None:
@@ -50,9 +50,11 @@ class CompletionKind:
         """Yield one prompt for each of the `n` answers, and again for each answer that a check refuses."""
         if not isinstance(request, CompletionRequest):
             raise TypeError(type(request))
-        prompts = request.prompts(Prompt(text=request.prompt, params=request.params(MAX_TOKENS)))
-        answers = yield from kept_answers(prompts, partial(verbatim_output, Continuation), checker)
-        return verbatim_output(Continuation, answers)
+        schema = request.answer_schema
+        prompts = request.prompts(Prompt(text=request.prompt, params=request.params(MAX_TOKENS), schema=schema))
+        output_of = partial(verbatim_output, Continuation, schema=schema)
+        answers = yield from kept_answers(prompts, output_of, checker)
+        return output_of(answers)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return the most tokens that the answers have together if the row has no `max_tokens`."""

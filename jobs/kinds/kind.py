@@ -33,7 +33,7 @@ class Kind(Protocol):
         """The pydantic model of the request. It has the fields of this kind, without the fields that any row may have.
 
         It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
-        Intake refuses a row that asks for such an answer if the engine of the row's model cannot give one. If the model has an
+        Intake makes a remark on such a row if the engine of its model cannot be constrained by a schema. If the model has an
         attribute `uses_chat_template` that is False, intake refuses a row with `chat_template_kwargs`. If it has a property
         `remark`, that is a sentence on a request that is valid but probably a mistake, or None; the commands show it.
         """

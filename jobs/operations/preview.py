@@ -6,7 +6,6 @@ number of tokens is estimated.
 """
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -14,7 +13,7 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 from jobs.batches.request_row import RowRequest
-from jobs.errors import CheckFailed, RequestError, RowError
+from jobs.errors import CheckFailed, RequestError, RowError, TemplateFault
 from jobs.formats.record import Record
 from jobs.generation import Prompt
 from jobs.intake.row_faults import RowFault
@@ -24,9 +23,6 @@ from jobs.settings import Settings
 
 BYTES_A_TOKEN: Final = 4
 """About how many bytes of English text make a token. Used for models whose tokenizer is not on this machine."""
-
-_MISSING: Final = re.compile(r"'([^']+)' is undefined|has no (?:attribute|field) '([^']+)'")
-"""Matches the message about a template that uses a value that it was not given: Jinja2's, or that of our sandbox."""
 
 Counter = Callable[[Prompt], int]
 """Counts the tokens of a prompt. Raises RowError for a prompt that the model cannot take."""
@@ -110,19 +106,14 @@ def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
     except RowError:
         raise
     except RequestError as error:  # raised for a template; the message names the template and its fault
-        raise CheckFailed("kind_failed", f"kind {kind.name}: {error}", field=_field_in(error)) from error
+        field = error.field if isinstance(error, TemplateFault) else None
+        raise CheckFailed("kind_failed", f"kind {kind.name}: {error}", field=field) from error
     except Exception as error:
         raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
     # the prompts are made: an error that the kind raises as it is closed does no harm
     with contextlib.suppress(Exception):
         conversation.close()
     return prompts
-
-
-def _field_in(error: RequestError) -> str | None:
-    """Return the name that a template uses and that the row lacks; None if the template has another fault."""
-    found = _MISSING.search(str(error))
-    return found[1] or found[2] if found else None
 
 
 def estimated(prompt: Prompt) -> int:

@@ -89,7 +89,11 @@ def fitted_title(
     for addition in [*additions, *chained]:
         longer = f"{base}{joined}{addition}"
         fitted = longer if shown_length(longer) <= most else _best_cut(longer, least, most, keywords, language)
-        if fitted is not None and shown_length(fitted) >= least:
+        if fitted is None or shown_length(fitted) < least:
+            continue
+        if not _overlap(
+            fitted[len(base) + len(joined) :], base
+        ):  # a cut may leave only words that the title has already
             return fitted
     return None
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import jinja2
 
 from jobs.did_you_mean import did_you_mean
-from jobs.errors import RequestError
+from jobs.errors import RequestError, TemplateFault
 from jobs.generation import Message
 
 SHIPPED: Final = Path(__file__).parents[1] / "kinds" / "templates"
@@ -128,8 +128,8 @@ class Templates:
         return {other for other in meta.find_referenced_templates(self._environment.parse(source)) if other is not None}
 
     def render(self, name: str, **values: Any) -> Rendered:
-        """Fill `values` into a template. Raises RequestError if the template is missing, or uses a value that is not in
-        `values`.
+        """Fill `values` into a template. Raises RequestError if the template is missing; TemplateFault, which names the value, if
+        it uses one that is not in `values`.
         """
         template = self._template(name)
         return Rendered(self._text(name, values), _sha256(template.sources))
@@ -156,7 +156,8 @@ class Templates:
                 text.encode()  # raises UnicodeEncodeError for half a character, which no model could read
                 return text
         except (jinja2.TemplateError, *FAULTS) as error:
-            raise RequestError(f"{self._place(name, error)}: {_reason(error)}") from error
+            field = getattr(error, "field", None)  # a value that was not given
+            raise TemplateFault(f"{self._place(name, error)}: {_reason(error)}", field=field) from error
 
     def _template(self, name: str) -> _Compiled:
         if name not in self._compiled:

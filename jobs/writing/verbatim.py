@@ -7,16 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from jobs.errors import CheckFailed
 from jobs.generation import MAX_LOGPROBS, Completion, Prompt, SamplingParams, TokenLogprob
-from jobs.writing.json_answers import json_of
+from jobs.writing.structured.answers import read_answer
+from jobs.writing.structured.schemas import refusal
 
 ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
 """The schema of the response format `json_object`."""
 
 OutputT = TypeVar("OutputT", bound="VerbatimOutput")
+
+
+def _usable(schema: dict[str, Any]) -> dict[str, Any]:
+    if (refused := refusal(schema)) is not None:
+        raise PydanticCustomError(refused.code, "{reason}", {"reason": refused.message})
+    return schema
+
+
+Schema = Annotated[dict[str, Any], Field(max_length=1_000), AfterValidator(_usable)]
+"""A JSON schema to which answers can be held. Another one is refused with `not_a_schema` or `schema_unsupported`."""
 
 
 class JsonSchema(BaseModel):
@@ -29,7 +41,7 @@ class JsonSchema(BaseModel):
         default=None, max_length=10_000, description="What the schema is for; it has no effect."
     )
     strict: bool | None = Field(default=None, description="It has no effect: an answer always satisfies its schema.")
-    schema_: dict[str, Any] = Field(alias="schema", description="A JSON schema.")
+    schema_: Schema = Field(alias="schema", description="A JSON schema.")
 
 
 class ResponseFormat(BaseModel):
@@ -86,6 +98,18 @@ class VerbatimRequest(BaseModel):
         description="Asks for the log probability of each token, and of this many likeliest tokens at its position.",
     )
 
+    output_schema: Schema | None = Field(default=None, description="A JSON schema that each answer must satisfy.")
+
+    @property
+    def answer_schema(self) -> Mapping[str, Any] | None:
+        """The JSON schema that each answer must satisfy; None if an answer may be any text."""
+        return self.output_schema
+
+    @property
+    def schema_field(self) -> str | None:
+        """The field by which the row asks for answers that satisfy a schema (see `Kind.request_type`); None if it does not."""
+        return "output_schema" if self.output_schema is not None else None
+
     def params(self, max_tokens: int) -> SamplingParams:
         """Return the sampling params of this request."""
         return SamplingParams(
@@ -134,36 +158,61 @@ class VerbatimOutput(BaseModel):
         exclude_if=lambda logprobs: logprobs is None,
         description="If asked for: the tokens of each answer, an end token included.",
     )
+    parsed: Any = Field(
+        default=None,
+        exclude_if=lambda parsed: parsed is None,
+        description="If the row asked for JSON: the value of the answer, such as an object. Absent if it is null.",
+    )
+    parsed_choices: tuple[Any, ...] | None = Field(
+        default=None,
+        exclude_if=lambda choices: choices is None,
+        description="If the row asked for JSON, and n is more than 1: the values of all answers.",
+    )
 
 
 def verbatim_output(
-    into: type[OutputT], answers: Sequence[Completion], *, is_json: bool = False, with_thoughts: bool = False
+    into: type[OutputT],
+    answers: Sequence[Completion],
+    *,
+    schema: Mapping[str, Any] | None = None,
+    with_thoughts: bool = False,
 ) -> OutputT:
-    """Make an output of the class `into`. Raises CheckFailed if an answer is empty, or if `is_json` and an answer is not JSON.
-
-    JSON is taken out of a code fence. The log probabilities are those of the answer; with `with_thoughts`, also those of the
-    thoughts.
+    """Make an output of the class `into`. JSON is taken out of a code fence. The log probabilities are those of the answer; with
+    `with_thoughts`, also those of the thoughts.
 
     An answer that ended at max_tokens is not an error: the row asked for this limit, and the finish reason says `length`.
+
+    Raises:
+        CheckFailed: An answer is empty. With `schema`: an answer is not JSON, or does not satisfy the schema.
     """
     texts = tuple(answer.text.strip() for answer in answers)
     if not all(texts):
         raise CheckFailed("empty_output", "the model wrote nothing")
-    if is_json:
-        texts = tuple(map(_json, texts))
+    values: tuple[Any, ...] = ()
+    if schema is not None:
+        texts, values = zip(*(_read(answer, schema) for answer in answers), strict=True)
     logprobs = tuple(
         tuple(map(_likely, answer.logprobs[0 if with_thoughts else answer.reasoning_tokens :])) for answer in answers
     )
-    return into(text=texts[0], choices=texts if len(texts) > 1 else None, logprobs=logprobs if any(logprobs) else None)
+    several = len(texts) > 1
+    return into(
+        text=texts[0],
+        choices=texts if several else None,
+        logprobs=logprobs if any(logprobs) else None,
+        parsed=values[0] if values else None,
+        parsed_choices=values if values and several else None,
+    )
+
+
+def _read(answer: Completion, schema: Mapping[str, Any]) -> tuple[str, Any]:
+    try:
+        return read_answer(answer.text, schema)
+    except CheckFailed as error:
+        if answer.finish_reason != "length":
+            raise
+        raise CheckFailed(error.code, f"{error.message} (it ended at max_tokens: give the row more)") from None
 
 
 def _likely(one: TokenLogprob) -> ChosenToken:
     top = tuple(LikelyToken(token=other.token, logprob=other.logprob) for other in one.top)
     return ChosenToken(token=one.token, logprob=one.logprob, top=top)
-
-
-def _json(text: str) -> str:
-    try:
-        return json_of(text)
-    except ValueError as error:
-        raise CheckFailed("output_not_json", f"the answer is not JSON: {error}") from None

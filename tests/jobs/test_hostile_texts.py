@@ -1,4 +1,4 @@
-"""Shows that no pattern of `jobs/kinds` and `jobs/writing` takes quadratic time on a hostile text."""
+"""Shows that no pattern of `jobs/checks`, `jobs/kinds` and `jobs/writing` takes quadratic time on a hostile text."""
 
 import signal
 import subprocess

@@ -1,10 +1,10 @@
 """Hostile texts: long texts that repeat a few characters. On such a text, a pattern that goes back again and again takes
 quadratic time.
 
-As a program, this module tries each pattern of `jobs/kinds` and `jobs/writing`, and functions that use them, on each text. It
-has no clock: before each try it asks the kernel to end the program once the try has used `CPU_S` seconds of CPU time. A linear
-pattern uses about a hundredth of this time, and a quadratic pattern about ten times as much. The last line that it prints names
-the try.
+As a program, this module tries each pattern of `jobs/checks`, `jobs/kinds` and `jobs/writing`, and functions that use them, on
+each text. It has no clock: before each try it asks the kernel to end the program once the try has used `CPU_S` seconds of CPU
+time. A linear pattern uses about a hundredth of this time, and a quadratic pattern about ten times as much. The last line that it
+prints names the try.
 """
 
 import ast
@@ -30,13 +30,33 @@ from jobs.writing.evidence import Brief, Original
 CPU_S: Final = 2
 PATTERN_CHARACTERS: Final = 200_000
 FUNCTION_CHARACTERS: Final = 100_000
-ROOMS: Final = ("jobs.kinds", "jobs.writing")
+ROOMS: Final = ("jobs.checks", "jobs.kinds", "jobs.writing")
 
 TOPIC: Final = Brief("Tea")
 PROMPT: Final = Prompt(messages=(Message("user", "Write a title, at most ten words.\nTopic: Tea"),))
 
+LIMITED: Final = {"jobs.checks.text.cut_offs._HASHTAGS": 1_000, "jobs.checks.signs.end_marks._WORD": 40}
+"""Pattern -> the most characters that its code gives it."""
+
 SHAPES: Final = (
     *("a", "1", " ", " \n", "#a ", "@a@", "a.", "1. ", "- ", "a_", "*", "```\n", "a'", '."', "> ", "="),
+    *(
+        "http://",
+        "https:///",
+        "x@",
+        "a@b.",
+        "x@a-",
+        "<a ",
+        "<!--",
+        "{{",
+        "{a",
+        "{n, plural, ",
+        "(",
+        "$1,",
+        "555-",
+        "\u201ca",
+        "| a ",
+    ),
     *("[", "[a](", '[a](b "', "https://a.de/(a", "https://a.de/.", "a.de "),
     *("\u65e5.", "\u3002", "\U0001f600a.", "\U0001f1eb", "\U0001f468\u200d", "\u0301", "Title: "),
 )
@@ -51,7 +71,7 @@ def hostile(shape: str, characters: int) -> str:
 
 
 def modules() -> list[ModuleType]:
-    """Import and return the modules of the two rooms."""
+    """Import and return the modules of the rooms."""
     packages = [importlib.import_module(room) for room in ROOMS]
     names = [found.name for one in packages for found in pkgutil.walk_packages(one.__path__, f"{one.__name__}.")]
     return [*packages, *map(importlib.import_module, names)]
@@ -67,30 +87,40 @@ def uses(tree: ast.AST) -> Iterator[tuple[str, ast.expr, str]]:
 
 def pattern_tries() -> Mapping[str, Try]:
     """Return a try for each use of a pattern: `_NAME.search(…)`, `re.sub("…", …)`. A pattern without such a use is tried with
-    `search`.
+    `search`. Patterns of the same name in several modules are all tried.
     """
     found = modules()
-    known = {
-        name: (one, value)
-        for one in found
-        for name, value in vars(one).items()
-        if isinstance(value, (re.Pattern, regex.Pattern))
-    }
+    homes: dict[int, str] = {}
+    patterns: dict[int, Any] = {}
+    for one in found:
+        for name, value in vars(one).items():
+            if isinstance(value, (re.Pattern, regex.Pattern)):
+                homes.setdefault(id(value), f"{one.__name__}.{name}")
+                patterns[id(value)] = value
     tries: dict[str, Try] = {}
     used = set()
     for one in found:
         for name, first, method in uses(ast.parse(Path(str(one.__file__)).read_text(encoding="utf-8"))):
-            if name in known:
-                used.add(name)
-                tries[f"{known[name][0].__name__}.{name}: {method}"] = tried(known[name][1], method)
+            value = vars(one).get(name)
+            if id(value) in homes:
+                used.add(id(value))
+                home = homes[id(value)]
+                tries[f"{home}: {method}"] = limited(tried(value, method), LIMITED.get(home))
             elif name in {"re", "regex"} and isinstance(first, ast.Constant) and method != "compile":
                 tries[f"{one.__name__}, {first.value!r}: {method}"] = tried(
                     vars(one)[name].compile(first.value), method
                 )
     tries |= {
-        f"{one.__name__}.{name}": tried(value, "search") for name, (one, value) in known.items() if name not in used
+        home: limited(tried(patterns[key], "search"), LIMITED.get(home))
+        for key, home in homes.items()
+        if key not in used
     }
     return tries
+
+
+def limited(attempt: Try, characters: int | None) -> Try:
+    """Return a try that is given the end of a text, at most this many characters."""
+    return attempt if characters is None else lambda text: attempt(text[-characters:])
 
 
 def tried(pattern: Any, method: str) -> Try:

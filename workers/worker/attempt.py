@@ -19,7 +19,7 @@ from jobs.batches.request_row import RowRequest
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.errors import CheckFailed, GenerationFailed, RequestError, RowError
 from jobs.findings import Finding, Severity, Verdict, verdict_of
-from jobs.generation import Completion, GenerationRequest, Prompt
+from jobs.generation import Completion, Constraint, GenerationRequest, Prompt
 from jobs.kinds.kind import Conversation, Kind, begin
 from jobs.kinds.row_checks import RowChecks, unchecked
 from jobs.lanes.job import ClaimId, Job
@@ -72,6 +72,7 @@ class Attempt:
     _rendered: dict[str, str] = field(default_factory=dict)
     _finish_reasons: dict[str, str] = field(default_factory=dict)
     _reasoning_tokens: dict[str, int] = field(default_factory=dict)
+    _constraints: dict[str, Constraint] = field(default_factory=dict)
     _checker: Checker = UNCHECKED
     _tries: dict[str, int] = field(default_factory=dict)
     _prompt_texts: list[str] = field(default_factory=list)
@@ -110,6 +111,7 @@ class Attempt:
             "params": self._params,
             **({"prompts": self._rendered} if self._rendered else {}),
             **({"reasoning_tokens": thoughts} if thoughts else {}),
+            **({"constraints": self._constraints} if self._constraints else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
         }
 
@@ -147,6 +149,8 @@ class Attempt:
         self._spent.append(_Spent(prompt.label, (self._turns, prompt.read), spent))
         self._finish_reasons[prompt.label] = completion.finish_reason
         self._reasoning_tokens[prompt.label] = completion.reasoning_tokens
+        if completion.constraint is not None:
+            self._constraints[prompt.label] = completion.constraint
         if completion.prompt_sha256 is not None:
             self._rendered[prompt.label] = completion.prompt_sha256
         if completion.fault is not None:

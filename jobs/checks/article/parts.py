@@ -100,7 +100,7 @@ def heading_key(text: str) -> str:
 
 def without_addresses(text: str) -> str:
     """Return a text without the addresses of its links."""
-    return _ADDRESS.sub(" ", text)
+    return _ADDRESS.sub(" ", text) if "](" in text or "http" in text or "mailto" in text else text
 
 
 @dataclass(slots=True)

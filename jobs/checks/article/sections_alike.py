@@ -31,12 +31,12 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
             yield Broken(wrong, round(share, 3), limits["share"], body.place(part.start, part.end))
 
 
-def _runs(part: Part) -> frozenset[tuple[str, ...]]:
+def _runs(part: Part) -> frozenset[str]:
     length = RUN_OF_SIGNS if is_unspaced(part.prose) else RUN
-    return frozenset(zip(*(part.words[n:] for n in range(length)), strict=False))
+    return frozenset(map(" ".join, zip(*(part.words[n:] for n in range(length)), strict=False)))
 
 
-def _share(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> float:
+def _share(one: frozenset[str], other: frozenset[str]) -> float:
     """Return the share of the smaller set's members that the other set has too. It is at least as high as the Jaccard index."""
     least = min(len(one), len(other))
     return len(one & other) / least if least else 0.0

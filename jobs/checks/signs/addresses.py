@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from jobs.checks.contacts import EMAIL
 from jobs.writing.links.web_links import LINK
 
 
@@ -16,10 +17,6 @@ class Address(NamedTuple):
     text: str
 
 
-_EMAIL: Final = re.compile(
-    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}+@(?:[A-Za-z0-9-]{1,63}+\.){1,8}[A-Za-z]{2,24}+"
-)
-_SCHEMES: Final = re.compile(r"(?:https?:/{2,}+)++", re.IGNORECASE)
 _TOP: Final = "com|org|net|edu|gov|io|dev|app|info|eu|de|fr|es|nl|pl|ru|ch|jp|cn|kr|br|uk"
 _TOP_LEVEL: Final = re.compile(rf"\.(?:{_TOP})(?![A-Za-z0-9_-]|\.[A-Za-z0-9])", re.IGNORECASE)
 _WWW: Final = re.compile(r"(?<![A-Za-z0-9@._/-])www\.(?:[A-Za-z0-9-]{1,63}+\.){0,6}[A-Za-z]{2,24}+", re.IGNORECASE)
@@ -34,9 +31,9 @@ def addresses(text: str) -> tuple[Address, ...]:
     """Return the links with a scheme, the e-mail addresses and the bare domains of a text, in their order."""
     found: list[Address] = []
     if "://" in text:
-        found += _links(text)
+        found += [Address(*match.span(), match[0]) for match in LINK.finditer(text)]
     if "@" in text:
-        found += [Address(*match.span(), match[0]) for match in _EMAIL.finditer(text)]
+        found += [Address(*match.span(), match[0]) for match in EMAIL.finditer(text)]
     if "." in text:
         found += _bare_domains(text)
     found.sort(key=lambda one: (one.start, -one.end))
@@ -45,15 +42,6 @@ def addresses(text: str) -> tuple[Address, ...]:
         if not apart or one.start >= apart[-1].end:
             apart.append(one)
     return tuple(apart)
-
-
-def _links(text: str) -> Iterator[Address]:
-    """Yield the links with a scheme. LINK is tried once for schemes in a row, so the time is linear for `http://http://…`."""
-    end = 0
-    for schemes in _SCHEMES.finditer(text):
-        if schemes.start() >= end and (match := LINK.match(text, schemes.start())) is not None:
-            end = match.end()
-            yield Address(*match.span(), match[0])
 
 
 def _bare_domains(text: str) -> Iterator[Address]:

@@ -17,6 +17,9 @@ _APPENDED: Final = ("call_to_action", "link")
 """Fields of a request whose texts a kind appends to the words of the model."""
 
 _HASHTAGS: Final = regex.compile(r"(?:(?<!\S)#[\w-]++\s*+)++\Z")
+_MOST_HASHTAGS: Final = 1_000
+"""Hashtags are looked for in this many characters at the end of a text."""
+
 _ABOUT: Final = 400
 """The end of a sentence is looked for in this many characters at the end of a text."""
 
@@ -44,7 +47,9 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 def _written(subject: Subject, text: str) -> str:
     """Return a text without the call to action, link and hashtags that its kind appends to the words of the model."""
-    text = _HASHTAGS.sub("", text.rstrip()).rstrip()
+    text = text.rstrip()
+    if hashtags := _HASHTAGS.search(text, max(0, len(text) - _MOST_HASHTAGS)):
+        text = text[: hashtags.start()].rstrip()
     for name in reversed(_APPENDED):
         added = subject.request.get(name)
         if isinstance(added, str) and added and text.endswith(added.strip()):

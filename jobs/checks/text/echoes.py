@@ -85,7 +85,7 @@ def _runs(
     """Yield runs of at least `fewest` words that are in a prompt and in no value of the request; add their places to `taken`."""
     if not prompts:
         return
-    unspaced = reading.is_unspaced(piece.text[:1_000])
+    unspaced = piece.is_unspaced
     size = max(1, int(fewest)) * (2 if unspaced else 1)
     known = {run for text in prompts for run in _runs_of(reading.keys(text), size)}
     known -= {run for text in given for run in _runs_of(reading.keys(text), size)}

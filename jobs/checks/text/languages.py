@@ -1,8 +1,10 @@
 """Finds texts in another language than the wanted one, and such sentences if they are long enough to tell their language.
 
-The guess is that of lid.176 (see jobs/checks/reading.py). Code, quotations, links, names and numbers are left out of it.
+The guess is that of lid.176 (see jobs/checks/reading.py). Code, quotations, links, names and numbers are left out of it. A guess
+takes 0.02 ms for a sentence, so a sentence with function words that only the wanted language has is not guessed.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
@@ -13,6 +15,7 @@ from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.data import is_data
 from jobs.checks.quoting import shortened
 from jobs.findings import Severity
+from jobs.writing.words.function_words import FUNCTION_WORDS
 from jobs.writing.words.words import primary
 
 _ALIKE: Final = (
@@ -34,6 +37,16 @@ _KNOWN: Final = (
 )
 KNOWN: Final = frozenset(_KNOWN.split())
 """Languages that the guess knows. Texts in other languages are not judged."""
+
+_PLAIN: Final = frozenset("en de fr es it pt pl cs sv el tr he vi ro hu fi id".split())  # noqa: SIM905 - a list of languages
+"""Languages whose function words tell them from all others that are near to them, also from those without a list here."""
+
+_TIMES: Final = Counter(word for words in FUNCTION_WORDS.values() for word in words)
+_OWN: Final = {word: code for code, words in FUNCTION_WORDS.items() for word in words if _TIMES[word] == 1}
+"""Function word -> the only language that has it."""
+
+_FEWEST_OWN: Final = 2
+"""A sentence with this many different function words of its language, and none of another, is in this language."""
 
 _SCRIPTS: Final = {
     name: regex.compile(rf"\p{{{of}}}")
@@ -114,7 +127,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         wanted = primary(piece.language)
         if wanted not in KNOWN:
             continue
-        other = _other_than(wanted, piece.prose, limits)
+        other = _other_than(wanted, piece.prose, limits, has_parts=len(piece.spans) > 1)
         if other and not _has_right_sentence(piece, wanted) and not _is_given(subject, piece.text):
             yield Broken(f"the text is in {other!r}, not in {piece.language!r}", other, piece.language, piece.place())
         elif len(piece.spans) > 1:
@@ -152,19 +165,35 @@ def _sentences(subject: Subject, piece: Piece, wanted: str, limits: Limits) -> I
         )
 
 
-def _other_than(wanted: str, text: str, limits: Limits, *, is_part: bool = False) -> str | None:
+def _other_than(
+    wanted: str, text: str, limits: Limits, *, has_parts: bool = False, is_part: bool = False
+) -> str | None:
     """Return the language of a text if it is surely not the wanted one; otherwise None.
+
+    `is_part` says that the text is a sentence of a longer one, `has_parts` that its sentences are judged too.
 
     The text is read twice: whole, and without capitalised words, which may be names.
     """
+    if (is_part or has_parts) and _is_plain(wanted, text[: reading.MOST_READ]):
+        return None
     right = ALIKE.get(wanted, frozenset({wanted}))
     if _is_among(right, reading.languages_of(text, 1), _SURELY_RIGHT):
         return None  # most sentences end here, after one quick guess
     text = _NO_WORDS.sub(" ", text)
+    if reading.is_in_capitals(text):
+        text = text.lower()  # its words are no names
     other = _guess(wanted, text, limits["min_words"], limits["min_score"], _FEWEST_WORDS if is_part else 0)
     if other is None or (lower := _NAMES.sub(" ", text)) == text:
         return other
     return _guess(wanted, lower, limits["min_words"], _SCORE_OF_REST, _FEWEST_WORDS)
+
+
+def _is_plain(wanted: str, text: str) -> bool:
+    """Whether the function words of a sentence show that it is in the wanted language."""
+    if wanted not in _PLAIN:
+        return False
+    own = _OWN.keys() & text.lower().split()
+    return len(own) >= _FEWEST_OWN and all(_OWN[word] == wanted for word in own)
 
 
 def _guess(wanted: str, text: str, min_words: float, min_score: float, fewest: int) -> str | None:

@@ -35,7 +35,7 @@ _LONG_WORD: Final = 6
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     for piece in subject.pieces[:1]:
-        words_of = reading.keys if reading.is_unspaced(piece.prose[:1_000]) else _words
+        words_of = reading.keys if piece.is_unspaced else _words
         all_of_it = [(span, words_of(piece.prose[slice(*span)])) for span in piece.spans]
         sentences = [(span, words) for span, words in all_of_it if len(words) > 1 and not _is_no_prose(piece, span)]
         if len(sentences) >= _FEWEST_SENTENCES:
@@ -59,7 +59,7 @@ def _long_sentences(
     piece: Piece, sentences: list[tuple[tuple[int, int], list[str]]], limits: Limits
 ) -> Iterator[Broken]:
     most = LONG.get(primary(piece.language), limits["sentence_words"])
-    if reading.is_unspaced(piece.prose[:1_000]):
+    if piece.is_unspaced:
         most = max(most, LONG_UNSPACED)
     long = [(len(words), span) for span, words in sentences if len(words) > most]
     percent = round(100 * len(long) / len(sentences), 1)

@@ -11,7 +11,7 @@ from typing import Final
 
 import regex
 
-from jobs.checks import reading
+from jobs.checks import masks, reading
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.data import is_data
 from jobs.checks.quoting import shortened
@@ -50,16 +50,16 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def _runs(subject: Subject, piece: Piece, most: float) -> Iterator[Broken]:
-    words = piece.keys
-    if "|" in piece.prose or "#" in piece.prose:
-        words = _words(piece.prose)
-    size = RUN * 2 if reading.is_unspaced(piece.prose[:2_000]) else RUN
-    percent, repeated = _repeated(words, size)
+    words = [key for line, keys in piece.lines if not _NO_PROSE.match(line) for key in keys]
+    size = RUN * 2 if piece.is_unspaced else RUN
+    runs = _runs_of(words, size)
+    percent = _repeated(runs)
     if percent <= most:
         return
-    if subject.source and percent <= most + _repeated(_words(subject.source), size)[0]:
+    if subject.source and percent <= most + _repeated(_runs_of(_words(subject.source), size)):
         return
-    message = f"{percent:.0f} % of the runs of {size} words stood before, such as {' '.join(repeated)!r}"
+    repeated = Counter(runs).most_common(1)[0][0]
+    message = f"{percent:.0f} % of the runs of {size} words stood before, such as {repeated!r}"
     yield Broken(message, round(percent, 1), most, None)
 
 
@@ -67,14 +67,14 @@ def _words(text: str) -> Sequence[str]:
     return reading.keys(_NO_PROSE.sub("", text))
 
 
-def _repeated(words: Sequence[str], size: int) -> tuple[float, Sequence[str]]:
-    """Return the percent of runs of words that occurred before, and the run that occurs most often."""
-    runs = list(zip(*(words[n:] for n in range(size)), strict=False))
-    if len(runs) < _FEWEST_RUNS:
-        return 0.0, ()
-    if len(different := set(runs)) == len(runs):
-        return 0.0, ()
-    return 100 * (len(runs) - len(different)) / len(runs), Counter(runs).most_common(1)[0][0]
+def _runs_of(words: Sequence[str], size: int) -> Sequence[str]:
+    """Return the runs of words as texts, since the garbage collector would look at each of a thousand tuples."""
+    return list(map(" ".join, zip(*(words[n:] for n in range(size)), strict=False)))
+
+
+def _repeated(runs: Sequence[str]) -> float:
+    """Return the percent of runs of words that occurred before."""
+    return 100 * (len(runs) - len(set(runs))) / len(runs) if len(runs) >= _FEWEST_RUNS else 0.0
 
 
 def _sentences(subject: Subject, piece: Piece, verse: bool) -> Iterator[Broken]:
@@ -116,7 +116,7 @@ def _follows_mark(text: str, start: int) -> bool:
 
 
 def _sentence_counts(text: str) -> Counter[str]:
-    return Counter(sentence.casefold() for sentence in reading.sentences(text))
+    return Counter(text[start:end].casefold() for start, end in masks.sentence_spans(text))
 
 
 def _length(text: str) -> int:

@@ -35,6 +35,7 @@ MAX_LINES: Final = 200
 """At most this many lines of a completion are read as headings."""
 
 _TITLE_LABELS: Final = (TITLE, HEADING, DESCRIPTION, INTRODUCTION)
+_EMPHASIS: Final = re.compile(r"(\*\*|__)(?=\S)([^*_\n]{1,200})(?<=\S)\1")
 _NUMBER: Final = re.compile(r"\W{0,2}(\d{1,2})[.):]")
 _LAST_MARKS: Final = " .,;:\u3001\u3002\uff1a\uff1b"
 
@@ -72,6 +73,11 @@ def read_outline(
     return _chosen(draft, found, sections), draft.removed
 
 
+def _unmarked(line: str) -> str:
+    """Return a line of plain text without the marks of strong emphasis within it."""
+    return _EMPHASIS.sub(r"\2", line)
+
+
 def _chosen(draft: Draft, found: Sequence[tuple[int, str, Draft]], sections: int) -> tuple[str, ...]:
     least = 0
     for rank in (2, 1):
@@ -100,7 +106,7 @@ def read_title(answer: Completion, prompt: Prompt, brief: Brief, language: str) 
         one.drop_count(brief)
         one.drop_around(brief, TITLE, HEADING, INTRODUCTION, ordinals=_may_be_ordinals(language, lines))
         one.drop_count(brief)
-        plain = one.text.rstrip(" :\uff1a")
+        plain = _unmarked(one.text).rstrip(" :\uff1a")
         other = label(DESCRIPTION).match(line) or (len(lines) > 1 and _announces(line))
         unfit = not is_heading(plain, *_TITLE_LABELS) or brief.repeats(line, prompt)
         if title or other or unfit or _is_announcement(line, brief, TITLE):

@@ -12,11 +12,10 @@ from jobs.writing.evidence import Brief, is_heading
 from jobs.writing.labels import CHAPTER, HEADING, SECTION, TITLE
 from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, whole_sentences
+from jobs.writing.words.words import words
 
 _HEADING_LINE: Final = re.compile(r" {0,3}#{1,6}\s+")
 _UNDERLINE: Final = re.compile(r"\s*(?:=+|-{2,})\s*")
-_IDEOGRAPH: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD: Final = re.compile(rf"[{_IDEOGRAPH}]|(?:(?![{_IDEOGRAPH}_])\w)+(?:['\u2019-](?:(?![{_IDEOGRAPH}_])\w)+)*")
 
 
 def read_section(answer: Completion, heading: str, brief: Brief, prompt: Prompt) -> tuple[str, list[str]]:
@@ -33,11 +32,11 @@ def read_section(answer: Completion, heading: str, brief: Brief, prompt: Prompt)
     for line in left_out:
         draft.note(line)
     draft.text = _markdown(lines, heading, brief, draft)
-    if not _WORD.search(draft.text):
+    if not words(draft.text):
         raise CheckFailed("empty_output", f"the section {heading!r} is empty")
     if answer.finish_reason == "length":
         draft.cut_to(whole_sentences(draft.text))
-        if not _WORD.search(draft.text):
+        if not words(draft.text):
             raise CheckFailed(
                 "output_incomplete", f"the section {heading!r} was cut off before the end of its first sentence"
             )

@@ -33,8 +33,11 @@ _END: Final = rf"(?:{_LETTER}|[#$%&+/=@~-])"
 _IN_BRACKETS: Final = rf"(?:{_END}|{_INSIDE})"
 _BRACKETS: Final = rf"(?:\((?:{_IN_BRACKETS}++|\({_IN_BRACKETS}*+\))*+\)|\[{_IN_BRACKETS}*+\])"
 
+_FIRST: Final = r"(?:(?<!//)|(?<=[^:/]//)|(?<=\A//))"
+"""Stands before a scheme that follows no other scheme. Without this, the time for `http://http://…` would be quadratic."""
+
 LINK: Final = re.compile(
-    rf"(?:[Hh][Tt][Tt][Pp][Ss]?:/{{2,}}+)++(?:[A-Za-z0-9._~%!$&'*+,;=:-]++@)?{_HOST}(?::[0-9]++)?"
+    rf"{_FIRST}(?:[Hh][Tt][Tt][Pp][Ss]?:/{{2,}}+)++(?:[A-Za-z0-9._~%!$&'*+,;=:-]++@)?{_HOST}(?::[0-9]++)?"
     rf"(?:(?=[/?#])(?:{_INSIDE}*+(?:{_END}++|{_BRACKETS}))*+)?"
 )
 """Matches a link that has a scheme, such as `https://intranet/wiki`, whatever the platform.

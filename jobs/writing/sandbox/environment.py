@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from functools import wraps
+from functools import partial, wraps
 from types import BuiltinMethodType, MethodType
 from typing import Any, Final
 
 from jinja2 import Template, nodes
 from jinja2.environment import TemplateModule
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, TemplateRuntimeError, UndefinedError
 from jinja2.filters import make_attrgetter
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, StrictUndefined, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
@@ -141,8 +141,28 @@ class PromptEnvironment(LimitedEnvironment):
         return is_known and super().is_safe_callable(obj)
 
 
+class MissingValue(UndefinedError):
+    """A template uses a value that was not given, or that an object lacks. `field` is its name."""
+
+    def __init__(self, message: str | None, field: str | None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class NamedUndefined(StrictUndefined):
     """A value that was not given, or that an object lacks. Any use of it raises an error that names the field."""
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: Any = missing,
+        name: str | None = None,
+        exc: type[TemplateRuntimeError] = UndefinedError,
+    ) -> None:
+        super().__init__(hint, obj, name, exc)
+        if exc is UndefinedError:
+            field = name if isinstance(name, str) else None
+            self._undefined_exception = partial(MissingValue, field=field)  # type: ignore[assignment]  # it is only called
 
     @property
     def _undefined_message(self) -> str:

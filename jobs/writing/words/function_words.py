@@ -19,7 +19,8 @@ _LISTS: Final[Mapping[str, str]] = {
     "de": "der die das den dem des ein eine einen einem einer eines und oder aber denn von vom zu zum zur in im ins an am "
     "auf aus bei beim mit nach seit für gegen ohne um über unter vor hinter neben zwischen durch bis als wie dass weil wenn "
     "ob ist sind war wird werden hat haben kann können sich ihr ihre ihren sein seine mein meine dein deine unser unsere "
-    "kein keine nicht sehr mehr so dieser diese dieses jede jeder jedes man er sie es wir ich",
+    "kein keine nicht sehr mehr so dieser diese dieses diesem diesen obwohl falls sobald solange sondern damit wegen "
+    "trotz jede jeder jedes man er sie es wir ich",
     "fr": "le la les l un une des du de d au aux et ou mais donc or ni car à en dans sur sous par pour avec sans chez vers "
     "entre depuis pendant avant après contre que qu qui dont où quand comme si ce cet cette ces mon ma mes ton ta tes son sa "
     "ses notre nos votre vos leur leurs est sont était être a ont ne pas plus très se il elle ils elles on nous vous je tu",

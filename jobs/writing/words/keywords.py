@@ -9,6 +9,7 @@ the keyword as it is.
 # ruff: noqa: RUF001 - suffixes of other scripts
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -82,6 +83,9 @@ _PREFIXES: Final[Mapping[str, Sequence[str]]] = {
 
 _SHORT_STEMS: Final = frozenset({"ar", "he", "hi", "fa", "es", "pt"})
 """Languages whose stems may have only two letters, since vowels are not written as letters, or since `luz` becomes `luces`."""
+
+_MOST_FORMS: Final = 200
+"""With more forms than this in a text, the words of each sentence are found, which then takes less time."""
 
 _LEAST_STEM: Final = 3
 _UNKNOWN_STEM: Final = 4
@@ -196,25 +200,48 @@ class Reader:
                 self._heads.setdefault(word[:2], set()).add(word)
         self._joined = frozenset[str]().union(*(keyword.joined for keyword in self.keywords))
         self._known: dict[str, Sequence[str]] = {}
+        self._single = {
+            n for n, one in enumerate(self.keywords) if len(one.words) == 1 and not one.strings and not self._joined
+        }
+        """The keywords of one word: they are counted in the whole text, without a look at its sentences."""
 
     def counts(self, text: str) -> list[int]:
         """Return how often each keyword occurs in a text, in the order of the keywords."""
-        totals = [0] * len(self.keywords)
         whole = folded(text)
         there = [all(string in whole for string in keyword.strings) for keyword in self.keywords]
+        in_text = self._found(words(whole)) if not self._joined else {}
+        totals = [in_text.get(min(self.keywords[n].words), 0) if n in self._single else 0 for n in range(len(there))]
+        if len(self._single) == len(totals):
+            return totals
         always = [n for n in self._led_by[""] if there[n]]
+        needed = [] if always or self._joined else self._forms_in(whole)
         for sentence in _sentences(whole):
+            if needed and not any(all(any(map(sentence.__contains__, forms)) for forms in one) for one in needed):
+                continue  # most sentences end here, without a search for their words
             found = self._found(words(sentence))
-            for n in {*always, *(n for word in found for n in self._led_by.get(word, ()) if there[n])}:
+            for n in {*always, *(n for word in found for n in self._led_by.get(word, ()) if there[n])} - self._single:
                 totals[n] += self.keywords[n].count(found, sentence)
         return totals
+
+    def _forms_in(self, text: str) -> Sequence[Sequence[Sequence[str]]]:
+        """Return for each keyword of several words, and for each of its words, the forms of the word that a text has; nothing if
+        there are too many of them.
+        """
+        known = [(form, own) for form, own in self._known.items() if own and form in text]
+        if len(known) > _MOST_FORMS:
+            return []
+        return [
+            [[form for form, own in known if word in own] for word in keyword.words]
+            for n, keyword in enumerate(self.keywords)
+            if n not in self._single
+        ]
 
     def _found(self, in_order: Sequence[str]) -> Mapping[str, int]:
         """Return how often words of keywords occur among the words of a sentence."""
         found: dict[str, int] = {}
-        for word in in_order:
+        for word, times in Counter(in_order).items():
             for own in self._words_of(word):
-                found[own] = found.get(own, 0) + 1
+                found[own] = found.get(own, 0) + times
         for pair in map("".join, pairwise(in_order)) if self._joined else ():
             if pair in self._joined:
                 found[pair] = found.get(pair, 0) + 1

@@ -31,7 +31,6 @@ def taken(take: Callable[..., Any], body: dict[str, Any], url: str = "/v1/chat/c
                 (3, UNSUPPORTED, "body.top_k"),
                 (5, "unknown_url", "url"),
                 (6, "unknown_url", "url"),
-                (7, UNSUPPORTED, "body.response_format"),
                 (8, UNSUPPORTED, "body.structured_outputs"),
             ],
             id="vllm",
@@ -40,7 +39,6 @@ def taken(take: Callable[..., Any], body: dict[str, Any], url: str = "/v1/chat/c
             "openai",
             13,
             [
-                (5, UNSUPPORTED, "body.text.format"),
                 (6, UNSUPPORTED, "body.input.0.content.1"),
                 (7, UNSUPPORTED, "body.previous_response_id"),
                 (8, UNSUPPORTED, "body.tools"),
@@ -221,7 +219,6 @@ def test_two_limits_that_differ_are_refused(take: Callable[..., Any]) -> None:
         ({"input": [{"type": "item_reference", "id": "a"}]}, UNSUPPORTED, "body.input.0"),
         ({"input": "a", "text": 5}, "wrong_type", "body.text"),
         ({"input": "a", "text": {"format": {"type": "xml"}}}, "out_of_range", "body.text.format.type"),
-        ({"input": "a", "text": {"format": {"type": "json_object"}}}, UNSUPPORTED, "body.text.format"),
         ({"input": "a", "text": {"format": {"type": "json_schema"}}}, "missing_field", "body.text.format.schema"),
         ({"input": "a", "text": {"verbosity": "low"}}, UNSUPPORTED, "body.text.verbosity"),
         ({"input": "a", "conversation": "c"}, UNSUPPORTED, "body.conversation"),

@@ -43,7 +43,6 @@ def test_a_kind_that_raises_is_a_fault_of_its_row(title: str, error: str) -> Non
 @pytest.mark.parametrize(
     ("row", "code", "field"),
     [
-        pytest.param(note(body="a schema"), "unsupported_parameter", "body", id="an answer by a schema"),
         pytest.param(note(title="a", adapter="b"), "unknown_adapter", "adapter", id="an adapter"),
     ],
 )
@@ -58,6 +57,24 @@ def test_a_row_that_its_engine_cannot_do_is_refused(
         assert isinstance(found, RowFault)
         assert (found.code, found.field) == (code, field)
         assert "the engine of large" in found.message
+
+
+@pytest.mark.parametrize("model", ["small", "large"])
+def test_a_schema_that_does_not_constrain_the_engine_is_remarked_on(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """The row is accepted, since its answers are validated in any case."""
+    monkeypatch.setattr("jobs.catalog.ABILITIES", {"stub": Abilities(True, True), "causal": Abilities(False, False)})
+    models = Models({"small": ModelCard(engine="stub"), "large": ModelCard()})
+    reader = RowReader({"note": NoteKind()}, models, RowDefaults("note", model, "house", 4, {}))
+    assert isinstance(reader.read(Record(9, b"", {"body": "a schema"}), 7), RowRequest)
+    if model == "small":
+        assert reader.remark is None
+    else:
+        assert reader.remark is not None
+        assert "the engine of large is not constrained by body" in reader.remark
+    assert isinstance(reader.read(Record(9, b"", {"title": "a"}), 7), RowRequest)
+    assert reader.remark is None
 
 
 def test_arguments_of_the_chat_template() -> None:

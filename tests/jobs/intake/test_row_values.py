@@ -21,6 +21,7 @@ from jobs.intake.row_reader import RowDefaults, RowReader
 from jobs.intake.row_values import reader_of
 from jobs.kinds.registry import load_kinds
 from jobs.writing.fields import OtherNames
+from tests.jobs.writing.structured.features import REFUSED, Refused
 
 KINDS = load_kinds()
 TURNS = [{"role": "user", "content": "a"}]
@@ -346,11 +347,30 @@ def test_two_choices_that_are_alike_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("form", [as_jsonl, as_parquet, as_csv])
-@pytest.mark.parametrize("kind", ["json_object", "json_schema"])
-def test_an_answer_in_json_is_refused_where_the_engine_cannot_keep_it(form: Callable[..., Record], kind: str) -> None:
+@pytest.mark.parametrize("kind", ["json_object", "json_schema", "text"])
+def test_an_answer_in_json_is_accepted(form: Callable[..., Record], kind: str) -> None:
     schema = {"json_schema": {"name": "a", "schema": {"type": "object"}}} if kind == "json_schema" else {}
-    found = refused(form({**CHAT, "response_format": {"type": kind, **schema}}))
-    assert (found.code, found.field) == ("unsupported_parameter", "response_format")
-    named = refused(as_openai({"messages": TURNS, "response_format": {"type": kind, **schema}}))
-    assert (named.code, named.field) == ("unsupported_parameter", "body.response_format")
-    assert accepted(form({**CHAT, "response_format": {"type": "text"}})).kind == "chat"
+    wanted = {"type": kind, **schema}
+    assert accepted(form({**CHAT, "response_format": wanted})).request["response_format"] == wanted
+    named = accepted(as_openai({"messages": TURNS, "response_format": wanted}))
+    assert named.request["response_format"] == wanted
+
+
+@pytest.mark.parametrize("form", [as_jsonl, as_csv])
+@pytest.mark.parametrize("feature", REFUSED.values(), ids=REFUSED)
+def test_a_schema_that_cannot_be_kept_is_refused_by_name(form: Callable[..., Record], feature: Refused) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": feature.schema}}
+    at = "response_format.json_schema.schema"
+    for found, field in (
+        (refused(form({**CHAT, "output_schema": feature.schema})), "output_schema"),
+        (refused(form({**CHAT, "response_format": wanted})), at),
+        (refused(as_openai({"messages": TURNS, "response_format": wanted})), f"body.{at}"),
+    ):
+        assert (found.code, found.field) == (feature.code, field)
+        assert found.message.startswith(f"at {feature.at}: ")
+        assert feature.keyword in found.message
+
+
+def test_a_row_has_one_schema() -> None:
+    both = {"output_schema": {}, "response_format": {"type": "json_object"}}
+    assert "remove one of them" in refused(as_jsonl({**CHAT, **both})).message

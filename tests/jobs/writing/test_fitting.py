@@ -251,3 +251,10 @@ def test_widths(text: str, length: int, width: int) -> None:
 def test_hostile_texts_are_read(text: str) -> None:
     fitted_title(text, language="en")
     fitted_description(text, language="en", keywords=["a", "字"], more=[text])
+
+
+def test_a_title_is_not_continued_with_words_that_it_has() -> None:
+    title = "Cooking for One: A Guide for the Perfect Meal"
+    assert fitted_title(title, language="en", more=["Cooking for one person"]) is None
+    fitted = fitted_title(title, language="en", more=["Cooking for one person", "Soups"])
+    assert fitted == f"{title}: Soups"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.errors import RequestError
+from jobs.errors import RequestError, TemplateFault
 from jobs.kinds.registry import load_kinds
 from jobs.writing.templates import SHIPPED, Templates
 from tests.support.conversations import converse
@@ -58,8 +58,26 @@ def test_values_are_not_read_as_templates() -> None:
 
 def test_a_template_that_asks_for_a_missing_value_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.j2").write_text("{{ missing }}")
-    with pytest.raises(RequestError, match=r"template a\.j2, line 1: 'missing' is undefined"):
+    with pytest.raises(TemplateFault, match=r"template a\.j2, line 1: 'missing' is undefined") as raised:
         Templates(tmp_path).render("a.j2")
+    assert raised.value.field == "missing"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("{{ row.topik }}", "topik"),
+        ("{% for one in them %}{% endfor %}", "them"),
+        ("{{ row['a b'] }}", "a b"),
+        ("{{ 1 / 0 }}", None),
+        ("{{ row.topic.__class__ }}", None),
+    ],
+)
+def test_the_error_carries_the_name_of_the_value(tmp_path: Path, text: str, field: str | None) -> None:
+    (tmp_path / "a.j2").write_text(text)
+    with pytest.raises(TemplateFault) as raised:
+        Templates(tmp_path).render("a.j2", row={"topic": "Tea"})
+    assert raised.value.field == field
 
 
 def test_a_system_turn_is_given_no_values(tmp_path: Path) -> None:

@@ -107,7 +107,6 @@ def test_an_id_that_was_cancelled_while_waiting_may_be_used_again(make: Callable
     [
         pytest.param("empty_prompt", {"text": ""}, id="empty"),
         pytest.param("empty_prompt", {"text": "  \n"}, id="blank"),
-        pytest.param("unsupported_parameter", {"text": "ba", "schema": {"type": "object"}}, id="schema"),
     ],
 )
 def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code: str, bad: dict[str, object]) -> None:
@@ -124,11 +123,19 @@ def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code:
 def test_the_catalog_knows_the_abilities_of_the_engine(
     make: Callable[[], Engine], request: pytest.FixtureRequest
 ) -> None:
-    """Intake refuses rows that the engine cannot do by the catalog. So the catalog and the engine must agree."""
+    """Intake decides by the catalog what is refused and what it remarks on. So the catalog and the engine must agree."""
     engine = make()
     name: EngineName = "stub" if "stub" in request.node.callspec.id else "causal"
-    done = completions(engine, [request_of("s", schema={"type": "object"}), request_of("a", adapter="brand")])
-    assert ABILITIES[name] == Abilities(schemas=done["s"].fault is None, adapters=done["a"].fault is None)
+    done = completions(engine, [request_of("a", adapter="brand")])
+    assert ABILITIES[name] == Abilities(schemas=name == "causal", adapters=done["a"].fault is None)
+
+
+def test_an_engine_that_a_schema_cannot_constrain_answers_and_says_so(make: Callable[[], Engine]) -> None:
+    """The tiny model has no token that JSON could be written with, so no schema constrains it."""
+    engine = make()
+    done = completions(engine, [request_of("s", schema={"type": "object"}), request_of("r")])
+    assert (done["s"].fault, done["s"].text) == (None, done["r"].text)
+    assert (done["s"].constraint, done["r"].constraint) == ("none", None)
 
 
 def test_device_times_add_up_to_the_busy_time(make: Callable[[], Engine]) -> None:

@@ -518,3 +518,15 @@ def test_a_row_that_its_kind_refuses_has_no_findings() -> None:
     line = judged(check_of("too_short", Broken("short")), text="bad")
     assert (line.error or {})["code"] == "empty_output"
     assert (line.findings, line.rejected, line.verdict) == (None, None, None)
+
+
+def test_the_receipt_says_how_far_schemas_constrained_the_engine() -> None:
+    attempt = attempt_for(["a", "b"])
+    first, second = attempt.start()
+    attempt.receive(replace(answer(first, "one"), constraint="partial"))
+    attempt.receive(replace(answer(second, "two"), constraint="none"))
+    assert attempt.receipt["constraints"] == {"a": "partial", "b": "none"}
+    plain = attempt_for(["a"])
+    (request,) = plain.start()
+    plain.receive(answer(request, "one"))
+    assert "constraints" not in plain.receipt

@@ -14,8 +14,9 @@ from typing import Final
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from jobs.generation import Completion, Fault, GenerationRequest
+from jobs.generation import Completion, Constraint, Fault, GenerationRequest
 from workers.engines.causal.faults import fault_of
+from workers.engines.causal.masks import MaskMaker
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.padded_batches import next_batch
 from workers.engines.causal.runtime.rotary import UnknownSwitch, forget_lengths, length_switch
@@ -25,6 +26,7 @@ from workers.engines.causal.time_shares import split_time
 from workers.engines.protocol import EngineStats
 from workers.engines.text.encoding import Encoded
 from workers.engines.text.endings import Ending
+from workers.engines.text.grammar import Grammars
 from workers.engines.text.stopping import Stopping
 
 DECODE_WEIGHT: Final = 4
@@ -65,6 +67,8 @@ class PaddedEngine:
         self._waiting: dict[str, Encoded] = {}
         self._running: dict[str, Encoded] = {}
         self._cancelled: set[str] = set()
+        self._masks = MaskMaker(Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos))
+        self._constraints: dict[str, Constraint] = {}
         now = clock_ns()
         self._start_ns = now if began_ns is None else began_ns
         self._load_ns = now - self._start_ns
@@ -104,6 +108,7 @@ class PaddedEngine:
             )
 
     def close(self) -> None:
+        self._masks.close()
         del self._model
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -178,7 +183,7 @@ class PaddedEngine:
         mask = torch.tensor([[0] * n + [1] * (width - n) for n in padding], device=device)
         params = [one.request.prompt.params for one in batch]
         stopping = Stopping(batch, width=width, eos=model.eos, decode=model.encoder.decode, cancelled=self._cancelled)
-        sampler = _SamplerProcessor(batch, width, model.eos)
+        sampler = _SamplerProcessor(batch, width, model.eos, self._masks)
         forget_lengths(model.network)
         model.network.generate(
             input_ids=ids,
@@ -189,6 +194,7 @@ class PaddedEngine:
             logits_processor=LogitsProcessorList([sampler]),
             stopping_criteria=StoppingCriteriaList([stopping]),
         )
+        self._constraints |= sampler.constraints
         return [
             replace(ending, logprobs=model.encoder.logprobs(state.logprobs[: ending.tokens]))
             for ending, state in zip(stopping.endings, sampler.states, strict=True)
@@ -208,7 +214,13 @@ class PaddedEngine:
             self._completion_tokens += sum(_output_tokens(result) for result in results)
             self._cancelled -= self._running.keys()
             self._running = {}
-        return [_completion(one, result, share_ns) for (one, result), share_ns in zip(pairs, shares, strict=True)]
+        return [
+            replace(
+                _completion(one, result, share_ns),
+                constraint=self._constraints.pop(one.request.request_id, None),
+            )
+            for (one, result), share_ns in zip(pairs, shares, strict=True)
+        ]
 
 
 class _SamplerProcessor:
@@ -217,17 +229,41 @@ class _SamplerProcessor:
     The processor chooses a token for each request by `sample`, and sets the logits of all other tokens to -inf.
     """
 
-    def __init__(self, batch: Sequence[Encoded], width: int, eos: Sequence[int]) -> None:
-        self.states = [SamplingState.of(one.request.prompt.params, one.tokens, forced=one.forced) for one in batch]
+    def __init__(self, batch: Sequence[Encoded], width: int, eos: Sequence[int], masks: MaskMaker) -> None:
+        self._batch = batch
         self._width = width
         self._eos = eos
+        self._maker = masks
+        self._masks = [
+            None if (schema := one.request.prompt.schema) is None else masks.begin(schema, one.thinking)
+            for one in batch
+        ]
+        self.states = [
+            SamplingState.of(one.request.prompt.params, one.tokens, forced=one.forced, mask=mask)
+            for one, mask in zip(batch, self._masks, strict=True)
+        ]
+        self._maker.follow((mask, []) for mask in self._masks if mask is not None)
+
+    @property
+    def constraints(self) -> dict[str, Constraint]:
+        """Request id -> how far its schema constrained the completion, for the requests that have a schema."""
+        pairs = zip(self._batch, self._masks, strict=True)
+        return {one.request.request_id: mask.constraint for one, mask in pairs if mask is not None}
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if input_ids.shape[1] > self._width:
             for state, token in zip(self.states, input_ids[:, -1].tolist(), strict=True):
                 state.append(token)
         sampled = sample(scores, self.states, self._eos)
+        self._follow(input_ids, sampled)
         return torch.full_like(scores, -torch.inf).scatter_(1, sampled[:, None], 0.0)
+
+    def _follow(self, input_ids: torch.Tensor, sampled: torch.Tensor) -> None:
+        """Begin to make the masks for the token after the sampled ones, while the network computes its logits."""
+        rows = [(row, mask) for row, mask in enumerate(self._masks) if mask is not None]
+        if rows:
+            tokens = torch.cat([input_ids[:, self._width :], sampled[:, None]], 1).tolist()
+            self._maker.follow((mask, tokens[row]) for row, mask in rows)
 
 
 def _output_tokens(result: Result) -> int:

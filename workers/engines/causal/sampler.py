@@ -16,6 +16,7 @@ from typing import Final
 import torch
 
 from jobs.generation import MIN_LOGPROB, SamplingParams
+from workers.engines.causal.masks import SchemaMask, apply_masks
 from workers.engines.text.encoding import SampledLogprob
 
 CANDIDATES: Final = 256
@@ -38,6 +39,7 @@ class SamplingState:
         position: The number of tokens in its output so far.
         logprobs: The log probabilities of its output tokens, if its params ask for them.
         forced: Tokens that are taken instead of sampled ones, by position.
+        mask: The tokens that its JSON schema allows; None if it has no schema.
     """
 
     params: SamplingParams
@@ -46,14 +48,20 @@ class SamplingState:
     position: int = 0
     logprobs: list[SampledLogprob] = field(default_factory=list)
     forced: Sequence[int] = ()
+    mask: SchemaMask | None = None
 
     @classmethod
     def of(
-        cls, params: SamplingParams, prompt: Iterable[int], output: Sequence[int] = (), forced: Sequence[int] = ()
+        cls,
+        params: SamplingParams,
+        prompt: Iterable[int],
+        output: Sequence[int] = (),
+        forced: Sequence[int] = (),
+        mask: SchemaMask | None = None,
     ) -> "SamplingState":
         """Return the state of a sequence that has this output so far."""
-        penalises = params.repetition_penalty != 1.0
-        return cls(params, frozenset(prompt) if penalises else frozenset(), Counter(output), len(output), forced=forced)
+        read = frozenset(prompt) if params.repetition_penalty != 1.0 else frozenset()
+        return cls(params, read, Counter(output), len(output), forced=forced, mask=mask)
 
     @property
     def is_argmax(self) -> bool:
@@ -77,6 +85,7 @@ def sample(logits: torch.Tensor, states: Sequence[SamplingState], eos: Sequence[
     recorded = [row for row, one in enumerate(states) if one.params.logprobs is not None]
     raw_logprobs = logits[torch.tensor(recorded, device=logits.device)].float().log_softmax(-1) if recorded else None
     suppress_early_eos(logits, states, eos)
+    apply_masks(logits, [one.mask for one in states])
     if all(one.is_argmax for one in states):
         return most_likely(logits)
     logits = logits.float()
@@ -144,8 +153,11 @@ def record_logprobs(raw_logprobs: torch.Tensor, chosen: torch.Tensor, states: Se
 
 
 def suppress_early_eos(logits: torch.Tensor, states: Sequence[SamplingState], eos: Sequence[int]) -> None:
-    """Set the logits of end tokens to -inf, in place, for sequences whose output has fewer than min_tokens tokens."""
-    early = [row for row, one in enumerate(states) if one.position < one.params.min_tokens]
+    """Set the logits of end tokens to -inf, in place, for sequences whose output has fewer than min_tokens tokens.
+
+    A sequence with a schema may end where its schema lets it, since nothing else may follow a complete JSON text.
+    """
+    early = [row for row, one in enumerate(states) if one.position < one.params.min_tokens and one.mask is None]
     if early and eos:
         rows, tokens = (torch.tensor(index, device=logits.device) for index in (early, list(eos)))
         logits[rows[:, None], tokens] = -torch.inf

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobs.generation import GenerationRequest
+from workers.engines.causal.masks import SchemaMask
 from workers.engines.text.mixed_stops import MixedStop
 from workers.engines.text.reasoning import Thoughts
 
@@ -45,6 +46,7 @@ class TokenSequence:
         is_long: Whether all its tokens have the rotary positions of long texts (`runtime/rotary`).
         thoughts: Follows the thoughts of its output; None if the model does not reason.
         mixed_stops: The request's stop texts that have special tokens.
+        mask: The tokens that its JSON schema allows; None if it has no schema.
     """
 
     request: GenerationRequest
@@ -59,6 +61,7 @@ class TokenSequence:
     prompt_sha256: str | None = None
     thoughts: Thoughts | None = None
     mixed_stops: Sequence[MixedStop] = ()
+    mask: SchemaMask | None = None
 
     @property
     def known(self) -> int:

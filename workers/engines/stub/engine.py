@@ -2,7 +2,7 @@
 
 A token is a word. Every running request gets one word in each step, as in continuous batching. If `step_s` is 0, a request gets
 all its words in one step. The text depends only on the prompt, with the prompt's sampling params and adapter. The engine accepts
-every adapter, has no context limit, and needs no heavy package.
+every adapter, has no context limit, and needs no heavy package. A JSON schema does not constrain its words.
 
 The engine can fail on purpose, so that tests show how a fleet handles failures. Some faults strike by chance, at these rates:
 `failure_rate` (the request fails after one word), `hang_rate` (the request never ends) and `crash_rate` (the process exits).
@@ -37,7 +37,7 @@ from typing import Final, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.generation import Completion, Fault, FinishReason, GenerationRequest
+from jobs.generation import Completion, Constraint, Fault, FinishReason, GenerationRequest
 from workers.engines.protocol import EngineStats
 from workers.engines.stub.words import completion_words, logprobs_of, prompt_text, thought_words
 
@@ -90,6 +90,7 @@ class _Running:
     done_words: int = 0
     device_ns: int = 0
     thoughts: int = 0
+    constraint: Constraint | None = None
 
 
 class StubEngine:
@@ -205,8 +206,6 @@ class StubEngine:
         prompt = request.prompt
         if not prompt_text(prompt).split():
             return Fault("empty_prompt", "The prompt has no tokens.")
-        if prompt.schema is not None:
-            return Fault("unsupported_parameter", "The stub engine cannot hold its output to a schema.")
         if not all(text.split() for text in prompt.continuations):
             return Fault("empty_prompt", "A continuation has no tokens.")
         return None
@@ -248,6 +247,7 @@ class StubEngine:
             fault=_FAILURE if fails else None,
             logprobs=1 if request.prompt.continuations else request.prompt.params.logprobs,
             thoughts=thoughts,
+            constraint=None if request.prompt.schema is None else "none",
         )
 
     def _words(self, request: GenerationRequest) -> tuple[list[str], FinishReason, int]:
@@ -330,4 +330,5 @@ def _completion(running: _Running, finish: FinishReason) -> Completion:
         .removesuffix("</think>")
         .rstrip(),
         reasoning_tokens=min(running.thoughts, running.done_words),
+        constraint=running.constraint,
     )

@@ -121,8 +121,6 @@ class Encoder:
 
     def _unsupported(self, prompt: Prompt) -> Fault | None:
         """Return a Fault if the prompt asks for something that this engine or model cannot do; else None."""
-        if prompt.schema is not None:
-            return Fault("unsupported_parameter", "The causal engine cannot hold its output to a schema.")
         if prompt.adapter is not None:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
         if unknown := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:

@@ -123,6 +123,10 @@ class Marks:
             return tuple(one for one in found if one)
 
         self.openings, self.closings = ids(form.openings), ids(form.closings)
+        self.spelled_openings: tuple[Ids, ...] = ()
+        if not self.openings:
+            texts = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in form.openings)
+            self.spelled_openings = tuple(tuple(one) for one in texts if one)
         self.are_special = any(token in self._special for one in self.closings for token in one)
         self.tokens = frozenset(token for one in (*self.openings, *self.closings) for token in one if token in added)
         self.header = ids(form.header or ())

@@ -133,6 +133,43 @@ def test_a_text_in_the_language_asked_for_passes(language: str, text: str) -> No
     assert found(language, text) == []
 
 
+def test_a_paragraph_in_another_language_is_found_deep_in_a_long_text() -> None:
+    """Sentences are judged one by one, so the length of the rest does not hide a paragraph."""
+    long = "\n\n".join([GERMAN] * 60)
+    assert found("de", f"{long}\n\n{ENGLISH} {ENGLISH}\n\n{long}") == [f"{ENGLISH} {ENGLISH}"]
+    assert found("en", "\n\n".join([ENGLISH] * 60 + [GERMAN] + [ENGLISH] * 60)) == [GERMAN]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "foreign"),
+    [
+        ("en", "The rest of the text, which is in English. Ze moeten de planten met water en met zon verzorgen.", "nl"),
+        (
+            "es",
+            "El tomate es muy bueno para la ensalada. Os tomates não são muito bons com sal e com uma pimenta.",
+            "pt",
+        ),
+        ("de", "Das ist nicht der Weg. Vi skal ikke gå den vej, for der er ikke mere vand i søen.", "da"),
+    ],
+)
+def test_function_words_that_languages_share_do_not_hide_a_sentence(language: str, text: str, foreign: str) -> None:
+    output = {"text": text}
+    row = request(language)
+    assert [one.measured for one in findings_of("wrong_language", "translation", row, output)] == [foreign]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "PLEASE TURN OFF ALL OF THE LIGHTS BEFORE YOU LEAVE THE BUILDING"),
+        ("de", "BITTE DIE TÜR SCHLIESSEN, WENN SIE GEHEN"),
+    ],
+)
+def test_capitals_are_read_as_small_letters(language: str, text: str) -> None:
+    assert found(language, text) == []
+    assert found("ja", text) == [text]
+
+
 def test_what_the_request_holds_may_be_in_another_language() -> None:
     row = {
         "topic": "Unser Laden",

@@ -14,8 +14,8 @@ CODE = "url_or_email_changed"
     [
         ("en de", "See https://x.org/en/a", "Siehe https://x.org/de/a", ["", "https://x.org/de/a"]),
         ("en fr", "See https://x.org/a?b=1&c=2", "Voir https://x.org/a?b=1", ["", "https://x.org/a?b=1"]),
-        ("en ru", "Write to a@b.com", "Пишите на а@b.com", [""]),
-        ("en ru", "Write to info@b.com", "Пишите на инфо@b.com", [""]),
+        ("en ru", "Write to a@b.com", "Пишите на а@b.com", ["", "а@b.com"]),
+        ("en ru", "Write to info@b.com", "Пишите на инфо@b.com", ["", "инфо@b.com"]),
         ("en zh", "Visit www.example.com now", "现在访问", [""]),
         ("en ja", "Visit example.com/a now", "example.com/bへ", ["", "example.com/b"]),
         ("en zh", "Visit us", "访问 https://x.cn", ["https://x.cn"]),

@@ -102,6 +102,31 @@ def test_a_wrong_setting_is_named(
     assert capsys.readouterr().err.count(message) == 2
 
 
+@pytest.mark.parametrize(
+    ("checks", "message"),
+    [
+        (
+            {"gapp": "off"},
+            "[tenants.magazine.checks]: there is no check 'gapp' (`nightpress checks` lists them): did you mean gap?",
+        ),
+        (
+            {"keyword_use": {"most_densty": 4}},
+            "the check keyword_use has no limit 'most_densty': its limits are least_density, most_density, focus: did you mean",
+        ),
+        (
+            {"seo_title": {"most": "60"}},
+            "[tenants.magazine.checks]: the limit most of the check seo_title takes a number, such as 60: '60' is none",
+        ),
+    ],
+)
+def test_a_wrong_setting_of_a_tenant_is_named_before_a_row_of_it_comes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], checks: dict[str, Any], message: str
+) -> None:
+    session = session_with(tmp_path, tenants={"magazine": TenantSettings.model_validate({"checks": checks})})
+    assert main(["status"], session) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
 def test_an_empty_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", file_of(tmp_path, [])], session_with(tmp_path)) == 2
     assert "holds no rows" in capsys.readouterr().err

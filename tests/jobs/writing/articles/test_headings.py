@@ -17,6 +17,8 @@ from tests.support.conversations import converse
     [
         ("Tea", "Subject: Tea at home", "Tea at home"),
         ("Tea", "Title: Tea at home", "Tea at home"),
+        ("Tea", "Tea **at home**: cups", "Tea at home: cups"),
+        ("Tea", "Tea: __leaves__ and 2 ** 3", "Tea: leaves and 2 ** 3"),
         ("Tea", "Title A: Tea at home\nTitle B: More", "Tea at home"),
         ("Tea", "Option B: Tea at home", "Tea at home"),
         ("Medicare", "Part B: What It Pays", "Part B: What It Pays"),

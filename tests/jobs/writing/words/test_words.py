@@ -4,6 +4,7 @@
 
 import pytest
 
+from jobs.writing.words import words as module
 from jobs.writing.words.function_words import is_function_word
 from jobs.writing.words.words import is_unspaced, words
 
@@ -20,11 +21,22 @@ from jobs.writing.words.words import is_unspaced, words
         ("کتاب\u200cها", 1),
         ("3.5 kg", 3),
         ("- * — …", 0),
+        ("I ❤️ you ✅", 2),
+        ("e\u0301te\u0301", 1),
         ("", 0),
     ],
 )
 def test_words_are_counted(text: str, count: int) -> None:
     assert len(words(text)) == count
+
+
+def test_the_faster_pattern_finds_the_same_words_beside_every_sign() -> None:
+    """The faster pattern is used for a text without a sign that it would read otherwise, whatever stands beside the sign."""
+    latin = [sign for sign in map(chr, range(0x110000)) if not module._OTHER_THAN_LATIN.search(sign)]
+    assert len(latin) > 1_000
+    for sign in latin:
+        text = f"{sign} a{sign}b 1{sign} {sign}c '{sign} d-{sign}{sign}e"
+        assert module._LATIN_WORD.findall(text) == module._WORD.findall(text), hex(ord(sign))
 
 
 @pytest.mark.parametrize(
