@@ -484,7 +484,7 @@ def raising(subject: Subject, limits: Limits) -> Iterator[Broken]:
     ("find", "reason"),
     [
         pytest.param(raising, "ZeroDivisionError('of another package')", id="it raises"),
-        pytest.param(lambda subject, limits: [Broken(None)], "NoneType", id="it reports no text"),
+        pytest.param(lambda subject, limits: [Broken(None)], "NoneType", id="no text"),  # type: ignore[arg-type]
         pytest.param(lambda subject, limits: None, "NoneType", id="it returns nothing"),
         pytest.param(lambda subject: [], "positional argument", id="it takes too little"),
     ],
