@@ -138,6 +138,7 @@ class Abilities:
 
     schemas: bool
     adapters: bool
+    scores: bool = True
 
 
 ABILITIES: Final[Mapping[EngineName, Abilities]] = {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jobs.kinds.kind import Kind
     from jobs.lanes.redis_queue import RedisQueue
     from jobs.operations.cancellation import Cancellation
+    from jobs.operations.content.same_texts import Reopened
     from jobs.operations.corrections import Corrections
     from jobs.operations.enqueue_options import EnqueueOptions
     from jobs.operations.enqueueing import AcceptedBatch, Source
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from jobs.operations.row_names import FoundRow
     from jobs.operations.status import BatchStatus, Status
     from jobs.operations.status_reader import StatusReader
+    from jobs.publishing.auditing import Auditor
     from jobs.publishing.publish import Incomplete
     from jobs.settings import Settings
     from jobs.store.store import Store
@@ -231,7 +233,7 @@ class Client:
         from jobs.operations.row_history import row_history
 
         number = row if isinstance(row, int) else self.find_row(batch, row).row
-        return row_history(self.store, _id(batch), number, self.kinds)
+        return row_history(self.store, _id(batch), number, self.kinds, self.settings.templates_dir)
 
     def find_row(self, batch: str | Named, row: int | str) -> FoundRow:
         """Return the number of a row that is named as in `row`, and a remark if another row may have been meant."""
@@ -262,7 +264,7 @@ class Client:
     def retry(
         self, batch: str | Named, *, rows: Sequence[int | str] | None = None, deadline: When | None = None
     ) -> int:
-        """Open a further round of a published batch, and return the round's number.
+        """Open a further round of a published batch, and return the round's number. See also `renew_same`.
 
         The round runs the rows that did not complete, and also `rows`, named as in `row`, even if they completed. All other
         completed rows are kept, and not charged again. `deadline` works as in `enqueue`. Raises RequestError if the batch is
@@ -277,6 +279,19 @@ class Client:
         check_not_refused(self.store, require_batch(self.store, _id(batch)), named)
         return reopen(self.store, _id(batch), named or None, until, self.clock).round
 
+    def renew_same(self, batch: str | Named, *, deadline: When | None = None) -> Reopened:
+        """Open a further round of a published batch for texts that repeat others: all but one row of each named cluster.
+
+        Each of these rows is told how the texts that it repeats begin. If it does not complete again, its published text stays.
+        The rows that did not complete are run too. A round without an audit is audited first, which takes a minute for some
+        100,000 rows. `deadline` works as in `enqueue`. Raises RequestError if the batch is open or no texts repeat others.
+        """
+        from jobs.operations.content.same_texts import reopen_same
+        from jobs.operations.enqueue_options import moment_to_come
+
+        until = moment_to_come("the deadline", deadline, self.clock())
+        return reopen_same(self._auditor, _id(batch), until, self.clock)
+
     def resume(self, batch: str | Named) -> None:
         """Resume a batch that paused itself. Raises RequestError if the batch is not paused."""
         from jobs.batches.rounds import require_batch, resume
@@ -284,7 +299,7 @@ class Client:
         resume(self.store, require_batch(self.store, _id(batch)), self.clock)
 
     def publish(self, batch: str | Named) -> Done | Incomplete:
-        """Publish a batch, and copy its outputs to its output URL. Workers do both by themselves.
+        """Publish a batch, copy its outputs to its output URL, and audit its texts. Workers do all this by themselves.
 
         Returns Done with the counts of the published round by status, or Incomplete with the rows that have no outcome yet. If
         the outputs cannot be written at the URL, a warning is logged and a fleet tries again.
@@ -296,6 +311,7 @@ class Client:
         result = publish(self.store, _id(batch), prices=self.settings.prices, clock=self.clock)
         if isinstance(result, Done):
             Deliverer(self.store, self.settings.options_for, self.kinds, self.clock).deliver_batch(_id(batch))
+            self._auditor.audit_batch(_id(batch), result.round)
         return result
 
     def delete(self, batch: str | Named) -> bool:
@@ -369,6 +385,12 @@ class Client:
 
         lanes = [self.settings.lane_of(alias) for alias in self.settings.catalog]
         return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late)
+
+    @property
+    def _auditor(self) -> Auditor:
+        from jobs.publishing.auditing import Auditor
+
+        return Auditor.from_settings(self.store, self.kinds, self.settings)
 
     @property
     def _statuses(self) -> StatusReader:

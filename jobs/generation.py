@@ -114,8 +114,7 @@ class Prompt:
             far as they can (`Completion.constraint`). The kind validates the answer in any case.
         template_sha256: The hash of the templates that made the prompt; the receipt keeps it.
         continuations: Texts to score, by how likely the model would continue with each. If there are any, no text is
-            generated. Each text is tokenized by itself, so it must begin with a space if the model would begin its first word
-            with one.
+            generated. A model reads the prompt and the text as one text, so the text begins with a space if one belongs there.
         chat_template_kwargs: Arguments for the model's chat template, such as `enable_thinking`. They replace those of the
             model's card, name by name. Without messages they have no effect.
         quotes: Texts in the prompt that the model wrote before, or that quote such a text. An output may repeat them.
@@ -171,12 +170,16 @@ class GenerationRequest:
 
     If a chat template asks for the date, it gets the date of `created_at`, so that the prompt is the same at any time. If
     `created_at` is None, the template gets the present date.
+
+    `continuation` is the index of the continuation that an engine scores for this request, if the prompt has some. The scoring
+    engine sets it; who asks for scores asks for those of all continuations, and leaves it at 0.
     """
 
     request_id: str
     prompt: Prompt
     created_at: datetime | None = None
     thoughts_count: bool = True
+    continuation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,11 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class ContinuationScore:
-    """How likely a continuation is: its tokens with their log probabilities, and whether greedy choice would write this text."""
+    """How likely a continuation is: its tokens with their log probabilities, and whether greedy choice would write this text.
+
+    The tokens are those of prompt and continuation read as one text, from the first token that is not the same for the prompt
+    alone and for every continuation. So the scores of a prompt's continuations begin at the same place, and can be compared.
+    """
 
     tokens: tuple[TokenLogprob, ...]
     greedy: bool
@@ -224,8 +231,8 @@ class Completion:
     within its thoughts has no text, and all its tokens are those of thoughts.
     `prompt_sha256` is the hash of the text that the chat template made of the prompt; None if the engine has no templates.
     `constraint` says how far the prompt's schema constrained the completion; None if the prompt has no schema.
-    For a prompt with continuations, `scores` has an entry for each continuation, the text is empty, and the counts are sums
-    over all continuations.
+    For a prompt with continuations, `scores` has an entry for each continuation, and the text is empty. The tokens of the prompt
+    count once, however many continuations there are; `completion_tokens` is the sum over all continuations.
     """
 
     request_id: str

@@ -29,9 +29,11 @@ EVENTS: Final[dict[str, str]] = {
     "batch.progress": "How far a batch is, once a minute: batch, state, rows, completed, failed, rows_per_s, "
     "tokens_per_s, expected_end.",
     "batch.delivered": "The outputs of a round were copied to the batch's output URL: batch, round, url.",
+    "batch.audited": "The texts of a published round were compared with each other: batch, round, collapse, over.",
     "batch.undelivered": "The outputs of a round could not be copied to the output URL yet; a fleet tries again: "
     "batch, round, error.",
-    "after_publishing.failed": "A delivery or the accounts need something that is unavailable, and are tried again: error.",
+    "after_publishing.failed": "A delivery, an audit or the accounts need something that is unavailable, and are tried again: "
+    "error.",
     "batch.paused": "The first rows of a batch all failed, so no more are started: batch, reason.",
     "batch.deleted": "A published batch was deleted from the store; its usage stays in the accounts: batch.",
     "job.rescued": "A lease ran out, and its job was claimed again: job, attempt, crashes.",

@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     checks: CheckSettings = Field(
         default={},
         description="By check: severity (fail, review, note or off) and limits, or the severity alone. `nightpress checks` "
-        "lists them. `checks` of a tenant comes after these.",
+        "lists them. `checks` of a tenant comes after these. `audit` has the limits for how alike the rows of a batch may be.",
     )
     accept_review: bool = Field(
         default=False,

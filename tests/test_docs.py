@@ -153,7 +153,8 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
     for place, line in command_lines():
         arguments = [night.get(word, word) for word in shlex.split(line)[1:]]
         name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed") else arguments[0]
-        if name in ONLY_PARSED or len(arguments) == len(name.split()):
+        # the stub's texts need not repeat each other, and then there is nothing to reopen
+        if name in ONLY_PARSED or len(arguments) == len(name.split()) or "--reopen-same" in arguments:
             parse(arguments)
             continue
         if name == "sweep" and "--dry-run" not in arguments:

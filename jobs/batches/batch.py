@@ -18,6 +18,9 @@ FORMAT: Final = 1
 MOST_ROWS: Final = 100_000_000
 """A batch has at most this many rows. An index of outcomes takes a byte of memory for each row."""
 
+UNAUDITED: Final = "unaudited"
+"""This folder holds a note for each published round that needs an audit."""
+
 MOST_ROUNDS: Final = 1_000_000
 """A batch has at most this many rounds."""
 
@@ -47,7 +50,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")  # a newer release may add fields
 
 
-class _Record(_Part):
+class StoredRecord(_Part):
+    """A file of one JSON object that names the version of its form."""
+
     format: int = FORMAT
 
 
@@ -76,7 +81,7 @@ class InputLayout(_Part):
     has_unread: bool = False
 
 
-class Batch(_Record):
+class Batch(StoredRecord):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
     `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
@@ -113,7 +118,7 @@ class Batch(_Record):
         return self
 
 
-class Closed(_Record):
+class Closed(StoredRecord):
     """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rows
     that did not complete.
     """
@@ -123,9 +128,18 @@ class Closed(_Record):
     at: Moment
 
 
-class Reopen(_Record):
+class Renewal(_Part):
+    """Completed rows whose texts are alike, and are to be written anew. `avoid` are beginnings of texts not to be repeated."""
+
+    rows: tuple[Rows, ...]
+    avoid: tuple[str, ...] = ()
+
+
+class Reopen(StoredRecord):
     """`reopen-<round>.json`: opens that round for the rows that did not complete, and for `rows` even if they completed.
 
+    The round also runs the rows of `renews`. Each of them keeps its outcome of the round before, unless it completes again (rule
+    44 of jobs/PROTOCOL.md).
     `continues` is True if the round follows a soft deadline: jobs that ran when the deadline passed may finish (rule 35 of
     jobs/PROTOCOL.md). `deletes` is None, except in the marker of a deletion: there it is the `created_at` of the batch to delete,
     and no round opens (rule 40).
@@ -133,13 +147,14 @@ class Reopen(_Record):
 
     round: RoundNumber
     rows: tuple[Rows, ...] | None = None
+    renews: tuple[Renewal, ...] = ()
     deadline: Moment | None = None
     continues: bool = False
     deletes: Moment | None = None
     at: Moment
 
 
-class Paused(_Record):
+class Paused(StoredRecord):
     """`paused-<round>.json`: no further row of this round is started until `resumed-<round>.json` exists."""
 
     round: RoundNumber
@@ -147,14 +162,14 @@ class Paused(_Record):
     at: Moment
 
 
-class Resumed(_Record):
+class Resumed(StoredRecord):
     """`resumed-<round>.json`: the pause is over, and further rows of the round start. The round is not paused a second time."""
 
     round: RoundNumber
     at: Moment
 
 
-class Delivered(_Record):
+class Delivered(StoredRecord):
     """`delivered-<round>.json`: the outputs of the round were written to the batch's output URL."""
 
     round: RoundNumber
@@ -170,7 +185,7 @@ class PublishedFile(_Part):
     sha256: Sha256
 
 
-class Done(_Record):
+class Done(StoredRecord):
     """`done-<round>.json`: the round is published, and its outcomes are final.
 
     `folder` is the published folder, relative to that of the batch, and `files` are its files by name. `counts` are rows by
@@ -233,7 +248,7 @@ class _GroupSums(_Sums):
     template: str
 
 
-class UsageFile(_Record, _ModelSums):
+class UsageFile(StoredRecord, _ModelSums):
     """`usage.json`: the fields that its readers need. `jobs/publishing/ledger.py` makes all of it."""
 
     round: RoundNumber
@@ -262,6 +277,14 @@ class BatchPaths:
     def unsummed(self, round_: int) -> str:
         """The note that this round needs a summary (rule 39 of jobs/PROTOCOL.md)."""
         return f"unsummed/{self.batch_id}.{round_}"
+
+    def unaudited(self, round_: int) -> str:
+        """The note that this round needs an audit (rule 45 of jobs/PROTOCOL.md)."""
+        return f"{UNAUDITED}/{self.batch_id}.{round_}"
+
+    def audit(self, round_: int) -> str:
+        """The audit of the round's texts. It is no marker: no outcome depends on it."""
+        return f"{self.root}/audit-{round_}.json"
 
     def input(self, lane: str) -> str:
         """The normalised requests of one lane, a line each."""

@@ -1,6 +1,6 @@
 """A request row is one accepted row: a line of `input/<lane>.jsonl` with a checksum."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,6 +15,8 @@ class RowRequest(NamedTuple):
     `row` is the row's number in the batch, from 0. `line` is its line number in the user's file, from 1. `request` holds the
     validated fields of the kind. `max_tokens`, `temperature`, `top_p` and `seed` replace those of the kind, unless they are None.
     `checks` holds what the row changes of checks of content. `cost` is the expected work in tokens, estimated by the kind.
+    `avoid` has the beginnings of texts that a renewed row must not repeat; it comes from the marker of the round, and is never in
+    the input.
     """
 
     row: int
@@ -34,6 +36,7 @@ class RowRequest(NamedTuple):
     chat_template_kwargs: Mapping[str, Any] | None = None
     checks: Mapping[str, Any] | None = None
     cost: int = 0
+    avoid: Sequence[str] | None = None
 
     def to_bytes(self) -> bytes:
         """Return the row as JSON. Fields that are None are left out."""

@@ -1,7 +1,7 @@
 """A round is one run of a batch to a published state, as its markers show it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobs.batches.batch import Closed, Done, Paused
@@ -14,7 +14,8 @@ class Round:
     """The current round of a batch, as its markers were when they were read.
 
     `before` is the marker `done` of the round before this one; None in round 1. `sent_back` maps each row that was ever sent
-    back by name to the last round that was opened for the row. `paused` is None if the round was not paused or was resumed.
+    back by name, or renewed, to the last round that was opened for the row. `renewed` maps each row that this round renews to the
+    texts that it must not repeat. `paused` is None if the round was not paused or was resumed.
     `may_pause` is False once the round was paused, since a round is paused at most once. `continues` is True if the round
     follows a soft deadline: jobs that ran when the round before was closed may finish. `given_up` is True if the batch was
     cancelled after the soft deadline had closed this round, or the round that this one continues.
@@ -30,6 +31,7 @@ class Round:
     may_pause: bool = True
     continues: bool = False
     given_up: bool = False
+    renewed: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     @property
     def postponed(self) -> bool:
@@ -70,13 +72,17 @@ class Round:
     def counts(self, line: HeadRow) -> bool:
         """Whether a line gives its row an outcome in this round (rule 8 of jobs/PROTOCOL.md).
 
-        A completed line counts in any round, unless its row was sent back by name for a later round. Any other line counts only
-        if it is final, and is of this round or of a row that intake refused (`EVERY_ROUND`).
+        A completed line counts in any round, unless its row was sent back by name or renewed for a later round. Any other line
+        counts only if it is final, and is of this round or of a row that intake refused (`EVERY_ROUND`).
         """
         if line.status == "c":
             return line.round >= self.sent_back.get(line.row, 0)
         return line.final and line.round in (self.number, EVERY_ROUND)
 
     def carries(self, row: int) -> bool:
-        """Whether a row that completed in the round before keeps its outcome in this round."""
+        """Whether a row that completed in the round before is not run in this round, and keeps its outcome."""
         return self.sent_back.get(row) != self.number
+
+    def may_keep(self, row: int) -> bool:
+        """Whether a row that completed in the round before keeps its outcome if this round brings no completed one."""
+        return row in self.renewed or self.carries(row)

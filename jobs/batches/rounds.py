@@ -7,12 +7,12 @@ begins, `given-up-<n>.json` closes the next round as soon as it begins. A marker
 has decided (rules 14, 22, 35 and 36 of jobs/PROTOCOL.md).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Reopen, Resumed
+from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Renewal, Reopen, Resumed
 from jobs.batches.records import MARKER, Record, is_id, missing, no_batch, read_record
 from jobs.batches.round import Round
 from jobs.errors import ConflictError, RequestError, StoreDamaged
@@ -95,8 +95,9 @@ def _read_round_or_deletion(store: Store, batch: Batch) -> tuple[Round, bool]:
     deletes = reopened.pop().deletes if reopened and reopened[-1].deletes is not None else None
     number = len(reopened) + 1
     for marker in reopened:
-        if any(row >= batch.rows for row in marker.rows or ()):
-            raise damaged_file(store, paths.reopen(marker.round), "rows: the batch has no such row")
+        for name, rows in (("rows", marker.rows or ()), ("renews", _renewed(marker))):
+            if any(row >= batch.rows for row in rows):
+                raise damaged_file(store, paths.reopen(marker.round), f"{name}: the batch has no such row")
     continues = bool(reopened) and reopened[-1].continues
     current = Round(
         number=number,
@@ -104,7 +105,7 @@ def _read_round_or_deletion(store: Store, batch: Batch) -> tuple[Round, bool]:
         closed=read_marker(store, paths.closed(number), Closed) if ("closed", number) in found else None,
         done=_read_done(store, batch, number) if ("done", number) in found else None,
         before=_read_done(store, batch, number - 1) if number > 1 else None,
-        sent_back={row: marker.round for marker in reopened for row in marker.rows or ()},
+        sent_back={row: marker.round for marker in reopened for row in (*(marker.rows or ()), *_renewed(marker))},
         paused=(
             read_marker(store, paths.paused(number), Paused)
             if ("paused", number) in found and ("resumed", number) not in found
@@ -113,8 +114,17 @@ def _read_round_or_deletion(store: Store, batch: Batch) -> tuple[Round, bool]:
         may_pause=("paused", number) not in found,
         continues=continues,
         given_up=("given-up", number - 1 if continues else number) in found,
+        renewed=_renewed(reopened[-1]) if reopened else {},
     )
     return current, deletes == batch.created_at
+
+
+def _renewed(marker: Reopen) -> Mapping[int, Sequence[str]]:
+    """Return the rows that a round renews, each with what it must not repeat. A row that is also sent back by name is not among
+    them.
+    """
+    sent_back = frozenset(marker.rows or ())
+    return {row: one.avoid for one in marker.renews for row in one.rows if row not in sent_back}
 
 
 def _read_done(store: Store, batch: Batch, round_: int) -> Done:
@@ -163,8 +173,14 @@ def reopen(
     rows: Sequence[int] | None = None,
     deadline: datetime | None = None,
     clock: Clock = now,
+    *,
+    renews: Sequence[Renewal] = (),
+    after: int | None = None,
 ) -> Reopen:
     """Open a further round for the rows that did not complete and for `rows`, which are run again even if they completed.
+
+    The rows of `renews` are run again too, and keep their outcomes if they do not complete again (rule 44 of jobs/PROTOCOL.md).
+    `after` is the round that the caller has read; None: any round.
 
     Raises RequestError if the batch is open, if it lacks one of `rows`, or if there is nothing to do. Raises ConflictError if
     another process reopens the batch at the same moment. Raises NoBatch, StoreUnavailable.
@@ -176,18 +192,21 @@ def reopen(
         raise RequestError(
             f"batch {batch_id} is still open in round {current.number}: wait for it, or cancel it first."
         )
-    if wrong := [row for row in rows or () if not 0 <= row < batch.rows]:
+    if after is not None and current.number != after:
+        raise ConflictError(f"batch {batch_id} was reopened by another process at this moment: look at its status.")
+    renewed = [row for one in renews for row in one.rows]
+    if wrong := [row for row in (*(rows or ()), *renewed) if not 0 <= row < batch.rows]:
         raise RequestError(f"batch {batch_id} has no row {wrong[0]}: its rows are 0 to {batch.rows - 1}.")
-    if not rows and current.done.counts.get("completed", 0) == batch.rows:
+    if not rows and not renewed and current.done.counts.get("completed", 0) == batch.rows:
         raise RequestError(f"every row of batch {batch_id} has completed: name the rows to do again.")
-    if not rows and current.done.counts.get("completed", 0) + batch.refused == batch.rows:
+    if not rows and not renewed and current.done.counts.get("completed", 0) + batch.refused == batch.rows:
         raise RequestError(
             f"intake refused {batch.refused:,} row{'s' * (batch.refused != 1)} of {batch_id}, and all others have completed: "
             f"nothing can be run again. nightpress failed export {batch_id} -o FILE gives them as a file to correct"
         )
     paths = BatchPaths(batch_id)
     named = tuple(sorted(set(rows))) if rows else None
-    marker = Reopen(round=current.number + 1, rows=named, deadline=deadline, at=clock())
+    marker = Reopen(round=current.number + 1, rows=named, renews=tuple(renews), deadline=deadline, at=clock())
     if not create_reopen(store, batch, marker):
         raise ConflictError(f"batch {batch_id} was reopened by another process at this moment: look at its status.")
     store.create(paths.open_hint, b"")

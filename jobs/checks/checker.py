@@ -42,7 +42,7 @@ class Checker:
         Raises RequestError if the contract or the settings name a check or a limit that does not exist.
         """
         contract = contract or Contract()
-        checks = checks_of(contract.checks)
+        checks = checks_of(contract.checks, writes=contract.writes)
         return cls(kind, request, contract, checks, (contract.settings, *settings), max_regenerations)
 
     @property

@@ -17,6 +17,8 @@ class Contract:
     """Field of the output -> its form, for each text or list of texts that the model wrote, the main one first. Empty: all texts
     of the output.
     """
+    writes: bool = True
+    """Whether the model writes. If it only chooses among words of the request, no text is checked as one that it wrote."""
     checks: Sequence[str] = ()
     """The codes of the checks that this kind has besides the general ones."""
     settings: CheckSettings = field(default_factory=dict)
@@ -49,7 +51,7 @@ class Contract:
         pieces = [
             Piece(where, text, cast("Form", form) if form in get_args(Form) else usual, language)
             for name, usual in forms.items()
-            for where, text in _texts(name, fields.get(name))
+            for where, text in (_texts(name, fields.get(name)) if self.writes else ())
             if where == name
             or text not in map(fields.get, forms)  # the first of several answers is a field of its own too
         ]

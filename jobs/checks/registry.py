@@ -15,7 +15,10 @@ from jobs.checks.article import (
     title_and_description,
     words_off_target,
 )
+from jobs.checks.batch.limits import NAME as AUDIT
+from jobs.checks.batch.limits import audit_limits
 from jobs.checks.check import Check, Limits
+from jobs.checks.label import low_confidence, unknown_label
 from jobs.checks.structured import answers
 from jobs.checks.text import (
     chat_markup,
@@ -85,6 +88,8 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     length_ratio.CHECKS,
     wrapper.CHECKS,
     answers.CHECKS,
+    low_confidence.CHECKS,
+    unknown_label.CHECKS,
 )
 """The checks of each file of this folder."""
 
@@ -114,11 +119,13 @@ def load_checks() -> Mapping[str, Check]:
     return checks
 
 
-def checks_of(own: Sequence[str]) -> list[Check]:
-    """Return the checks of a kind: the general ones, and its own by their codes. Raises RequestError for an unknown code."""
+def checks_of(own: Sequence[str], *, writes: bool = True) -> list[Check]:
+    """Return the checks of a kind: the general ones if its model `writes`, and its own by their codes. Raises RequestError for an
+    unknown code.
+    """
     checks = load_checks()
     _refuse_unknown(own)
-    return [check for check in checks.values() if check.general or check.code in own]
+    return [check for check in checks.values() if (check.general and writes) or check.code in own]
 
 
 def limits_of(check: Check, settings: Sequence[CheckSettings]) -> tuple[Severity | None, Limits]:
@@ -139,8 +146,12 @@ def limits_of(check: Check, settings: Sequence[CheckSettings]) -> tuple[Severity
 
 
 def refuse_wrong(settings: CheckSettings) -> None:
-    """Raise RequestError if settings name an unknown check or limit, or give a limit another type than its default."""
-    _refuse_unknown(settings)
+    """Raise RequestError if settings name an unknown check or limit, or give a limit another type than its default.
+
+    The settings of the audit, which compares the rows of a batch, stand beside those of the checks.
+    """
+    audit_limits(settings)
+    _refuse_unknown(code for code in settings if code != AUDIT)
     for check in load_checks().values():
         limits_of(check, [settings])
 

@@ -63,6 +63,9 @@ def retry(
         list[str] | None,
         typer.Option(metavar="ROW", help=f"A row to run again, even if it completed. {ROW} Default: all that did not."),
     ] = None,
+    reopen_same: Annotated[
+        bool, typer.Option("--reopen-same", help="Also write anew texts that repeat others; one of each cluster stays.")
+    ] = False,
     deadline: Annotated[
         str | None, typer.Option(metavar="WHEN", help="When unfinished rows expire: 06:00, +8h, a date.")
     ] = None,
@@ -70,14 +73,28 @@ def retry(
     """Run the rows that did not complete again.
 
     Opens a further round of a published batch. All other rows are kept, and not billed again. Rows that intake refused cannot be
-    run: failed export gives them as a file to correct.
+    run: failed export gives them as a file to correct. With --reopen-same, rows whose texts repeat others run too, told what
+    not to repeat; a row that fails then keeps its text.
     """
+    from jobs.commands.views.batch import rows_in_words
     from jobs.operations.corrections import advice
 
     session: Session = ctx.obj
     found = session.batch(batch)
+    if reopen_same and row:
+        raise RequestError("--row and --reopen-same each say which completed rows to run: give one of them")
     rows = [session.row(found.batch_id, name) for name in row or ()]
-    number = session.client.retry(found.batch_id, rows=rows, deadline=deadline)
+    if reopen_same:
+        opened = session.client.renew_same(found.batch_id, deadline=deadline)
+        number = opened.round
+        session.say(f"{rows_in_words(opened.rows)} that repeat others will be written anew")
+        if opened.left_out:
+            session.say(
+                f"  {opened.left_out:,} more repeat others, and their clusters are not named: raise most_clusters and most_ids "
+                "under [checks.audit] before the next round, or reopen that round too"
+            )
+    else:
+        number = session.client.retry(found.batch_id, rows=rows, deadline=deadline)
     session.say(f"{found.batch_id}: round {number} is open; nightpress work runs it")
     if found.refused:
         session.say(

@@ -169,6 +169,9 @@ class RowReader:
         if envelope.chat_template_kwargs and not getattr(request, "uses_chat_template", True):
             message = "a row of this kind has no turns, so no chat template: remove it, or take the kind chat"
             yield Finding("unsupported_parameter", "chat_template_kwargs", message)
+        if getattr(type(request), "needs_scores", False) is True and not able.scores:
+            message = f"the engine of {model} cannot say how likely a label is: take a model of another engine"
+            yield Finding("unsupported_parameter", "model", message)
         if envelope.adapter is not None and not able.adapters:
             yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
 

@@ -10,6 +10,7 @@ from jobs.kinds.article import ArticleKind
 from jobs.kinds.chat import ChatKind
 from jobs.kinds.completion import CompletionKind
 from jobs.kinds.kind import Kind
+from jobs.kinds.label import LabelKind
 from jobs.kinds.social_post import SocialPostKind
 from jobs.kinds.translation import TranslationKind
 from jobs.writing.templates import Templates
@@ -35,6 +36,7 @@ def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
         TranslationKind(templates),
         ChatKind(templates),
         CompletionKind(templates),
+        LabelKind(templates),
     ]
     kinds = {kind.name: kind for kind in shipped}
     for point in entry_points(group=GROUP):

@@ -1,8 +1,15 @@
-"""This module reads the request of a claimed job: from the job's payload, or from the input in storage."""
+"""This module reads the request of a claimed job: from the job's payload, or from the input in storage.
+
+What a renewed row must not repeat comes from the marker of its round, in storage (rule 44 of jobs/PROTOCOL.md).
+"""
+
+import hashlib
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.input import read_rows
 from jobs.batches.request_row import RowRequest
+from jobs.batches.round import Round
+from jobs.batches.rounds import read_round, require_batch
 from jobs.errors import RowError
 from jobs.lanes.job import InputSlice, Job
 from jobs.store.store import Store
@@ -20,6 +27,21 @@ def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest
             if request.row == job.key.row:
                 return request
         raise
+
+
+def renewed(store: Store, job: Job, row: RowRequest, current: Round | None) -> RowRequest:
+    """Return the request with what it must not repeat, and with another seed, if the round of its job renews the row.
+
+    `current` is the round of the batch as it was read last; None if it is not known. Storage is read again if the job is of a
+    later round. Raises NoBatch, StoreDamaged, StoreUnavailable.
+    """
+    if job.lease.round > 1 and (current is None or current.number < job.lease.round):
+        current = read_round(store, require_batch(store, job.key.batch_id))
+    avoid = None if current is None or current.number != job.lease.round else current.renewed.get(row.row)
+    if avoid is None:
+        return row
+    digest = hashlib.sha256(f"{job.key} {job.lease.round} {row.seed}".encode()).digest()
+    return row._replace(avoid=tuple(avoid), seed=int.from_bytes(digest[:4], "big") >> 1)
 
 
 def _from_payload(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest:

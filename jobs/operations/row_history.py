@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -15,9 +16,11 @@ from jobs.batches.rounds import latest_done, read_round, require_batch
 from jobs.batches.segments.files import each_heads, each_segments, list_files, until_read
 from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError, RowError
+from jobs.kinds.avoiding import avoiding
 from jobs.kinds.kind import Kind
 from jobs.operations.preview import first_prompts
 from jobs.store.store import Store
+from jobs.writing.templates import Templates
 
 Values = Mapping[str, Any]
 
@@ -54,14 +57,23 @@ class RowHistory:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def row_history(store: Store, batch_id: str, row: int, kinds: Mapping[str, Kind]) -> RowHistory:
-    """Read the history of a row. Raises RequestError if the batch has no such row, NoBatch, StoreUnavailable."""
+def row_history(
+    store: Store, batch_id: str, row: int, kinds: Mapping[str, Kind], templates_dir: Path | None = None
+) -> RowHistory:
+    """Read the history of a row.
+
+    `templates_dir` is the folder of the user's own templates. Raises RequestError if the batch has no such row, NoBatch,
+    StoreUnavailable.
+    """
     batch = require_batch(store, batch_id)
     check_row(batch, row)
     outcome = published_row(store, batch, row)
     attempts = until_read(store, lambda: list(_attempts(store, batch, row)))
     request = request_of(store, batch, row)
     kind = None if request is None else kinds.get(request["kind"])
+    avoid = [avoided for attempt in attempts if (avoided := attempt.receipt.get("avoid"))]
+    if kind is not None and avoid:
+        kind = avoiding(kind, avoid[-1], Templates(templates_dir))
     prompts = [] if request is None or kind is None else list(_prompts(request, kind, attempts))
     read_round(store, batch)  # raises NoBatch if the batch was deleted while its files were read
     return RowHistory(batch_id, row, request, prompts, list(map(_as_values, attempts)), outcome)

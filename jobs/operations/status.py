@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Usage
 
@@ -49,6 +50,8 @@ class BatchStatus:
         paused_reason: Why the batch paused itself; None unless it did.
         published_at: When the latest round was published; None while the batch is open.
         delivered: Whether the published outputs are at the batch's output URL; None if it has no URL.
+        audit: What the audit of the published texts found; None if they were not audited yet. In a status of many batches it
+            has no clusters.
         late: The usage of attempts that ended after the batch was published; None unless the reader has `counts_late`.
         rows_per_s: How many rows get an outcome in a second: the mean over the reader's last half minute or, at the reader's
             first looks, over the time since the first row was started. None if neither mean is known. The time before the first
@@ -83,6 +86,7 @@ class BatchStatus:
     paused_reason: str | None = None
     published_at: datetime | None = None
     delivered: bool | None = None
+    audit: Audit | None = None
     late: Usage | None = None
     rows_per_s: float | None = None
     tokens_per_s: float | None = None
@@ -118,7 +122,8 @@ class BatchStatus:
         """Return the flat object that `status --json` prints: counts, the six usage fields, and times in RFC 3339."""
         values = asdict(self)
         usage, wasted = values.pop("usage"), values.pop("wasted")
-        return {**values, **usage, "wasted": wasted}
+        audit = None if self.audit is None else self.audit.model_dump(mode="json")
+        return {**values, **usage, "wasted": wasted, "audit": audit}
 
 
 @dataclass(frozen=True, slots=True)

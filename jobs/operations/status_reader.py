@@ -21,6 +21,7 @@ from jobs.lanes.protocol import Lanes, LaneSnapshot
 from jobs.operations.rate import Progress
 from jobs.operations.status import BatchStatus, State, Status
 from jobs.prices import Prices
+from jobs.publishing.auditing import read_audit
 from jobs.publishing.delivery import is_delivered
 from jobs.store.damage import collect_damage
 from jobs.store.store import Store
@@ -59,7 +60,8 @@ class StatusReader:
         prices: The prices. A batch without any outcome is shown in the currency of these prices.
         clock: Returns the time, in UTC.
         lanes: Lanes whose workers are shown even if the queue has heard of no batch in them.
-        counts_late: Whether to fill `BatchStatus.late`. If True, the heads of all segments of a published batch are read.
+        counts_late: Whether to fill `BatchStatus.late` and to name the clusters of `BatchStatus.audit`. If True, the heads of all
+            segments of a published batch are read.
     """
 
     store: Store
@@ -143,6 +145,9 @@ class StatusReader:
 
     def _published(self, batch: Batch, done: Done) -> BatchStatus:
         usage = read_usage(self.store, done, batch.batch_id)
+        audit = read_audit(self.store, batch.batch_id, done)
+        if audit is not None and not self.counts_late:
+            audit = audit.model_copy(update={"clusters": ()})
         return BatchStatus(
             **_named(batch),
             state="published",
@@ -162,6 +167,7 @@ class StatusReader:
             verdicts={str(verdict): rows for verdict, rows in done.verdicts.items()},
             published_at=done.at,
             delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
+            audit=audit,
         )
 
     def _with_late(self, one: BatchStatus) -> BatchStatus:

@@ -26,7 +26,7 @@ from jobs.batches.rounds import Clock
 from jobs.prices import Prices
 from jobs.publishing.candidates import add_candidates
 from jobs.publishing.ledger import Ledger
-from jobs.publishing.winners import Winners
+from jobs.publishing.winners import Winner, Winners
 from jobs.store.store import CHUNK_BYTES, Store
 
 Value = TypeVar("Value")
@@ -83,7 +83,7 @@ class Edition:
         for rows, winners in self._winners.ranges():
             for row in rows:
                 before = carried.at(row)
-                winner = winners.get(row) if before is None else None
+                winner = self._winner(row, winners, has_outcome=before is not None)
                 if winner is not None:
                     raw: bytes | memoryview = winner.text
                     status = self._ledger.post(winner.entry)
@@ -94,17 +94,30 @@ class Edition:
                 (output if status == "completed" else errors).write(raw)
         carried.at(self._index.batch.rows)  # this reads to the end of the file, where the file's sha256 is checked
 
+    def _winner(self, row: int, winners: Mapping[int, Winner], *, has_outcome: bool) -> Winner | None:
+        """Return the line of this round that is published. None: the outcome of the round before stands, or the round was closed.
+
+        `has_outcome` says that the row completed in the round before. Then only a renewed row may take another line, a completed
+        one (rule 44 of jobs/PROTOCOL.md).
+        """
+        if not has_outcome:
+            return winners.get(row)
+        if row not in self._index.current.renewed:
+            return None
+        winner = winners.get(row)
+        return winner if winner is not None and self._ledger.status(winner.entry) == "completed" else None
+
     def _closed(self, row: int, requests: "_Ascending[RowRequest]") -> dict[str, Any]:
         if self._index.closed is None:
             raise RuntimeError(f"row {row} of {self._batch_id} has no outcome, and the round is not closed")
         return closed_row(self._batch_id, row, requests.at(row), self._index.closed)
 
     def _carried(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the number and the line of each row that completed in the round before and keeps this outcome."""
+        """Yield the number and the line of each row that completed in the round before and may keep this outcome."""
         current = self._index.current
         if current.before is not None:
             for values, raw in published_rows(self._store, current.before, self._batch_id, OUTPUT):
-                if current.carries(values["row"]):
+                if current.may_keep(values["row"]):
                     yield values["row"], raw
 
     def _requests(self) -> Iterator[tuple[int, RowRequest]]:

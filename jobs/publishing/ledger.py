@@ -73,6 +73,10 @@ class Ledger:
         _add(self._sums_of[number], entry[1:])
         return self._accounts[number].status
 
+    def status(self, entry: Sequence[int]) -> str:
+        """Return the status of the row of an entry."""
+        return self._accounts[entry[0]].status
+
     def rows(self, status: str) -> int:
         """Return how many rows with this status were posted."""
         return sum(n for account, n in zip(self._accounts, self._rows, strict=True) if account.status == status)

@@ -82,6 +82,7 @@ def _publish(
         store.discard(f"{index.paths.root}/{mine.folder}")
         raise NoBatch(f"{batch_id} was deleted while it was published")
     note_round(store, batch_id, index.round)
+    store.create(index.paths.unaudited(index.round), b"")
     try:
         decided = create_marker(store, batch, index.paths.done(index.round), mine)
     except NoBatch:

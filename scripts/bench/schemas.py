@@ -151,8 +151,8 @@ def rows(count: int, slots: int) -> None:
         conversations[n] = (name, conversation)
         asked.append(_request(n, 0, next(conversation)[0]))
     began, answered = time.perf_counter(), 0
-    for request in asked:
-        engine.submit(request)
+    for first in asked:
+        engine.submit(first)
     waiting = count
     while waiting:
         for completion in engine.step():

@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RequestError, RowError
+from jobs.kinds.avoiding import avoiding
 from jobs.kinds.registry import load_kinds
 from jobs.kinds.row_checks import row_checks
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.settings import Settings
+from jobs.writing.templates import Templates
 from workers.engines.protocol import Engine
 from workers.engines.registry import identity, make_engine
 from workers.worker.attempt import Attempt
@@ -75,6 +77,9 @@ def replay(
     if kind is None:
         raise RequestError(f"the kind {row.kind!r} is not installed: install its package")
     card = settings.catalog[row.model]
+    if published.get("avoid"):  # a renewed row, which was given a seed of its own
+        row = row._replace(avoid=tuple(published["avoid"]), seed=published.get("seed"))
+        kind = avoiding(kind, row.avoid, Templates(settings.templates_dir))
     engine = make_engine(row.model, card, settings.cache_dir)
     try:
         job = Job(Lease(JobKey(batch_id, row.row), 0, 0, str(ClaimId("replay", "0", 0))), b"")

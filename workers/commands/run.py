@@ -5,6 +5,7 @@ shows how far the batch is, and drains when it is interrupted. The output folder
 resumes the same batch.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from typing import Final
 from jobs.batches.batch import Batch, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import read_round, require_batch
-from jobs.errors import BatchPaused
+from jobs.errors import BatchPaused, UnavailableError
+from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
+from jobs.publishing.auditing import Auditor
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -94,9 +97,12 @@ class Run:
             return done
         for lane in self.batch.lanes.values():
             known(lane.model, self.settings)
+        auditor = Auditor.from_settings(self.store, load_kinds(self.settings.templates_dir), self.settings)
         self.supervisor.run(self, with_workers=bool(self.batch.lanes))  # without lanes there is nothing to generate
         if self._done is not None:
             logger().info("run.timed", **self.supervisor.timings)
+            with contextlib.suppress(UnavailableError):  # the note stays, and a fleet audits the round
+                auditor.audit_batch(self.batch.batch_id, self._done.round)
         return self._done
 
     # -- what the supervisor asks -----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from jobs.errors import NoBatch, RequestError, StoreUnavailable, UnavailableErro
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.operations.status_reader import StatusReader
+from jobs.publishing.auditing import Auditor
 from jobs.publishing.delivery import Deliverer, undelivered_url
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
@@ -48,6 +49,7 @@ class Work:
     supervisor: Supervisor = field(init=False)
     _metrics: FleetMetrics = field(default_factory=FleetMetrics)
     _after: AfterPublishing = field(init=False)
+    _audits: AfterPublishing = field(init=False)
     _reader: StatusReader | None = None
     _metrics_at: float = float("-inf")
     _progress_at: float = field(default_factory=time.monotonic)
@@ -56,6 +58,7 @@ class Work:
         settings = self.settings
         store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         self._after = _after_publishing(store, settings)
+        self._audits = _audits(store, settings, self._metrics)  # on a thread of their own, as they may take minutes
         self.supervisor = Supervisor(
             settings,
             store,
@@ -64,7 +67,7 @@ class Work:
             workers=self.workers,
             sweep_s=settings.publish_check_s,
             on_published=self._metrics.published,
-            after_sweep=self._after,
+            after_sweep=self._after_sweep,
         )
 
     def interrupt(self) -> None:
@@ -119,13 +122,17 @@ class Work:
 
     # -- after the supervisor has ended --------------------------------------------------------------------------------
 
+    def _after_sweep(self, published: bool) -> None:
+        self._after(published)
+        self._audits(published)
+
     def _finish(self) -> None:
-        """Wait until the published rounds are delivered.
+        """Wait until the published rounds are delivered and audited.
 
         After one interrupt wait for `drain_s` at most; after two, not at all.
         """
         last = time.monotonic() + self.settings.drain_s
-        while not self._after.finish(FINISH_S):
+        while not (self._after.finish(FINISH_S) and self._audits.finish(FINISH_S)):
             interrupts = self.supervisor.interrupts
             if interrupts > 1 or (interrupts and time.monotonic() >= last):
                 return
@@ -157,6 +164,12 @@ def _after_publishing(store: Store, settings: Settings) -> AfterPublishing:
     """Make the tasks that follow publishing: deliver outputs, and bring the accounts up to date."""
     deliverer = Deliverer(store, settings.options_for, load_kinds(settings.templates_dir))
     return AfterPublishing(deliverer.deliver, partial(catch_up, store, Damage()))
+
+
+def _audits(store: Store, settings: Settings, metrics: FleetMetrics) -> AfterPublishing:
+    """Make the task that audits published rounds. Raises RequestError if the settings of audits are wrong."""
+    auditor = Auditor.from_settings(store, load_kinds(settings.templates_dir), settings, metrics.audited)
+    return AfterPublishing(auditor.audit)
 
 
 def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:

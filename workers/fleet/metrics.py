@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Gauge, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import LaneSnapshot
 from workers.worker.metrics import BUCKETS
 
@@ -25,6 +26,7 @@ METRICS: Final[dict[str, str]] = {
     "nightpress_queue_oldest_age_seconds": "Age of the oldest open batch that has rows to do in a lane.",
     "nightpress_open_batches": "Batches that are not published.",
     "nightpress_publish_duration_seconds": "Histogram of how long the publishing of a round took.",
+    "nightpress_collapse_ratio": "Share of the rows of a kind that repeat others, in the last round that was audited.",
 }
 """The metrics that a fleet adds to the metrics of its workers, with their help texts, as docs/reference.md shows them."""
 
@@ -41,6 +43,8 @@ class FleetMetrics:
         self._registry = CollectorRegistry()
         name = "nightpress_publish_duration_seconds"
         self._publish = Histogram(name, METRICS[name], buckets=BUCKETS, registry=self._registry)
+        name = "nightpress_collapse_ratio"
+        self._collapse = Gauge(name, METRICS[name], ["kind"], registry=self._registry)
         self._registry.register(_Current(self))
 
     def serve(self, host: str, port: int) -> int:
@@ -63,6 +67,12 @@ class FleetMetrics:
     def published(self, seconds: float) -> None:
         """Count a published round, and the seconds that its publishing took."""
         self._publish.observe(seconds)
+
+    def audited(self, report: Audit) -> None:
+        """Note what the audit of a round found: for each kind, the highest share of any tenant."""
+        for kind in {figures.kind for figures in report.figures}:
+            shares = [figures.collapse for figures in report.figures if figures.kind == kind]
+            self._collapse.labels(kind).set(max(shares))
 
     def update(
         self,

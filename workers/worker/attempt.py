@@ -112,6 +112,7 @@ class Attempt:
             **({"prompts": self._rendered} if self._rendered else {}),
             **({"reasoning_tokens": thoughts} if thoughts else {}),
             **({"constraints": self._constraints} if self._constraints else {}),
+            **({"avoid": list(self.row.avoid)} if self.row.avoid else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
         }
 

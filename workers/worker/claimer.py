@@ -16,10 +16,11 @@ from typing import Final
 from jobs.batches.breaker import trip
 from jobs.batches.request_row import RowRequest
 from jobs.errors import NoBatch, QueueUnavailable, RowError, StoreDamaged, StoreUnavailable, UnavailableError
+from jobs.kinds.avoiding import avoiding
 from jobs.kinds.kind import Kind
 from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement
-from jobs.lanes.requests import load_request
+from jobs.lanes.requests import load_request, renewed
 from jobs.logs import logger
 from jobs.store.damage import collect_damage
 from workers.worker.attempt import Attempt, Turn, take_turn
@@ -238,7 +239,9 @@ class Claimer:
                 self._leases.remove([job.lease])
                 return None
         try:
+            index = context.batches.get(batch_id)
             row = load_request(context.store, batch_id, context.lane, job)
+            row = renewed(context.store, job, row, index.current if index is not None else None)
             kind = self._kind_of(row)
         except RowError as error:
             self._flusher.put(batch_id, *context.outcome_builder.unreadable(job, error, context.clock()))
@@ -247,7 +250,6 @@ class Claimer:
             logger().warning("job.buried", job=str(job.key), attempt=job.attempt)
             self._flusher.put(batch_id, *context.outcome_builder.buried(job, row, context.clock()))
             return None
-        index = context.batches.get(batch_id)
         created_at = index.batch.created_at if index is not None else None
         attempt = Attempt(job, row, kind, context.clock(), created_at, context.checks)
         self._pulse.mark()
@@ -259,7 +261,7 @@ class Claimer:
         kind = self._context.kinds.get(row.kind)
         if kind is None:
             raise RowError("unknown_kind", f"this worker has no kind {row.kind!r}: install it on every node")
-        return kind
+        return avoiding(kind, row.avoid, self._context.templates)
 
     def _write_lost(self, job: Job) -> None:
         """Have a `crashed` line written for each lease that the job lost before (rule 12)."""

@@ -18,6 +18,7 @@ from jobs.lanes.protocol import Schedule, WorkerRecord
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
+from jobs.writing.templates import Templates
 from workers.engines.protocol import EngineStats
 from workers.worker.failing_batches import FailingBatches
 from workers.worker.leases import Leases
@@ -49,6 +50,7 @@ class WorkerContext:
     batches: OpenBatches
     feeder: Feeder
     kinds: Mapping[str, Kind]
+    templates: Templates
     outcome_builder: OutcomeBuilder
     checks: RowChecks
     settings: Settings
@@ -93,6 +95,7 @@ class WorkerContext:
             batches=batches,
             feeder=Feeder(store, queue, batches, settings, monotonic),
             kinds=kinds,
+            templates=Templates(settings.templates_dir),
             outcome_builder=OutcomeBuilder(worker, model, stats.device, identity, settings.prices, retry),
             checks=row_checks(settings, model) if model in settings.catalog else unchecked,
             settings=settings,

@@ -13,29 +13,23 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from hashlib import blake2b
 from heapq import nlargest
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Final, NamedTuple
 
 from jobs.checks.batch.columns import KeyColumn, TextColumn
+from jobs.checks.batch.limits import AuditLimits
 from jobs.checks.batch.near_duplicates import NearDuplicates
+from jobs.checks.batch.report import SEVERITIES, Audit, Cluster, Code, Figures
 from jobs.checks.batch.variety import Sample, compression, distinct, self_bleu, words_of
-from jobs.findings import Severity
 from jobs.writing.words.words import is_unspaced, words
 
-Code = Literal["near_duplicate", "same_opening", "inconsistent", "reused"]
-
-SEVERITIES: Final = {
-    "near_duplicate": Severity.REVIEW,
-    "same_opening": Severity.REVIEW,
-    "inconsistent": Severity.REVIEW,
-    "reused": Severity.NOTE,
-}
 LEAST_SAME_OPENING: Final = 3
 """A cluster of rows with the same opening has at least this many rows, even in a small batch."""
 BEGINNING: Final = 80
 """A cluster shows this many characters at the beginning of its text."""
+MOST_BEGINNINGS: Final = 5
+"""A cluster shows the beginnings of at most this many texts that begin in different ways."""
 LONGEST_SAMPLE: Final = 1_000
 """A sample keeps this many characters at the beginning of a text."""
 MOST_WORDS: Final = 5_000
@@ -54,101 +48,8 @@ class AuditRow(NamedTuple):
     """The text that was translated; None for other kinds."""
     pair: str = ""
     """The other things that decide a translation: its languages and glossary. Only rows with the same `pair` are compared."""
-
-
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Count = Annotated[int, Field(ge=1)]
-
-
-class AuditLimits(BaseModel):
-    """The limits of an audit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    jaccard: float = Field(
-        default=0.7, ge=0.5, le=1, description="Texts that share this part of their pairs of words are near-duplicates."
-    )
-    least_words: int = Field(default=8, ge=2, description="Shorter texts are not compared with each other.")
-    opening_words: int = Field(default=5, ge=1, description="The words of an opening; twice as many ideographs.")
-    most_same_opening: _Share = Field(default=0.05, description="The share of rows that may have the same opening.")
-    most_collapse: _Share = Field(default=0.05, description="The share of rows that may repeat another one.")
-    least_distinct_2: _Share = Field(
-        default=0.2, description="The least share of different pairs of words in a sample."
-    )
-    most_self_bleu: _Share = Field(
-        default=0.7, description="The highest mean BLEU of a text against the others of a sample."
-    )
-    most_compression: float = Field(
-        default=6.0, ge=1, description="How many times smaller a sample may become by compression."
-    )
-    least_sample: _Count = Field(default=50, description="Smaller samples are measured, but not judged.")
-    sample: _Count = Field(default=200, description="The rows of each kind and tenant in a sample.")
-    most_samples: _Count = Field(default=100, description="At most this many pairs of kind and tenant have a sample.")
-    most_clusters: _Count = Field(
-        default=100, description="The clusters of each code that are named, the largest first."
-    )
-    most_ids: _Count = Field(default=1_000, description="The custom_ids of each cluster.")
-    seed: int = Field(default=0, description="The seed of the samples.")
-    translations: tuple[str, ...] = Field(
-        default=("translation",), description="The kinds whose texts follow their source."
-    )
-
-
-class Cluster(BaseModel):
-    """Rows that have something in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    code: Code
-    severity: Severity
-    kind: str
-    tenant: str
-    rows: int = Field(description="How many rows there are in it.")
-    custom_ids: tuple[str, ...] = Field(description="The first of its rows; all of them, unless they are too many.")
-    beginning: str = Field(description="The beginning of the text of its first row.")
-    share: float = Field(description="Its part of the rows of its kind and tenant.")
-
-
-class Figures(BaseModel):
-    """The figures of the rows of a kind and tenant."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: str
-    tenant: str
-    rows: int
-    near_duplicate: int = Field(description="Rows that have a near-duplicate.")
-    same_opening: int = Field(description="Rows whose opening too many rows have.")
-    inconsistent: int = Field(description="Rows whose source has another target too.")
-    reused: int = Field(description="Rows whose target another source has too.")
-    collapse: float = Field(
-        description="The share of rows that repeat another one: its text, or an opening that too many have."
-    )
-    sampled: int = Field(description="The rows from which the figures below come.")
-    distinct_1: float | None = Field(
-        description="The share of different words in the sample. None: there is no sample."
-    )
-    distinct_2: float | None = Field(description="The share of different pairs of words in the sample.")
-    self_bleu: float | None = Field(description="The mean BLEU of a text against the others of the sample.")
-    compression: float | None = Field(description="How many times smaller the sample becomes by compression.")
-    over: tuple[str, ...] = Field(description="The figures that are beyond their limits.")
-
-
-class Audit(BaseModel):
-    """What an audit found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rows: int
-    limits: AuditLimits
-    figures: tuple[Figures, ...]
-    clusters: tuple[Cluster, ...]
-    clusters_left_out: int = Field(description="Clusters that are not named, because there are too many.")
-
-    @property
-    def is_varied(self) -> bool:
-        """Whether every figure is within its limit."""
-        return not any(one.over for one in self.figures)
+    row: int | None = None
+    """The number of the row in its batch. None: the rows are numbered from 0, in the order in which they are added."""
 
 
 def audit(
@@ -181,6 +82,7 @@ class _Auditor:
         self._near = enter(NearDuplicates(limits.jaccard, folder))
         self._texts = enter(TextColumn(folder))
         self._sources, self._targets, self._openings, self._groups_of = (enter(KeyColumn(folder)) for _ in range(4))
+        self._numbers_in_batch = enter(KeyColumn(folder, bits=32))
         self._groups: list[_Group] = []
         self._numbers: dict[tuple[str, str], int] = {}
         self._rows = 0
@@ -201,6 +103,7 @@ class _Auditor:
             group.sample.add(row.text)
         self._texts.add(row.custom_id, " ".join(row.text[: 4 * BEGINNING].split())[:BEGINNING])
         self._groups_of.add(number + 1)
+        self._numbers_in_batch.add(self._rows if row.row is None else row.row)
         follows = row.kind in self._limits.translations and row.source is not None
         self._sources.add(_key(number, row.pair, row.source) if follows and row.source else 0)
         self._targets.add(_key(number, row.pair, row.text) if follows and row.source else 0)
@@ -298,8 +201,10 @@ class _Auditor:
             kind=group.kind,
             tenant=group.tenant,
             rows=size,
+            row_numbers=tuple(self._numbers_in_batch.key(row) for row in rows),
             custom_ids=tuple(custom_id for custom_id, _ in texts),
             beginning=texts[0][1],
+            beginnings=_different(beginning for _, beginning in texts),
             share=round(size / group.rows, 4),
         )
 
@@ -315,6 +220,7 @@ class _Auditor:
         }
         judged = len(texts) >= limits.least_sample and group.kind not in limits.translations
         beyond = {
+            "inconsistent": group.counts["inconsistent"] / group.rows > limits.most_inconsistent,
             "collapse": (figures["collapse"] or 0) > limits.most_collapse,
             "distinct_2": judged and (figures["distinct_2"] or 0) < limits.least_distinct_2,
             "self_bleu": judged and (figures["self_bleu"] or 0) > limits.most_self_bleu,
@@ -324,11 +230,17 @@ class _Auditor:
             kind=group.kind,
             tenant=group.tenant,
             rows=group.rows,
+            repeating=group.repeating,
             sampled=len(texts),
             over=tuple(name for name, is_beyond in beyond.items() if is_beyond),
             **{code: group.counts[code] for code in SEVERITIES},
             **figures,
         )
+
+
+def _different(beginnings: Iterable[str]) -> tuple[str, ...]:
+    """Return some of the beginnings, each once, in the order in which they come."""
+    return tuple(islice({one.casefold(): one for one in beginnings if one}.values(), MOST_BEGINNINGS))
 
 
 def _key(group: int, pair: str, text: str) -> int:

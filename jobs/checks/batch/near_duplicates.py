@@ -13,6 +13,7 @@ from operator import eq
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from zlib import crc32
 
 from rensa import RMinHash
 
@@ -62,7 +63,8 @@ class NearDuplicates:
         data = values.tobytes()
         self._signatures.append(data[::4])
         for band, start in zip(self._bands, _STARTS, strict=True):
-            band.add(hash((among, data[start : start + _BAND_BYTES])) & 0xFFFFFFFF or 1)
+            # not `hash`, whose values differ between processes: two audits of the same rows find the same clusters
+            band.add(crc32(data[start : start + _BAND_BYTES], among) or 1)
 
     def sizes(self) -> "array[int]":
         """Return for each row the size of its cluster if the row is the first of two or more; otherwise 0."""

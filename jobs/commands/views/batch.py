@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
+from jobs.commands.views.audit import audit_lines
 from jobs.commands.views.fitting import kept_together
 from jobs.operations.status import BatchStatus, describe_verdicts
 from jobs.prices import formatted
@@ -42,6 +43,8 @@ def _after_publishing(one: BatchStatus) -> Iterator[str]:
         return
     took = duration_in_words((one.published_at - one.created_at).total_seconds())
     yield f"  published {moment(one.published_at)}, {took} after it was made"
+    if one.audit is not None:
+        yield from audit_lines(one.audit, one.id)
     if one.late is not None and one.late.device_ns > 0:
         cost = formatted(one.late.device_cost, one.currency)
         yield f"  late: {one.late.completion_tokens:,} completion tokens, {cost} of devices, ended after that"

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 
+from jobs.commands.views.audit import audit_note
 from jobs.commands.views.batch import (
     batch_lines,
     codes_in_words,
@@ -97,12 +98,14 @@ def _cells(one: BatchStatus, clock: datetime) -> Sequence[str]:
 
 
 def _notes(now: Status) -> Iterator[str]:
-    """Yield a line for each thing that needs an operator: paused batches and lanes, outputs that are not delivered."""
+    """Yield a line for each thing that needs an operator: paused batches and lanes, outputs that are not delivered or alike."""
     for one in now.batches:
         if one.paused_reason is not None:
             yield f"{one.id} is {paused(one)}"
         if one.delivered is False:
             yield f"{one.id}: {undelivered(one)}"
+        if one.audit is not None and (note := audit_note(one.audit, one.id)) is not None:
+            yield note
     yield from _paused_lanes(now)
 
 

@@ -87,8 +87,17 @@ def _body(row: Mapping[str, Any]) -> str:
     for field in ("body_markdown", "text"):
         if isinstance(output.get(field), str):
             return _safe(output[field].strip())
+    if isinstance(probabilities := output.get("probabilities"), Mapping):
+        ranked = sorted(probabilities.items(), key=lambda one: -one[1])
+        rows = "".join(f"| {_cell(label)} | {probability:.6f} |\n" for label, probability in ranked)
+        return _safe(f"**{_cell(output.get('label'))}**\n\n| label | probability |\n|---|---|\n{rows}".rstrip())
     shown = orjson.dumps(output, option=orjson.OPT_INDENT_2).decode()
     return _safe(f"````json\n{shown}\n````")
+
+
+def _cell(text: object) -> str:
+    """Return a label as a cell of a table shows it."""
+    return re.sub(r"([\\|*_`<\[])", r"\\\1", str(text))
 
 
 def _safe(text: str) -> str:

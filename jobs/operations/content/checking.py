@@ -67,7 +67,7 @@ def checks_in_use(kinds: Mapping[str, Kind], settings: CheckSettings) -> list[Ch
     found: dict[tuple[str, Severity, str], tuple[Check, Severity, Mapping[str, Any], list[str]]] = {}
     for name, kind in kinds.items():
         contract = contract_of(kind)
-        for check in checks_of(contract.checks):
+        for check in checks_of(contract.checks, writes=contract.writes):
             severity, limits = limits_of(check, (contract.settings, settings))
             key = (check.code, severity or check.severity, repr(limits))
             found.setdefault(key, (check, severity or check.severity, limits, []))[3].append(name)

@@ -67,9 +67,12 @@ class _Round:
         self._batch = folder.name
         self._rows = json.loads((folder / "batch.json").read_bytes())["rows"]
         self._sent_back: dict[int, int] = {}
+        self._renewed: set[int] = set()
         for n in range(2, number + 1):
-            for row in json.loads((folder / f"reopen-{n}.json").read_bytes())["rows"] or ():
-                self._sent_back[row] = n
+            marker = json.loads((folder / f"reopen-{n}.json").read_bytes())
+            named, renewed = set(marker["rows"] or ()), {row for one in marker["renews"] for row in one["rows"]}
+            self._sent_back.update(dict.fromkeys(named | renewed, n))
+            self._renewed = renewed - named
 
     def examine(self, completed: dict[tuple[str, int], dict[int, str]]) -> None:
         assert self._number == 1 or (self._batch, self._number - 1) in completed, "the round before was not published"
@@ -86,6 +89,9 @@ class _Round:
         for row, line in rows.items():
             if row in before and self._sent_back.get(row) != self._number:
                 assert line == before[row], f"row {row} was published, and changed"
+            elif row in before and row in self._renewed and winners.get(row, {}).get("status") != "completed":
+                assert line == before[row], f"row {row} was published, and lost to a failed renewal"
+                self._world.seen.add("a row renewed in vain")
             else:
                 self._compare(row, json.loads(line), winners.get(row))
         completed[self._batch, self._number] = {json.loads(line)["row"]: line for line in output}

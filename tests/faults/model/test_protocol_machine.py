@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 
 from jobs.accounts.summary import Tally
 from jobs.accounts.tallies import tallies
+from jobs.batches.batch import Renewal
 from jobs.batches.published import verify
 from jobs.batches.rounds import close, reopen, require_batch, resume
 from jobs.batches.rounds import pause as hold
@@ -137,11 +138,23 @@ class Protocol(RuleBasedStateMachine):
 
         self._with_batch(process, which, act, steps)
 
-    @rule(which=PICK, who=PICK, rows=st.one_of(st.none(), st.sets(st.integers(0, 5), min_size=1)), steps=STEPS)
-    def reopen(self, which: int, who: int, rows: set[int] | None, steps: int | None) -> None:
+    @rule(
+        which=PICK,
+        who=PICK,
+        rows=st.one_of(st.none(), st.sets(st.integers(0, 5), min_size=1)),
+        renewed=st.one_of(st.just(set()), st.sets(st.integers(0, 3), min_size=1)),
+        steps=STEPS,
+    )
+    def reopen(self, which: int, who: int, rows: set[int] | None, renewed: set[int], steps: int | None) -> None:
+        """Send rows back by name, renew rows, or both."""
         process = self._anyone(self.others, who)
         named = None if rows is None else sorted(rows)
-        self._with_batch(process, which, lambda batch: reopen(process.store, batch, named, clock=self.world.now), steps)
+        renews = [Renewal(rows=tuple(sorted(renewed)))] if renewed else []
+
+        def act(batch: str) -> None:
+            reopen(process.store, batch, named, clock=self.world.now, renews=renews)
+
+        self._with_batch(process, which, act, steps)
 
     @rule(which=PICK, who=PICK, steps=STEPS)
     def publish(self, which: int, who: int, steps: int | None) -> None:

@@ -103,12 +103,12 @@ def test_a_row_that_was_sent_back_and_fails_is_subtracted(shelf: Shelf) -> None:
         assert second.added["USD"][("acme", "stub", "chat", "")] == Tally() - Tally(1, shelf.completed(0).usage)
 
 
-@pytest.mark.parametrize("step", range(6))
+@pytest.mark.parametrize("step", range(7))
 def test_a_publisher_that_dies_at_any_step_leaves_no_round_out(
     shelf: Shelf, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
 ) -> None:
-    """A publisher changes the store five times: it creates the note, `done` and the summary, and removes the note and
-    the hint.
+    """A publisher changes the store six times: it creates the notes of summary and audit, `done` and the summary, and removes
+    the note of the summary and the hint.
     """
     shelf.accept(rows=2)
     shelf.store.create(BatchPaths("night-1").open_hint, b"")
@@ -116,9 +116,9 @@ def test_a_publisher_that_dies_at_any_step_leaves_no_round_out(
     try:
         publish(dying(shelf.store, step), "night-1", prices=Prices(), clock=shelf.clock)
     except killed:
-        assert step < 5
+        assert step < 6
     else:
-        assert step == 5
+        assert step == 6
     shelf.pass_s(60)
     catch_up(shelf.store)
     shelf.publish()
@@ -133,7 +133,7 @@ def test_a_round_whose_publisher_died_is_summed_up_although_a_later_one_was_publ
     shelf.accept(rows=2)
     shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
     with pytest.raises(killed):
-        publish(dying(shelf.store, 2), "night-1", prices=Prices(), clock=shelf.clock)
+        publish(dying(shelf.store, 3), "night-1", prices=Prices(), clock=shelf.clock)
     reopen(shelf.store, "night-1", clock=shelf.clock)
     shelf.write("night-1", [shelf.completed(1, round_=2)])
     shelf.publish()

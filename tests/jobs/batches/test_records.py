@@ -26,6 +26,7 @@ from jobs.operations.results import results
 from jobs.operations.row_history import row_history
 from jobs.operations.status_reader import StatusReader
 from jobs.prices import Prices
+from jobs.publishing.auditing import Auditor
 from jobs.publishing.delivery import Deliverer
 from jobs.publishing.retention import delete_leftovers, find_old_batches
 from jobs.publishing.sweeper import Sweeper
@@ -78,7 +79,7 @@ class Watched(LocalStore):
     """A store that fails the test if it is asked for a path outside the folders of a store."""
 
     reads_at_once = 1
-    FOLDERS = ("batches", "open", "undelivered", "unsummed", "usage", "check")
+    FOLDERS = ("batches", "open", "undelivered", "unsummed", "unaudited", "usage", "check")
 
     def _faults(self, verb: str, path: str) -> Any:
         inside = Path(path).resolve() if path.startswith("/") else (self._root / path).resolve()
@@ -115,6 +116,7 @@ def use(shelf: Shelf, queue: RedisQueue) -> list[NightpressError]:
         lambda: verify(store, BATCH),
         lambda: tallies(store, "batch"),
         deliverer.deliver,
+        Auditor(store, load_kinds()).audit,
         sweeper.sweep,
         lambda: list(find_old_batches(store, timedelta(0), clock=shelf.clock)),
         lambda: delete_leftovers(store, timedelta(0)),

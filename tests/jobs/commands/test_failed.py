@@ -36,6 +36,30 @@ def test_failed_rows_can_be_tried_again_but_only_when_published(nightpress: Call
     assert "still open" in ran.err
 
 
+def test_texts_that_repeat_others_are_written_anew(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    same = "The old bakery at the corner of the market square opens on Sundays from now on"
+    shelf.accept(rows=3)
+    shelf.write("night-1", [shelf.completed(row, output={"text": same}) for row in range(3)])
+    shelf.publish()
+    ran = nightpress("failed", "retry", "night-1", "--reopen-same", "--row", "1")
+    assert (ran.status, "--row and --reopen-same" in ran.err) == (2, True)
+    ran = nightpress("failed", "retry", "night-1", "--reopen-same", "--deadline", "+8h")
+    assert ran.status == 0
+    assert "2 rows that repeat others will be written anew" in ran.err
+    assert "round 2 is open" in ran.err
+    reopened = orjson.loads(shelf.store.read("batches/night-1/reopen-2.json"))
+    assert (reopened["rows"], reopened["deadline"]) == (None, "2026-11-24T06:00:00Z")
+    assert reopened["renews"] == [{"rows": [1, 2], "avoid": [same[:80]]}]
+    ran = nightpress("failed", "retry", "night-1", "--reopen-same")
+    assert (ran.status, "still open" in ran.err) == (2, True)
+
+
+def test_texts_that_differ_are_not_written_anew(nightpress: Callable[..., Ran], night: Shelf) -> None:
+    ran = nightpress("failed", "retry", "night-1", "--reopen-same")
+    assert (ran.status, "no texts of night-1 repeat others" in ran.err) == (2, True)
+    assert not night.store.exists("batches/night-1/reopen-2.json")
+
+
 def test_rows_that_intake_refused_are_not_run_again(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
     shelf.accept(rows=3, refused=[1])
     shelf.write("night-1", [shelf.completed(0), shelf.completed(2)])

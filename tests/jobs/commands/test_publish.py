@@ -78,3 +78,24 @@ def test_publish_ends_well_only_if_all_rows_can_be_published(
     named = {verdict: verdicts.count(verdict) for verdict in ("fit", "review") if verdict in verdicts}
     words = ", ".join(f"{rows} {'to review' if name == 'review' else name}" for name, rows in named.items())
     assert f"{len(verdicts) - verdicts.count('failed')} completed ({words})" in ran.err
+
+
+def test_the_texts_of_a_published_round_are_audited_and_the_status_says_how_alike_they_are(
+    nightpress: Callable[..., Ran], shelf: Shelf
+) -> None:
+    same = "The old bakery at the corner of the market square opens on Sundays from now on"
+    shelf.accept(rows=4)
+    shelf.write("night-1", [shelf.completed(row, output={"text": same if row else "Another"}) for row in range(4)])
+    assert nightpress("publish", "night-1").status == 0
+    assert shelf.store.list("unaudited") == []
+    shown = nightpress("status", "night-1").out
+    assert "alike: chat of default: 50.0% of 4 rows repeat others" in " ".join(shown.split())
+    assert "near_duplicate, 3 rows: c1, c2, c3: The old bakery" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+    (one,) = orjson.loads(nightpress("status", "night-1", "--json").out)["batches"]
+    assert one["audit"]["figures"][0]["collapse"] == 0.5
+    assert one["audit"]["clusters"][0]["row_numbers"] == [1, 2, 3]
+    listed = nightpress("status").out
+    assert "night-1: its texts are too much alike (collapse): 50.0% of its rows repeat" in listed
+    (one,) = orjson.loads(nightpress("status", "--json").out)["batches"]
+    assert (one["audit"]["figures"][0]["collapse"], one["audit"]["clusters"]) == (0.5, [])

@@ -77,6 +77,15 @@ def test_a_schema_that_does_not_constrain_the_engine_is_remarked_on(
     assert reader.remark is None
 
 
+def test_a_label_needs_an_engine_that_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NoteRequest, "needs_scores", True, raising=False)
+    assert isinstance(read(note(title="a", model="large")), RowRequest)
+    monkeypatch.setattr("jobs.catalog.ABILITIES", {"causal": Abilities(False, False, scores=False)})
+    refused = fault(note(title="a", model="large"))
+    assert (refused.code, refused.field) == ("unsupported_parameter", "model")
+    assert "the engine of large cannot say how likely a label is: take a model of another engine" in refused.message
+
+
 def test_arguments_of_the_chat_template() -> None:
     """A row may have arguments for the chat template, unless its kind has no turns."""
     found = read(note(title="a", chat_template_kwargs={"enable_thinking": False, "a": None}))

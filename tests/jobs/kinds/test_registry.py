@@ -75,7 +75,7 @@ def models_of(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def test_the_shipped_kinds() -> None:
-    assert list(KINDS) == ["article", "social_post", "translation", "chat", "completion"]
+    assert list(KINDS) == ["article", "social_post", "translation", "chat", "completion", "label"]
     assert all(name == kind.name for name, kind in KINDS.items())
 
 
@@ -115,6 +115,7 @@ SMALLEST = {
     "translation": {"text": "Tea", "source_language": "en", "target_language": "de"},
     "chat": {"prompt": "Tea?"},
     "completion": {"prompt": "Tea is"},
+    "label": {"text": "Tea is fine"},
 }
 
 

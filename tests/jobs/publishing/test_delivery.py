@@ -292,7 +292,7 @@ def test_the_url_of_a_batch_that_owes_outputs(desk: Desk, tmp_path: Path) -> Non
     assert undelivered_url(store, "no-batch") is None
 
 
-@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("step", range(5))
 def test_outputs_are_delivered_although_their_publisher_died(
     desk: Desk, tmp_path: Path, step: int, dying: Callable[..., Any], killed: type[BaseException]
 ) -> None:

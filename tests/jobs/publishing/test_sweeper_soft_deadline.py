@@ -132,7 +132,7 @@ def test_a_batch_between_two_rounds_is_shown_as_open(
     night.finish(night.claim(1))
     night.at(EIGHT)
     whole = night.store
-    night.store = dying(whole, 3)
+    night.store = dying(whole, 4)
     with pytest.raises(killed):
         night.sweep()
     night.store = whole
@@ -199,7 +199,7 @@ def test_the_hard_deadline_ends_the_next_round_too(night: TimedNight) -> None:
     assert night.store.list("open") == []
 
 
-@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("step", range(9))
 def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(
     night: TimedNight, step: int, dying: Callable[[Store, int], Store], killed: type[BaseException]
 ) -> None:
@@ -211,7 +211,7 @@ def test_a_sweeper_that_dies_at_any_step_of_a_soft_deadline_loses_nothing(
     try:
         night.sweep()
     except killed:
-        assert step < 7
+        assert step < 8
     night.store = whole
     for _ in range(3):
         night.sweep()

@@ -126,8 +126,9 @@ def test_the_catalog_knows_the_abilities_of_the_engine(
     """Intake decides by the catalog what is refused and what it remarks on. So the catalog and the engine must agree."""
     engine = make()
     name: EngineName = "stub" if "stub" in request.node.callspec.id else "causal"
-    done = completions(engine, [request_of("a", adapter="brand")])
-    assert ABILITIES[name] == Abilities(schemas=name == "causal", adapters=done["a"].fault is None)
+    done = completions(engine, [request_of("a", adapter="brand"), request_of("c", continuations=(" da",))])
+    found = Abilities(name == "causal", done["a"].fault is None, scores=len(done["c"].scores) == 1)
+    assert ABILITIES[name] == found
 
 
 def test_an_engine_that_a_schema_cannot_constrain_answers_and_says_so(make: Callable[[], Engine]) -> None:
@@ -234,9 +235,9 @@ def test_continuations_are_scored(make: Callable[[], Engine]) -> None:
     """Scores come in the order of the continuations. If a continuation has no tokens, its request fails, and no other request
     does.
     """
-    engine, texts = make(), ("da de", "mo", "ra ke la")
+    engine, texts = make(), (" da de", " mo", " ra ke la")
     done = completions(
-        engine, [request_of("s", continuations=texts), request_of("bad", continuations=("da", " ")), request_of("r")]
+        engine, [request_of("s", continuations=texts), request_of("bad", continuations=(" da", " ")), request_of("r")]
     )
     assert [[one.token for one in score.tokens] for score in done["s"].scores] == [text.split() for text in texts]
     assert all(score.logprob < 0 for score in done["s"].scores)
@@ -244,7 +245,10 @@ def test_continuations_are_scored(make: Callable[[], Engine]) -> None:
     assert done["bad"].fault is not None
     assert (done["bad"].fault.code, done["bad"].scores, done["r"].fault) == ("empty_prompt", (), None)
     assert sum(one.device_ns for one in done.values()) == engine.stats().busy_ns
-    engine.submit(request_of("gone", continuations=texts))
+    assert engine.stats().prompt_tokens == sum(one.prompt_tokens for one in done.values())
+    again = completions(engine, [request_of("again", continuations=texts)])["again"]
+    assert (again.scores, again.prompt_tokens, again.device_ns) == (done["s"].scores, done["s"].prompt_tokens, 0)
+    engine.submit(request_of("gone", continuations=(" mo", " da de")))
     engine.cancel("gone")
     assert [(one.request_id, one.finish_reason) for one in engine.step()] == [("gone", "cancelled")]
 

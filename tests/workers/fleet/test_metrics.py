@@ -14,6 +14,7 @@ pytest.importorskip("prometheus_client", reason="the extra `workers` is not inst
 from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.batches.open_batches import OpenBatches
+from jobs.checks.batch.audit import AuditRow, audit
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
@@ -65,6 +66,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
     queue = RedisQueue.from_settings(settings, store, redis_url)
     fleet = FleetMetrics()
     sweeper = Sweeper(store, queue, OpenBatches(store, batch_scan_s=0.1), settings.prices, on_published=fleet.published)
+    fleet.audited(audit([AuditRow(str(n), "chat", "a", "the same eight words in each of them") for n in range(2)]))
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
     port = fleet.serve("127.0.0.1", 0)
 
@@ -112,6 +114,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
         "lane",
         "state",
         "le",
+        "kind",
     }
     assert {name for samples in end.values() for labels in samples for name, _ in labels} <= allowed
 
@@ -132,3 +135,19 @@ def test_the_samples_of_two_workers_stand_in_one_family() -> None:
     fleet.update(both, {}, (), datetime.now(UTC))
     names = [family.name for family in fleet.current()]
     assert len(names) == len(set(names))
+
+
+def test_the_collapse_of_a_kind_is_that_of_its_worst_tenant_in_the_last_audit() -> None:
+    def rows(*tenants: str) -> list[AuditRow]:
+        return [
+            AuditRow(str(n), "chat", tenant, "the same eight words in each of them") for n, tenant in enumerate(tenants)
+        ]
+
+    fleet = FleetMetrics()
+    port = fleet.serve("127.0.0.1", 0)
+    try:
+        for given, share in ((rows("a", "b", "b"), 0.5), (rows("a", "b"), 0.0)):
+            fleet.audited(audit(given))
+            assert scraped(port)["nightpress_collapse_ratio"] == {(("kind", "chat"),): share}
+    finally:
+        fleet.close()

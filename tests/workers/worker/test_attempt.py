@@ -23,6 +23,8 @@ from jobs.lanes.job import Job, JobKey, Lease
 from jobs.prices import Prices
 from jobs.usage import Usage
 from jobs.writing.cleaning import CleanedOutput
+from workers.engines.scoring import ScoringEngine
+from workers.engines.stub.engine import StubEngine
 from workers.worker.attempt import Attempt, take_turn
 from workers.worker.outcome import OutcomeBuilder
 from workers.worker.retry import RetryPolicy
@@ -530,3 +532,32 @@ def test_the_receipt_says_how_far_schemas_constrained_the_engine() -> None:
     (request,) = plain.start()
     plain.receive(answer(request, "one"))
     assert "constraints" not in plain.receipt
+
+
+def labelled(engine: ScoringEngine, text: str, row: int) -> Attempt:
+    """Return a finished attempt at a row of the kind `label`."""
+    job = Job(Lease(JobKey("b-1", row), 1, 3, f"w-1-i-{row}"), b"", attempt=1)
+    request = {"text": text, "examples": [{"text": "So good", "label": "positive"}]}
+    attempt = Attempt(job, RowRequest(row, 8, "label", "stub", request), load_kinds()["label"], datetime.now(UTC))
+    for one in attempt.start():
+        engine.submit(one)
+    while attempt.output is None:
+        for completion in engine.step():
+            attempt.receive(completion)
+    return attempt
+
+
+def test_a_label_is_billed_for_its_prompts_whoever_asked_for_the_same_before() -> None:
+    """The prompts are the row's text, three without content, and one for each example. The next row shares all but its text."""
+    engine = ScoringEngine(StubEngine())
+    first, second = labelled(engine, "Nice old tea", 1), labelled(engine, "Bad old tea", 2)
+    words = 5 + 3 + 3 + 2 + 4
+    assert first.usage == Usage(words, 0, 5 * 2, first.usage.device_ns)
+    assert second.usage == Usage(words, words - 5, 5 * 2, second.usage.device_ns)
+    assert first.usage.device_ns > 0 < second.usage.device_ns
+    assert first.wasted == Usage()
+    assert first.receipt["finish_reason"] == "stop"
+    assert list(first.receipt["templates"]) == ["text"]
+    assert [*first.receipt["params"]] == ["text", *(f"without content {n}" for n in (1, 2, 3)), "example 1"]
+    one, other = (attempt.output.model_dump() for attempt in (first, second) if attempt.output)
+    assert one["probabilities"] != other["probabilities"]

@@ -76,7 +76,7 @@ class StubOptions(BaseModel):
 class _Running:
     """A request in a slot, with the words of its completion. `done_words` counts the words that the request has got so far.
 
-    The first `thoughts` words are the thoughts before the answer.
+    The first `thoughts` words are the thoughts before the answer. `scored_after` is the prompt if the words are a continuation.
     """
 
     request_id: str
@@ -87,6 +87,7 @@ class _Running:
     slow: bool
     fault: Fault | None
     logprobs: int | None = None
+    scored_after: str = ""
     done_words: int = 0
     device_ns: int = 0
     thoughts: int = 0
@@ -246,6 +247,9 @@ class StubEngine:
             slow=fault == "slow",
             fault=_FAILURE if fails else None,
             logprobs=1 if request.prompt.continuations else request.prompt.params.logprobs,
+            scored_after=f"{request.prompt.adapter}/{prompt_text(request.prompt)}\n"
+            if request.prompt.continuations
+            else "",
             thoughts=thoughts,
             constraint=None if request.prompt.schema is None else "none",
         )
@@ -259,7 +263,7 @@ class StubEngine:
         params = replace(
             prompt.params, max_tokens=left, min_tokens=max(0, min(prompt.params.min_tokens - len(thoughts), left))
         )
-        words, finish = completion_words(replace(prompt, params=params))
+        words, finish = completion_words(replace(prompt, params=params), request.continuation)
         return [*thoughts, *words], finish, len(thoughts)
 
     def _advance(self, prompt_tokens: int) -> None:
@@ -323,7 +327,9 @@ def _completion(running: _Running, finish: FinishReason) -> Completion:
         prompt_tokens=running.prompt_tokens,
         completion_tokens=running.done_words,
         device_ns=running.device_ns,
-        logprobs=() if running.fault else logprobs_of(running.words[: running.done_words], running.logprobs),
+        logprobs=()
+        if running.fault
+        else logprobs_of(running.words[: running.done_words], running.logprobs, running.scored_after),
         reasoning=""
         if running.fault
         else " ".join(running.words[1 : max(1, min(running.thoughts, running.done_words))])

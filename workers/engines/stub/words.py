@@ -23,14 +23,14 @@ def prompt_text(prompt: Prompt) -> str:
     return prompt.text or "\n".join(message.content for message in prompt.messages)
 
 
-def completion_words(prompt: Prompt) -> tuple[list[str], FinishReason]:
+def completion_words(prompt: Prompt, continuation: int = 0) -> tuple[list[str], FinishReason]:
     """Return the words of a completion and the reason why the completion ends.
 
-    If the prompt has a continuation, the words are those of the continuation. Otherwise the words depend on the text, and on how
-    it is split into turns. So line breaks inside a turn are escaped, and line breaks between turns are not.
+    If the prompt has continuations, the words are those of the one with this index. Otherwise the words depend on the text, and
+    on how it is split into turns. So line breaks inside a turn are escaped, and line breaks between turns are not.
     """
     if prompt.continuations:
-        return prompt.continuations[0].split(), "stop"
+        return prompt.continuations[continuation].split(), "stop"
     params = prompt.params
     roles = "/".join(message.role for message in prompt.messages)
     turns = "\n".join(message.content.replace("\\", "\\\\").replace("\n", "\\n") for message in prompt.messages)
@@ -67,17 +67,17 @@ def thought_words(request: GenerationRequest, words: int) -> list[str]:
     return thoughts[: prompt.params.max_tokens] if request.thoughts_count else thoughts
 
 
-def logprobs_of(words: Sequence[str], logprobs: int | None) -> tuple[TokenLogprob, ...]:
+def logprobs_of(words: Sequence[str], logprobs: int | None, scored_after: str = "") -> tuple[TokenLogprob, ...]:
     """Return a log probability for each word; an empty tuple if `logprobs` is None.
 
     Each comes with the `logprobs` most likely words at its position. The word itself is always the most likely one. All values
-    depend only on the word and on `logprobs`.
+    depend only on the word, on `logprobs`, and on `scored_after`: the prompt after which the words are scored.
     """
     if logprobs is None:
         return ()
     found = []
     for word in words:
-        chooser = random.Random(word)
+        chooser = random.Random(f"{scored_after}{word}")
         own = chooser.uniform(0.3, 0.9)
         rest = 1 - own
         others = []

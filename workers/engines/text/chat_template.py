@@ -41,11 +41,16 @@ Signature = tuple[list[str], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
-    """A prompt as the model gets it: tokens and text. `tail` is the text that a chat template wrote after the last content."""
+    """A prompt as the model gets it: tokens and text. `tail` is the text that a chat template wrote after the last content.
+
+    `last` is the text at the end of the prompt that was turned into tokens in one piece. Its tokens begin at `last_start`.
+    """
 
     tokens: list[int]
     text: str
     tail: str = ""
+    last: str = ""
+    last_start: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,20 +116,25 @@ class ChatTemplate:
         # content gets one.
         for hidden in (controls - answers, controls, set(range(len(turns)))):
             text = self._render(shape.join(_with_places(turns, hidden, mark)), arguments)
-            tokens = self._encode(text, turns, mark)
+            tokens, last, last_start = self._encode(text, turns, mark)
             if self.controls.signature(text, tokens) == shape.signature:
                 whole = _place(mark).sub(lambda place: turns[int(place[1])][1].strip(), text)
-                return RenderedPrompt(tokens, whole, shape.tail)
+                return RenderedPrompt(tokens, whole, shape.tail, last, last_start)
         raise Forged("\n".join(content for _, content in turns))
 
-    def _encode(self, text: str, turns: Sequence[Turn], mark: str) -> list[int]:
-        """Return the tokens of a rendered text. The tokens of each content take the place of its placeholder."""
+    def _encode(self, text: str, turns: Sequence[Turn], mark: str) -> tuple[list[int], str, int]:
+        """Return the tokens of a rendered text, and `last` and `last_start` of a RenderedPrompt.
+
+        The tokens of each content take the place of its placeholder.
+        """
         first, *rest = _place(mark).split(text)
         tokens = list(self._tokenizer(first, add_special_tokens=False)["input_ids"]) if first else []
+        last, last_start = first, 0
         for number, piece in zip(rest[::2], rest[1::2], strict=True):
             tokens += self.controls.content(turns[int(number)][1].strip(), first=not tokens)
+            last, last_start = piece, len(tokens)
             tokens += self.controls.following(piece)
-        return tokens
+        return tokens, last, last_start
 
     def _shape(self, turns: Sequence[Turn], kwargs: Mapping[str, Any]) -> _Shape:
         """Return the result of a trial of conversations of this form with these arguments. Results are kept.

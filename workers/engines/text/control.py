@@ -144,6 +144,43 @@ class ControlTexts:
             raise Forged(text)
         return tokens
 
+    def continued(self, text: str, continuation: str) -> list[int]:
+        """Return the tokens of a raw prompt and its continuation, read as one text, with those that the tokenizer puts before a
+        prompt. None of the continuation's tokens is a control token.
+
+        Raises:
+            Forged: The text holds a control text that cannot be encoded as ordinary characters.
+        """
+        joined = text + continuation
+        if self._all is None:
+            return list(self._tokenizer(joined)["input_ids"])
+        tokens = self._ids(joined)
+        if self.holds_any(joined) or self.ids.intersection(tokens):
+            tokens = self.content(joined, first=True)
+        return [*self._tokens_around()[0], *tokens]
+
+    def continued_piece(self, head: Sequence[int], last: str, continuation: str) -> list[int]:
+        """Return the tokens of a rendered prompt and its continuation.
+
+        `head` has the prompt's tokens before `last`, its last piece, which is read with the continuation as one text. None of
+        the continuation's tokens is a control token. If piece and continuation would make one together, the continuation is
+        encoded by itself.
+
+        Raises:
+            Forged: The continuation holds a control text that cannot be encoded as ordinary characters.
+        """
+        encode = self.following if head else self._ids
+        tokens, lead, place = list(head), last, 0
+        for start, end in [*self.spans(continuation), (len(continuation), len(continuation))]:
+            clean = lead + continuation[place:start]
+            tokens += encode(clean) if lead else self.following(clean)
+            tokens += self._literal(continuation[start:end]) if start < end else []
+            lead, place = "", end
+        alone = [*head, *encode(last)] if last else list(head)
+        if self.signature("", tokens)[1] != self.signature("", alone)[1]:
+            return [*alone, *self.content(continuation)]
+        return tokens
+
     def following(self, text: str) -> list[int]:
         """Return the tokens that a text has when it stands after another text. Some tokenizers put a space before a prompt;
         this space is left out here.

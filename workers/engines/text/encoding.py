@@ -8,6 +8,7 @@ from typing import Any
 from jobs.catalog import ModelCard
 from jobs.generation import Fault, GenerationRequest, Prompt, SamplingParams, TokenLogprob
 from workers.engines.text.chat_template import ChatTemplate, Refused, RenderedPrompt
+from workers.engines.text.continuations import Joined, JoinedPrompts, joined
 from workers.engines.text.control import ControlTexts, Forged
 from workers.engines.text.mixed_stops import MixedStop, mixed_stop
 from workers.engines.text.reasoning_forms import Marks, form_of
@@ -58,6 +59,7 @@ class Encoder:
     template: ChatTemplate | None = field(init=False, repr=False, compare=False)
     controls: ControlTexts = field(init=False, repr=False, compare=False)
     marks: Marks | None = field(init=False, repr=False, compare=False)
+    _joined_prompts: JoinedPrompts = field(init=False, repr=False, compare=False, default_factory=JoinedPrompts)
 
     def __post_init__(self) -> None:
         template = ChatTemplate(self.tokenizer) if self.tokenizer.chat_template else None
@@ -99,7 +101,8 @@ class Encoder:
         if fault := self._unsupported(request.prompt):
             return fault
         try:
-            prompt = self._rendered(request)
+            scored = self._joined(request) if request.prompt.continuations else None
+            prompt = self._rendered(request) if scored is None else scored.prompt
             sha256 = hashlib.sha256(prompt.text.encode(errors="surrogatepass")).hexdigest()
             encoded_prompt = Encoded(
                 self._with_stop_tokens(request),
@@ -107,8 +110,8 @@ class Encoder:
                 prompt_sha256=sha256,
                 mixed_stops=self._mixed_stops(request),
             )
-            if request.prompt.continuations:
-                encoded = self._force_continuation(encoded_prompt)
+            if scored is not None:
+                encoded = self._force_continuation(encoded_prompt, scored)
             else:
                 encoded = self._with_thinking(encoded_prompt, prompt.tail)
         except Refused as refused:
@@ -173,15 +176,29 @@ class Encoder:
         params = replace(prompt.params, max_tokens=max(most, prompt.params.max_tokens))
         return replace(encoded, request=replace(encoded.request, prompt=replace(prompt, params=params)))
 
-    def _force_continuation(self, encoded_prompt: Encoded) -> Encoded | Fault:
-        """Return the prompt, encoded so that its one continuation is scored. The engine takes the tokens of the continuation,
+    def _joined(self, request: GenerationRequest) -> Joined:
+        """Return the request's prompt with all its continuations, as tokens. The prompt has no tokens if it has no text."""
+        prompt = request.prompt
+        found = self._joined_prompts.find(prompt, request.created_at)
+        if found is None:
+            rendered = self._rendered(request)
+            if rendered.tokens:
+                found = joined(rendered, prompt.continuations, self.controls, raw=not prompt.messages)
+            else:
+                found = Joined([], (), rendered)
+            self._joined_prompts.keep(prompt, request.created_at, found)
+        return found
+
+    def _force_continuation(self, encoded_prompt: Encoded, scored: Joined) -> Encoded | Fault:
+        """Return the prompt, encoded so that one of its continuations is scored. The engine takes the tokens of the continuation,
         and samples none.
 
         Returns a Fault if the continuation has no tokens, or has a token outside the model's vocabulary.
         """
         request = encoded_prompt.request
-        (text,) = request.prompt.continuations
-        forced = self.controls.content(text, first=True) if text else []
+        if not scored.prefix:
+            return replace(encoded_prompt, tokens=[])
+        forced = scored.scored[request.continuation]
         if not forced:
             return Fault("empty_prompt", "A continuation has no tokens.")
         if (largest := max(forced)) >= self.vocabulary:
@@ -190,7 +207,7 @@ class Encoder:
         size = len(forced)
         params = SamplingParams(max_tokens=size, min_tokens=size, temperature=0.0, logprobs=1)
         given = replace(request, prompt=replace(request.prompt, params=params))
-        return replace(encoded_prompt, request=given, forced=forced)
+        return replace(encoded_prompt, request=given, tokens=scored.prefix, forced=forced)
 
     def _token_text(self, token: int) -> str:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))

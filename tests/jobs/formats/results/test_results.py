@@ -154,6 +154,26 @@ def test_a_chat_of_several_answers_and_a_completion_in_openai_lines() -> None:
     assert (body.choices[0].text, body.choices[0].finish_reason, body.object) == ("c", "stop", "text_completion")
 
 
+def test_a_label_in_each_form() -> None:
+    """A table has a column for the label, one for the margin, and one for the probabilities as JSON."""
+    output = {"label": "a|b", "probabilities": {"<b>": 0.25, "a|b": 0.75}, "margin": 0.5}
+    row = completed(3, "label", output)
+    page = markdown.Pages().text(row)
+    assert page.endswith(
+        "---\n\n**a\\|b**\n\n| label | probability |\n|---|---|\n| a\\|b | 0.750000 |\n| \\<b> | 0.250000 |\n"
+    )
+    shown = tables.columns(["label"], load_kinds())
+    cells = {column.name: column.value(row) for column in shown if column.name.startswith("output.")}
+    assert cells == {
+        "output.label": "a|b",
+        "output.probabilities": '{"<b>":0.25,"a|b":0.75}',
+        "output.margin": 0.5,
+    }
+    (line,) = (orjson.loads(one) for one in openai_lines.lines([row]))
+    answer = ChatCompletion.model_validate(line["response"]["body"], strict=True)
+    assert orjson.loads(answer.choices[0].message.content or "") == output
+
+
 def test_thoughts_in_openai_lines() -> None:
     """The thoughts are the `reasoning` of each message, as in vLLM, and the usage counts their tokens."""
     chat = completed(0, "chat", {"text": "a", "choices": ["a", "b"], "reasoning": ["Hm", ""]}, reasoning_tokens=5)

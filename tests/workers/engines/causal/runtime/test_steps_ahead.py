@@ -88,7 +88,7 @@ def test_a_step_is_launched_after_one_that_scored_several_tokens() -> None:
     model = random_model()
     some = [long_request("a", 100), long_request("b", 100, seed=2), long_request("c", 30, seed=3)]
     late = [
-        GenerationRequest("scored", Prompt(text="20 21 22", continuations=("30 31 32",))),
+        GenerationRequest("scored", Prompt(text="20 21 22", continuations=(" 30 31 32",))),
         GenerationRequest("d", Prompt(text="40 41 42 43 44 45 46 47 48", params=SHORT)),
     ]
     rerun = RerunRecorder()

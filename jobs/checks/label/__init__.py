@@ -1,0 +1,1 @@
+"""The checks of a label that was chosen for a text."""

@@ -1,0 +1,1 @@
+"""Probabilities of labels, made from the log likelihoods that an engine gives."""
