@@ -9,6 +9,7 @@ import regex
 
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.quoting import shortened
+from jobs.checks.text import work_notes
 from jobs.checks.text.assistant_talk import as_ai, refusal
 from jobs.findings import Severity
 from jobs.writing.evidence import Brief
@@ -85,8 +86,12 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     for piece in subject.pieces:
         yield from _tokens(subject, piece)
         yield from _roles(subject, piece)
-        yield from _announcement(subject, piece)
+        announced = list(_announcement(subject, piece))
+        yield from announced
         yield from _talk(subject, piece)
+        if subject.kind not in _VERBATIM:
+            begun = max((one.where.end for one in announced if one.where), default=0)
+            yield from (one for one in _notes(subject, piece) if one.where and one.where.start >= begun)
 
 
 def _tokens(subject: Subject, piece: Piece) -> Iterator[Broken]:
@@ -139,6 +144,22 @@ def _talk(subject: Subject, piece: Piece) -> Iterator[Broken]:
     for what, found in said:
         if found[0].casefold() not in subject.asked.casefold():
             yield Broken(f"the text {what}: {shortened(found[0])!r}", found[0][:200], None, piece.place(*found.span()))
+
+
+def _notes(subject: Subject, piece: Piece) -> Iterator[Broken]:
+    text, asked = piece.uncoded, subject.asked.casefold()
+    if subject.source and (
+        next(work_notes.notes(subject.source), None) or next(work_notes.labels(subject.source), None)
+    ):
+        return
+    for found in work_notes.notes(text):
+        if found[0].casefold() not in asked:
+            message = f"the model speaks of its own work: {shortened(found[0])!r}"
+            yield Broken(message, found[0][:200], None, piece.place(*found.span()))
+    for found in work_notes.labels(text):
+        if found[0].strip().casefold() not in asked:
+            message = f"a label of the prompt stands in the text: {found[0].strip()!r}"
+            yield Broken(message, found[0].strip(), None, piece.place(*found.span()), Severity.REVIEW)
 
 
 CHECKS: Final = (
