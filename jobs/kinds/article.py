@@ -3,7 +3,7 @@
 The text of a small model is read leniently, and missing parts are filled in: a default outline, the topic as the title, the
 first sentences as the description. A section that was cut off ends with its last whole sentence. A section that has no
 words, or that was cut off within its first sentence, is asked for again, at most twice. If a section fails three times, the
-article fails. `article_sections.py` writes the sections, and says what is done about those that break the article's contract.
+article fails. `articles/sections.py` writes the sections, and says what is done about those that break the article's contract.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -16,8 +16,8 @@ from jobs.checks.article.heading_repeats_title import mended
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.kinds.parts.article_heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
-from jobs.kinds.parts.article_sections import Passage, Sections, body_of
+from jobs.kinds.articles.heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
+from jobs.kinds.articles.sections import Passage, Sections, body_of
 from jobs.writing.articles.headings import read_outline
 from jobs.writing.asking_again import label_of_try
 from jobs.writing.cleaning import CleanedOutput

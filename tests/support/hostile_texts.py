@@ -137,8 +137,9 @@ def tried(pattern: Any, method: str) -> Try:
 def function_tries() -> Mapping[str, Try]:
     """Return functions of the two rooms that read a text and use several patterns."""
     from jobs.checks import cutting
+    from jobs.checks.text import variants_alike
     from jobs.kinds import translation
-    from jobs.kinds.parts import post_request
+    from jobs.kinds.posts import request, thread
     from jobs.writing import characters, fitting, hashtags, platforms, prose
     from jobs.writing.articles import headings, questions, sections
     from jobs.writing.words import keywords, widths
@@ -147,7 +148,9 @@ def function_tries() -> Mapping[str, Try]:
         **{limit.length.__name__: limit.length for limit in platforms.LIMITS.values()},
         "clusters": characters.clusters,
         "without_hashtags": hashtags.without_hashtags,
-        "hashtags": post_request._hashtags,
+        "hashtags": request._hashtags,
+        "divided": lambda text: thread.divided(f"{text} One. Two.", platforms.LIMITS["facebook"], 2, numbered=True),
+        "likeness": lambda text: variants_alike.likeness(text, f"{text} a", variants_alike.CHECKS[0].limits),
         "cleaned": cleaned,
         "explained": explained,
         "read_outline": lambda text: headings.read_outline(Completion("", text, "stop"), PROMPT, TOPIC, 5, 100),
