@@ -35,8 +35,12 @@ ROOMS: Final = ("jobs.checks", "jobs.kinds", "jobs.writing")
 TOPIC: Final = Brief("Tea")
 PROMPT: Final = Prompt(messages=(Message("user", "Write a title, at most ten words.\nTopic: Tea"),))
 
-LIMITED: Final = {"jobs.checks.text.cut_offs._HASHTAGS": 1_000, "jobs.checks.signs.end_marks._WORD": 40}
-"""Pattern -> the most characters that its code gives it."""
+LIMITED: Final = {
+    "jobs.checks.text.cut_offs._HASHTAGS: search": 1_000,
+    "jobs.checks.signs.end_marks._WORD: search": 40,
+    "jobs.checks.text.echoes.INSTRUCTION: search": 10_000,
+}
+"""Use of a pattern -> the most characters that its code gives it."""
 
 SHAPES: Final = (
     *("a", "1", " ", " \n", "#a ", "@a@", "a.", "1. ", "- ", "a_", "*", "```\n", "a'", '."', "> ", "="),
@@ -105,16 +109,12 @@ def pattern_tries() -> Mapping[str, Try]:
             if id(value) in homes:
                 used.add(id(value))
                 home = homes[id(value)]
-                tries[f"{home}: {method}"] = limited(tried(value, method), LIMITED.get(home))
+                tries[f"{home}: {method}"] = limited(tried(value, method), LIMITED.get(f"{home}: {method}"))
             elif name in {"re", "regex"} and isinstance(first, ast.Constant) and method != "compile":
                 tries[f"{one.__name__}, {first.value!r}: {method}"] = tried(
                     vars(one)[name].compile(first.value), method
                 )
-    tries |= {
-        home: limited(tried(patterns[key], "search"), LIMITED.get(home))
-        for key, home in homes.items()
-        if key not in used
-    }
+    tries |= {home: tried(patterns[key], "search") for key, home in homes.items() if key not in used}
     return tries
 
 
