@@ -8,6 +8,7 @@ prints names the try.
 """
 
 import ast
+import contextlib
 import importlib
 import math
 import pkgutil
@@ -22,8 +23,10 @@ from typing import Any, Final
 
 import regex
 
+from jobs.errors import CheckFailed
 from jobs.generation import Completion, Message, Prompt
-from jobs.writing import labels
+from jobs.kinds.posts import thread
+from jobs.writing import labels, platforms
 from jobs.writing.cleaning import Draft
 from jobs.writing.evidence import Brief, Original
 
@@ -139,7 +142,7 @@ def function_tries() -> Mapping[str, Try]:
     from jobs.checks import cutting
     from jobs.checks.text import variants_alike
     from jobs.kinds import translation
-    from jobs.kinds.posts import request, thread
+    from jobs.kinds.posts import request
     from jobs.writing import characters, fitting, hashtags, platforms, prose
     from jobs.writing.articles import headings, questions, sections
     from jobs.writing.words import keywords, widths
@@ -149,7 +152,7 @@ def function_tries() -> Mapping[str, Try]:
         "clusters": characters.clusters,
         "without_hashtags": hashtags.without_hashtags,
         "hashtags": request._hashtags,
-        "divided": lambda text: thread.divided(f"{text} One. Two.", platforms.LIMITS["facebook"], 2, numbered=True),
+        "divided": divided,
         "likeness": lambda text: variants_alike.likeness(text, f"{text} a", variants_alike.CHECKS[0].limits),
         "cleaned": cleaned,
         "explained": explained,
@@ -183,6 +186,13 @@ def cleaned(text: str) -> None:
         draft.drop_announcement(evidence, labels.SECTION)
         draft.drop_count(evidence)
         draft.drop_around(evidence, labels.TITLE, labels.HEADING, labels.CHAPTER, labels.TRANSLATION, ordinals=False)
+
+
+def divided(text: str) -> None:
+    """Divide a text into the posts of a thread; most texts are too long, or have too few sentences."""
+    for part in (text, f"{text[:5_000]} One. Two."):
+        with contextlib.suppress(CheckFailed):
+            thread.divided(part, platforms.LIMITS["x"], None, numbered=True)
 
 
 def explained(text: str) -> None:

@@ -25,6 +25,8 @@ MOST_UNITS: Final = 150
 
 _HALF: Final = regex.compile("[\ud800-\udfff]")
 """Half of a character, which sentencex does not take."""
+_BETWEEN: Final = 2
+"""Between two posts a text has at most a line left blank, which neither of them has."""
 _WORDS: Final = regex.compile(r"[\p{L}\p{N}]")
 _ITEM: Final = regex.compile(r"\(?\d{1,3}[.)]")
 """The number of a list item, which sentencex takes for a sentence."""
@@ -41,8 +43,10 @@ def divided(text: str, limit: Limit, count: int | None, ending: str = "", *, num
     Raises:
         CheckFailed: `post_too_long` if a sentence or the text is too long; `thread_incomplete` if there are too few sentences.
     """
+    fewest, most = count or FEWEST, count or MOST
+    if (length := limit.length(text)) > most * (limit.max_length + _BETWEEN):
+        raise CheckFailed("post_too_long", f"the text has {length} characters: too many for {most} posts")
     units = _units(text)
-    fewest = count or FEWEST
     if len(units) < fewest:
         message = f"the text has too few sentences for {fewest} posts: it has {len(units)}"
         raise CheckFailed("thread_incomplete", message)
