@@ -25,7 +25,7 @@ import regex
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Message, Prompt
-from jobs.kinds.posts import thread
+from jobs.kinds.parts import post_thread as thread
 from jobs.writing import labels, platforms
 from jobs.writing.cleaning import Draft
 from jobs.writing.evidence import Brief, Original
@@ -142,7 +142,7 @@ def function_tries() -> Mapping[str, Try]:
     from jobs.checks import cutting
     from jobs.checks.text import variants_alike
     from jobs.kinds import translation
-    from jobs.kinds.posts import request
+    from jobs.kinds.parts import post_request as request
     from jobs.writing import characters, fitting, hashtags, platforms, prose
     from jobs.writing.articles import headings, questions, sections
     from jobs.writing.words import keywords, widths
