@@ -3,6 +3,7 @@
     NightpressError              anything below                                              exit status 1
     |- RequestError              the request is wrong; nothing was accepted                  exit status 2
     |  |- NoBatch                no batch has this id
+    |  |- DocumentError          a document to translate cannot be read, or its translations cannot be written
     |  |- TemplateFault          a template of a prompt is wrong, or uses a value that it was not given
     |  `- ConflictError          something else has the name that was asked for
     |- UnavailableError          something that is needed is not there                       exit status 3
@@ -46,6 +47,22 @@ class RequestError(NightpressError):
 
 class NoBatch(RequestError):
     """No batch has this id. It was never made, or was deleted."""
+
+
+class DocumentError(RequestError):
+    """A document to translate cannot be read, or a translation cannot be written into it.
+
+    Args:
+        name: The name of the file.
+        what: What is wrong, as a clause.
+        remedy: What to do about it, as a command.
+        line: The line at fault, counted from 1; None if no single line is at fault.
+    """
+
+    def __init__(self, name: str, what: str, remedy: str, line: int | None = None) -> None:
+        super().__init__(f"{name}{f', line {line}' if line else ''}: {what}: {remedy}")
+        self.name = name
+        self.line = line
 
 
 class TemplateFault(RequestError):

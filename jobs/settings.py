@@ -4,11 +4,12 @@ Each setting comes from the first of these sources that has it: the environment 
 `nightpress.toml` in the working folder or the nearest folder above it, the defaults below.
 """
 
+import codecs
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -295,6 +296,12 @@ class Settings(BaseSettings):
     def _absolute_store(cls, url: str) -> str:
         """Make a local folder absolute: workers run in other working folders than the command that starts them."""
         _check_printable(url)
+        if not url.strip():
+            raise ValueError("it is blank: name a folder or a URL")
+        if any(part.partition(":")[0].lower() == "memory" and "://" in part for part in url.split("::")):
+            raise ValueError(
+                "a store in memory is gone when this process ends: name a folder, or a URL such as s3://bucket/path"
+            )
         return url if "://" in url else str(absolute(Path(url)))
 
     @field_validator("templates_dir", "cache_dir", "redis_ca", "spool_dir")
@@ -318,7 +325,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            *([TomlConfigSettingsSource(settings_cls, toml)] if toml else []),
+            *([_Toml(settings_cls, toml)] if toml else []),
         )
 
     @property
@@ -348,6 +355,23 @@ class Settings(BaseSettings):
     def lane_of(self, alias: str) -> str:
         """Return the lane of a model of the catalog. Raises KeyError if the catalog has no such alias."""
         return lane_of(alias, self.catalog[alias])
+
+
+class _Toml(TomlConfigSettingsSource):
+    """Reads `nightpress.toml` as editors write it: UTF-8, also with a byte order mark. Raises ValueError for other encodings."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        import tomllib
+
+        data = file_path.read_bytes()
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
+            raise ValueError("it is UTF-16 or UTF-32: save it as UTF-8")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise ValueError(f"line {line} is not UTF-8: save the file as UTF-8") from None
+        return tomllib.loads(text.replace("\r\n", "\n"))
 
 
 def _check_printable(name: str) -> None:

@@ -95,6 +95,8 @@ class Subject:
     """The text that the output is made from: what is translated, or what a post is about. None: there is none."""
     prompts: Sequence[str] = ()
     """The texts of the prompts, if they are known: messages of the system and the user."""
+    holds_prompt: bool = False
+    """Whether the row holds the whole prompt. Then it may ask for any text: for a template, a dialogue, or an answer about AI."""
     cut_off: bool = False
     """Whether the model stopped because it reached the most tokens that it may write."""
 

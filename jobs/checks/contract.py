@@ -31,6 +31,8 @@ class Contract:
     """The field of the request with the language of the source."""
     form: str | None = None
     """The field of the request with the form of the texts, if a row may choose it."""
+    holds_prompt: bool = False
+    """Whether a row holds the whole prompt, as in a chat, so that any text may be asked for."""
 
     def subject(
         self,
@@ -64,6 +66,7 @@ class Contract:
             source_language=_text(request.get(self.source_language)) if self.source_language else None,
             source=_sound(_text(request.get(self.source)) or "") or None if self.source else None,
             prompts=[_sound(prompt) for prompt in prompts],
+            holds_prompt=self.holds_prompt,
             cut_off=cut_off,
         )
 

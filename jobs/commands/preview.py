@@ -79,8 +79,7 @@ def preview(
             elif as_json:
                 session.write_json(shown.as_dict())
             else:
-                for line in lines(shown):
-                    session.write(line)
+                session.write("\n".join(lines(shown)))
     if not rows:
         raise RequestError(f"{file} holds no rows")
     raise typer.Exit(1 if faults else 0)

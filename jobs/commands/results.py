@@ -128,17 +128,20 @@ def _columns(session: Session, batch: Batch) -> Sequence[Column]:
 def _write_pages(session: Session, lines: _Counted, place: str | None) -> None:
     """Write a file for each row. An existing file of the same name is replaced."""
     from jobs.formats.results.markdown import Pages
-    from jobs.store.destinations import file_in
+    from jobs.store.destinations import FolderDestination, file_in
     from jobs.urls import local_path
 
     if place is None:
         raise RequestError("markdown is a file a row: name a folder with -o")
     if (path := local_path(place)) is not None and path.exists() and not path.is_dir():
         raise RequestError(f"markdown is a file a row, and {place} is a file: name a folder with -o")
-    pages = Pages()
+    pages, folder = Pages(), FolderDestination(place, session.settings.options_for(place))
     for row in lines.rows():
-        with opened(session, file_in(place, pages.name(row)), with_folders=True) as file:
-            file.write(pages.text(row).encode())
+        name = pages.name(row)
+        try:
+            folder.write(name, pages.text(row).encode())
+        except OSError as error:
+            raise _unwritten(file_in(place, name), error) from None
 
 
 @contextmanager
@@ -150,5 +153,9 @@ def opened(session: Session, place: str, *, with_folders: bool) -> Iterator[Bina
         with write_destination(place, session.settings.options_for(place), with_folders=with_folders) as target:
             yield target
     except OSError as error:
-        kind = OutputUnavailable if takes_no_more(error) else RequestError
-        raise kind(f"cannot write {place}: {reason_of(error)}") from None
+        raise _unwritten(place, error) from None
+
+
+def _unwritten(place: str, error: OSError) -> OutputUnavailable | RequestError:
+    kind = OutputUnavailable if takes_no_more(error) else RequestError
+    return kind(f"cannot write {place}: {reason_of(error)}")

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import shell_completion as completion
+from jobs.commands.options.row_name import RowCommand
 from jobs.commands.session import BATCH, ROW, Session
 
 
 def register(app: typer.Typer) -> None:
     """Add the command of this module."""
-    app.command(epilog="Example: nightpress show night-5f2c81 7")(show)
+    app.command(cls=RowCommand, epilog="Example: nightpress show night-5f2c81 7")(show)
 
 
 def show(

@@ -22,7 +22,7 @@ from jobs.formats.formulas import unguarded, unguarded_within
 from jobs.formats.headers import Line, find_header
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines
-from jobs.formats.record import Layout, Record, uncorrected
+from jobs.formats.record import Layout, Record, has_own_reason, uncorrected
 
 READ_AGAIN: Final = 16 << 20
 """A search for the end of a quote that is never closed reads bytes again: at most this many, plus eight times the bytes of the
@@ -46,10 +46,11 @@ def records(file: BinaryIO, fields: Fields, columns: Columns = NO_CHOICE) -> Ite
         elif any(cell.strip() for cell in row) and not header.is_repeated(row):
             own = row if len(kept) == len(header.names) else _own(row, kept, len(header.names))
             added = dict(zip(header.names, row, strict=False)) if own is not row else {}
+            is_own = has_own_reason(added)
             if (finding := uncorrected(added)) is not None:
                 yield Record(line, unguarded(added[UNREAD]).encode(), finding, layout=layout, cells=own)
             elif own is row or any(cell.strip() for cell in own):
-                yield cells.record(line, raw, own)._replace(layout=layout, cells=own)
+                yield cells.record(line, raw, own)._replace(layout=layout, cells=own, has_own_reason=is_own)
 
 
 def _own(row: Sequence[str], kept: Sequence[int], columns: int) -> list[str]:

@@ -15,7 +15,7 @@ from jobs.formats.columns.placing import Fields, placed_records
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_documents import are_documents, documents
 from jobs.formats.json_lines import BOM, Finding, numbered, read_object
-from jobs.formats.record import Record, uncorrected, unread
+from jobs.formats.record import Record, has_own_reason, uncorrected, unread
 from jobs.formats.source import peek, replacing
 
 _PARQUET = b"PAR1"
@@ -100,7 +100,8 @@ def _json_records(rows: Iterable[tuple[int, bytes]]) -> Iterator[Record]:
         if isinstance(values, Finding):
             yield unread(line, raw, values)
         else:
-            yield Record(line, raw, uncorrected(values) or values)
+            is_own = has_own_reason(values)
+            yield Record(line, raw, uncorrected(values) or values, has_own_reason=is_own)
 
 
 def _json_rows(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -24,7 +24,10 @@ RESULT_COLUMNS: Final = ("row", "custom_id", "kind", "status")
 _SIGN, _ANY = (f"[{re.escape(''.join(signs))}]" for signs in (SIGNS, FORMULA))
 _LEFT_OUT: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f\"]"
 _BEGIN: Final = re.compile(rf"'*{_ANY}")
-_WITHIN: Final = re.compile(rf"[;\t\r\n](?='*{_LEFT_OUT}*{_SIGN})")
+_AHEAD: Final = re.compile(rf"'*{_LEFT_OUT}*{_SIGN}")
+_SEPARATORS: Final = ";\t\r\n"
+_MAY_BEGIN: Final = frozenset({*FORMULA, "'"})
+_MAY_LIE_AHEAD: Final = frozenset({*FORMULA, "'", '"'})
 _GUARD_WITHIN: Final = re.compile(rf"([;\t\r\n])'(?='*{_LEFT_OUT}*{_SIGN})")
 
 
@@ -54,8 +57,38 @@ def is_ours(columns: Sequence[str]) -> bool:
 
 def guarded(cell: str) -> str:
     """Return the cell with an apostrophe where a formula would begin."""
-    first = "'" if _BEGIN.match(cell) else ""
-    return first + _WITHIN.sub(r"\g<0>'", cell)
+    return _guarded(cell, _SEPARATORS)
+
+
+def _guarded(cell: str, separators: Sequence[str]) -> str:
+    first = "'" if cell[:1] in _MAY_BEGIN and _BEGIN.match(cell) else ""
+    for separator in separators:
+        if separator in cell:
+            cell = _guarded_after(separator, cell)
+    return first + cell
+
+
+def _guarded_after(separator: str, cell: str) -> str:
+    """Return the cell with a guard after each of these separators that stands before a formula.
+
+    To split a text is faster than a search by a pattern, since most texts have few separators.
+    """
+    parts = cell.split(separator)
+    if _MAY_LIE_AHEAD.isdisjoint([part[:1] for part in parts]):
+        return cell
+    return separator.join(parts[:1] + [f"'{part}" if _AHEAD.match(part) else part for part in parts[1:]])
+
+
+def escaped(cells: Sequence[str]) -> Sequence[str]:
+    """Return the texts of several cells as they stand between quotes in a CSV: guarded, and with their quotes doubled."""
+    joined = "".join(cells)
+    separators = [separator for separator in _SEPARATORS if separator in joined]
+    guarded_cells = [_guarded(cell, separators) for cell in cells] if separators or _may_begin(cells) else cells
+    return [cell.replace('"', '""') for cell in guarded_cells] if '"' in joined else guarded_cells
+
+
+def _may_begin(cells: Sequence[str]) -> bool:
+    return not _MAY_BEGIN.isdisjoint([cell[:1] for cell in cells])
 
 
 def unguarded(cell: str, *, ours: bool = True) -> str:

@@ -6,7 +6,6 @@ cells. `--header-row` names the line, and `--header` gives the names of a file t
 """
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -19,6 +18,7 @@ from jobs.formats.columns.choice import METADATA, Columns
 from jobs.formats.columns.names import check_columns, field_of_header, listed
 from jobs.formats.columns.placing import Fields
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
+from jobs.printable import shell_word
 
 DELIMITERS: Final = ",;\t|"
 """The characters that may separate cells."""
@@ -203,7 +203,7 @@ def _unknown(seen: Sequence[Line], fields: Fields, columns: Columns) -> _Candida
     raise RequestError(
         f"the input is neither JSON Lines nor a CSV with a header: its first line, {shown!r}, has no name of a field between"
         " commas, semicolons, tabs or bars. Put a header before the rows, or give its names with --header, such as"
-        f" --header topic. If this line is the header, say which field it is, such as --map {shlex.quote('topic=' + shown)}"
+        f" --header topic. If this line is the header, say which field it is, such as --map {shell_word('topic=' + shown)}"
     )
 
 

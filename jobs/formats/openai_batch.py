@@ -12,7 +12,7 @@ from typing import Any, Final
 from jobs.formats.json_lines import Finding, as_integer, read_object
 from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters, template_kwargs
 from jobs.formats.openai_turns import turns
-from jobs.formats.record import OPENAI, Record, uncorrected, unread
+from jobs.formats.record import OPENAI, Record, has_own_reason, uncorrected, unread
 from jobs.generation import MAX_LOGPROBS
 
 KEYS: Final = frozenset({"custom_id", "method", "url", "body"})
@@ -41,10 +41,12 @@ def records(rows: Iterable[tuple[int, bytes]]) -> Iterator[Record]:
         values = read_object(raw)
         if isinstance(values, Finding):
             yield unread(line, raw, values)._replace(layout=OPENAI)
-        elif (finding := uncorrected(values)) is not None:
+            continue
+        is_own = has_own_reason(values)
+        if (finding := uncorrected(values)) is not None:
             yield Record(line, raw, finding, layout=OPENAI)
         else:
-            yield _record(line, raw, _without_nulls(values))._replace(layout=OPENAI)
+            yield _record(line, raw, _without_nulls(values))._replace(layout=OPENAI, has_own_reason=is_own)
 
 
 def _record(line: int, raw: bytes, request: dict[str, Any]) -> Record:

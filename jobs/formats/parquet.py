@@ -19,7 +19,7 @@ from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.columns.names import check_columns
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, unkept
-from jobs.formats.record import Layout, Record, uncorrected
+from jobs.formats.record import Layout, Record, has_own_reason, uncorrected
 from jobs.formats.source import RATIO_COUNTS_FROM, InputLimits, limits_of
 
 ROWS: Final = 64
@@ -107,6 +107,7 @@ def _record(number: int, row: dict[str, Any] | Finding) -> Record:
     if isinstance(row, Finding):
         return Record(number, repr(row).encode(), row)
     values = {name: _json(value) for name, value in row.items() if value is not None}
+    is_own = has_own_reason(values)
     if (found := uncorrected(values)) is not None:
         return Record(number, orjson.dumps(row[UNREAD]), found)
     if (found := unkept(values)) is not None:
@@ -114,7 +115,7 @@ def _record(number: int, row: dict[str, Any] | Finding) -> Record:
     raw = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
     if len(raw) > MAX_ROW_BYTES:
         return Record(number, raw, Finding("row_too_large", None, TOO_LARGE))
-    return Record(number, raw, values)
+    return Record(number, raw, values, has_own_reason=is_own)
 
 
 def modules() -> tuple[ModuleType, ModuleType]:

@@ -1,5 +1,6 @@
 """A record: the fields of one row of an input file of any format."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -8,6 +9,8 @@ import orjson
 from jobs.batches.refused import REASON, UNREAD
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding
+
+_REASON: Final = re.compile(r"line [0-9]+: [a-z_]+[:( ]")
 
 
 class Layout(NamedTuple):
@@ -36,6 +39,7 @@ class Record(NamedTuple):
         extra: The columns that were copied into the metadata.
         columns: The names of the columns in the file, if they may differ from the keys of `values`.
         layout: The format of the file.
+        has_own_reason: Whether the row had a value of its user's own in `nightpress_error`, which is left out.
         cells: The cells of a row of a CSV; None in other formats, and if the row cannot be split into cells.
     """
 
@@ -49,6 +53,7 @@ class Record(NamedTuple):
     columns: Sequence[str] = ()
     layout: Layout = JSON_LINES
     cells: Sequence[str] | None = None
+    has_own_reason: bool = False
 
     def path_in_file(self, field: str | None) -> str | None:
         """Return the path that a field of a request has in the file. If `field` is None, return None."""
@@ -78,6 +83,14 @@ def uncorrected(values: dict[str, Any]) -> Finding | None:
         return None
     message = "the row is not corrected yet: put its text into the fields of the row, and empty this one"
     return Finding("unknown_field", UNREAD, message)
+
+
+def has_own_reason(values: Mapping[str, Any]) -> bool:
+    """Whether a row has a value of its user's own where a file to correct has the reason. Such a value is left out."""
+    reason = values.get(REASON)
+    if not isinstance(reason, str):
+        return reason is not None
+    return bool(reason.strip()) and _REASON.match(reason) is None
 
 
 def unread(line: int, raw: bytes, finding: Finding) -> Record:

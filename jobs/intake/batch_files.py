@@ -5,7 +5,6 @@ their final failures, `batch.json`, the open hint. The open hint is an empty fil
 folder without `batch.json` is not a batch (rules 3 and 4).
 """
 
-import shlex
 import shutil
 from collections.abc import Iterator
 from itertools import islice
@@ -18,6 +17,7 @@ from jobs.batches.segments.line import Outcome
 from jobs.errors import ConflictError, StoreUnavailable
 from jobs.intake.staging import Staging
 from jobs.logs import logger
+from jobs.printable import shell_word
 from jobs.store.identity import make_id
 from jobs.store.store import Store
 
@@ -75,7 +75,7 @@ def _create(store: Store, batch: Batch) -> bool:
     except StoreUnavailable as error:
         raise StoreUnavailable(
             f"{error} {batch.batch_id} may be accepted all the same. Give the same command again, with its run key, so that "
-            f"it makes no second batch (enqueue --run-key {shlex.quote(batch.run_key)})"
+            f"it makes no second batch (enqueue --run-key {shell_word(batch.run_key)})"
         ) from error
 
 

@@ -7,6 +7,7 @@ from jobs.did_you_mean import did_you_mean, folded, nearest, same_name
 from jobs.formats.columns.names import listed, rows_within
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
+from jobs.printable import shell_word
 
 OTHERS: Final = "--extra metadata takes other columns along, --extra none leaves them out"
 
@@ -90,7 +91,7 @@ def of_fields(kind: str, needed: Sequence[str], fields: Sequence[str], columns: 
 
 def quoted(text: str) -> str:
     """Return an argument as it is typed in a shell."""
-    return text if all(sign.isalnum() or sign in "=._-:" for sign in text) else "'" + text.replace("'", "'\\''") + "'"
+    return text if all(sign.isalnum() or sign in "=._-:" for sign in text) else shell_word(text)
 
 
 def advised(findings: Sequence[Finding], record: Record, kind: str, fields: Iterable[str]) -> list[Finding]:

@@ -7,11 +7,12 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from pydantic import BaseModel
 
+from jobs.batches.refused import REASON
 from jobs.batches.request_row import RowRequest
 from jobs.catalog import Models
 from jobs.did_you_mean import did_you_mean, same_name
@@ -23,6 +24,11 @@ from jobs.intake.row_faults import RowFault, fault_of, shown, validated
 from jobs.intake.row_fields import ENVELOPE_FIELDS, Envelope, RowValues, envelope_of, own_of, valid_custom_id
 from jobs.kinds.kind import Kind
 from jobs.tenants import RowsMaySet
+
+OWN_REASON: Final = (
+    f"the value of {REASON} is left out, since files to correct have their reasons there: rename it to keep it"
+)
+"""The remark on a row that has a value of its user's own under the name that we use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class RowReader:
 
     A fault has the code of the first mistake that is found. The order is: the line itself, the kind, the fields that any row may
     have, the fields of the kind, the model, the abilities of the model's engine. The message of the fault also names the other
-    fields that are wrong. `remark` is the kind's remark on the request that was read last; None if there is none.
+    fields that are wrong. `remark` is the remark on the request that was read last, of its kind or about a value
+    that is left out; None if there is none.
 
     Raises:
         RequestError: `defaults` gives a field that no kind has.
@@ -109,6 +116,8 @@ class RowReader:
         except Exception as error:  # noqa: BLE001 - an error of a kind must fail its own row alone
             read = [Finding("kind_failed", None, f"kind {kind.name}: {error!r}")]
         if isinstance(read, RowRequest):
+            if record.has_own_reason:
+                self.remark = OWN_REASON if self.remark is None else f"{self.remark}; {OWN_REASON}"
             return read
         found = [
             record.in_terms_of_file(finding) for finding in advised(read, record, kind.name, self.of_kind(kind.name))

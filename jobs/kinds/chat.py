@@ -102,6 +102,7 @@ class ChatKind:
         texts={"text": "markdown", "choices": "markdown"},
         checks=("invented", "output_not_json", "schema_invalid"),
         settings={"invented": CheckSetting(severity=Severity.OFF)},  # a row can turn it on
+        holds_prompt=True,
     )
     example: Mapping[str, Any] = {"system": "Answer in one sentence.", "prompt": "Why do tomatoes need sunlight?"}
 

@@ -38,7 +38,9 @@ class CompletionKind:
     name = "completion"
     request_type = CompletionRequest
     output_type = Continuation
-    contract = Contract(texts={"text": "plain", "choices": "plain"}, checks=("output_not_json", "schema_invalid"))
+    contract = Contract(
+        texts={"text": "plain", "choices": "plain"}, checks=("output_not_json", "schema_invalid"), holds_prompt=True
+    )
     example: Mapping[str, Any] = {"prompt": "Tomatoes need sunlight because", "max_tokens": 40}
 
     def __init__(self, templates: Templates) -> None:

@@ -1,6 +1,5 @@
 """Gives the rows that intake refused as a file to correct, and the command that enqueues the corrected file."""
 
-import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from jobs.batches.segments.files import each_heads, list_files, until_read
 from jobs.batches.segments.line import EVERY_ROUND
 from jobs.errors import RequestError
 from jobs.formats.results.corrections import SUFFIXES, correction_lines, write_corrections_as_parquet
+from jobs.printable import shell_word
 from jobs.store.store import Store
 
 _FLAGS: Final = ("override_model",)
@@ -65,7 +65,7 @@ class Corrections:
             words += _words(name, self.batch.options.get(name))
         if self.form == "openai" and not self.batch.options.get("map"):
             words += ["--format", "openai"]
-        return shlex.join(words)
+        return " ".join(map(shell_word, words))
 
 
 def corrections(store: Store, batch_id: str) -> Corrections:

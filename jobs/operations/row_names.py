@@ -22,6 +22,8 @@ BY_ID: Final = "id:"
 """The prefix that a person types before a custom_id that looks like a number."""
 COMPARED: Final = 10_000
 """If no row has a custom_id, at most this many others are compared with it to suggest the nearest."""
+_LIKE_NUMBER: Final = re.compile(r"\s*[-+\u2212]?\d[\d.,_]*(?:e[-+]?\d+)?\s*", re.IGNORECASE)
+"""Matches what a person may have typed for a number, such as -1, +1, 01, 1.0 or 1,000."""
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
 
 
@@ -43,8 +45,12 @@ def find_row(store: Store, batch: Batch, name: str | int) -> FoundRow:
     if _NUMBER.fullmatch(text):
         return _by_number(store, batch, int(text), text if isinstance(name, str) else None)
     custom_id = text.removeprefix(BY_ID)
+    if not custom_id:
+        raise RequestError(f"the name of a row is empty: {_known(batch)}")
     accepted, refused = _with_id(store, batch, custom_id)
     if not accepted and not refused:
+        if _LIKE_NUMBER.fullmatch(text):
+            raise RequestError(f"no row of {batch.batch_id} has the number or the custom_id {text!r}: {_known(batch)}")
         like = did_you_mean(custom_id, islice(_ids(store, batch), COMPARED))
         raise RequestError(f"no row of {batch.batch_id} has the custom_id {custom_id!r}{like}")
     if len(accepted) > 1 or (not accepted and len(refused) > 1):
@@ -56,6 +62,10 @@ def find_row(store: Store, batch: Batch, name: str | int) -> FoundRow:
         return FoundRow(refused[0])
     also = f"{_rows(refused)} with the same custom_id, which intake refused, can be named by number" if refused else ""
     return FoundRow(accepted[0], also)
+
+
+def _known(batch: Batch) -> str:
+    return f"its rows are 0 to {batch.rows - 1}, or name a row by its custom_id"
 
 
 def _by_number(store: Store, batch: Batch, row: int, typed: str | None) -> FoundRow:

@@ -3,6 +3,7 @@
 A file appears there as a whole or not at all, and replaces an existing file. `file://` is the disk of this machine.
 """
 
+import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,48 @@ def write_destination(url: str, options: Mapping[str, str], *, with_folders: boo
         path.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(path) as target:
         yield target
+
+
+class FolderDestination:
+    """A folder in which many small files are written, each as a whole and in place of an existing file of its name.
+
+    Args:
+        url: The folder: a path of this machine, which is made when the first file is written, or a URL.
+        options: The options of the URL's fsspec file system.
+    """
+
+    def __init__(self, url: str, options: Mapping[str, str]) -> None:
+        self._url = url
+        self._options = options
+        self._path = local_path(url)
+        self._partial = "" if self._path is None else str(self._path / f".nightpress-{secrets.token_hex(8)}.partial")
+        self._is_there = False
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file. Raises OSError, or StoreUnavailable for a URL."""
+        if self._path is None:
+            with write_destination(file_in(self._url, name), self._options) as target:
+                target.write(data)
+            return
+        if not self._is_there:
+            self._path.mkdir(parents=True, exist_ok=True)
+            self._is_there = True
+        try:
+            _create(self._partial, data)
+            os.replace(self._partial, os.path.join(self._path, name))  # noqa: PTH105, PTH118 - in half the time of a Path
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(self._partial)  # noqa: PTH108
+            raise
+
+
+def _create(path: str, data: bytes) -> None:
+    file, rest = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    finally:
+        os.close(file)
 
 
 @contextmanager

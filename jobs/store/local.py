@@ -169,7 +169,13 @@ class LocalStore(Store):
         raise self._comes_and_goes(path)
 
     def _comes_and_goes(self, path: str) -> StoreUnavailable:
-        return StoreUnavailable(f"storage: {self._root / path} comes and goes: another process creates and deletes it")
+        target = self._root / path
+        if not target.parent.is_dir():  # as under /proc, where the system makes all folders itself
+            there = next(folder for folder in target.parents if folder.is_dir())
+            return StoreUnavailable(
+                f"storage: cannot write {target}: no folder can be made in {there}. Name another place."
+            )
+        return StoreUnavailable(f"storage: {target} comes and goes: another process creates and deletes it")
 
     @contextmanager
     def _faults(self, verb: str, path: str) -> Iterator[None]:

@@ -73,6 +73,7 @@ class Templates:
         self._own = own
         self._folders = [shipped] if own is None else [own, shipped]
         self._compiled: dict[str, _Compiled] = {}
+        self._turns: dict[tuple[str, str], tuple[Message, str]] = {}
         self._known = set[str]() if known is None else known
         self._known.update(path.name for path in shipped.glob("*.j2"))
         for path in sorted(own.glob("*.j2")) if own is not None else ():
@@ -89,6 +90,7 @@ class Templates:
             loader=jinja2.FileSystemLoader(self._folders),
             undefined=NamedUndefined,
             autoescape=False,
+            auto_reload=False,  # a process keeps the templates that its receipts name
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -140,9 +142,12 @@ class Templates:
         `values` are filled into the user's turn alone. The system turn is the same for all rows, so its tokens can be cached.
         The hash is the output of `cat SYSTEM USER INCLUDED... | sha256sum`.
         """
-        sources = dict.fromkeys((*self._template(system).sources, *self._template(user).sources))
-        messages = (Message("system", self._text(system, {})), Message("user", self._text(user, values)))
-        return messages, _sha256(tuple(sources))
+        names = system, user
+        if names not in self._turns:
+            sources = dict.fromkeys((*self._template(system).sources, *self._template(user).sources))
+            self._turns[names] = Message("system", self._text(system, {})), _sha256(tuple(sources))
+        turn, sha256 = self._turns[names]
+        return (turn, Message("user", self._text(user, values))), sha256
 
     def _text(self, name: str, values: dict[str, Any]) -> str:
         import jinja2
@@ -180,11 +185,15 @@ class Templates:
         found = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
         return f"template {Path(found[-1].filename).name}, line {found[-1].lineno}" if found else f"template {name}"
 
-    def _sources(self, name: str, above: tuple[str, ...] = ()) -> list[str]:
-        """Return the source of a template, then the sources of the templates that it includes."""
-        source = self._source(name)
-        others = sorted(self._included(name) - {name, *above})
-        return [source, *(text for other in others for text in self._sources(other, (*above, name)))]
+    def _sources(self, name: str, seen: set[str] | None = None) -> list[str]:
+        """Return the source of a template, then the sources of the templates that it includes, each once."""
+        seen = {name} if seen is None else seen
+        found = [self._source(name)]
+        for other in sorted(self._included(name)):
+            if other not in seen:
+                seen.add(other)
+                found += self._sources(other, seen)
+        return found
 
 
 def _reason(error: BaseException) -> str:

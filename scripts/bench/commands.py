@@ -6,8 +6,9 @@ The store holds two batches of made-up articles, which no model wrote: every row
 published. Each command is a process of its own. All times are processor time, so other work on the machine does not count. The
 table has the time of each command, the microseconds a row beyond the time of the same command over a store of `FEW` rows, its
 peak memory, and the ratio to reading: the time beyond that of few rows, over the time of a loop that reads the same files, with
-their checksum, and parses each line as JSON. For `results --format markdown`, which makes a file a row, the loop writes as many
-files too; for commands that read heads alone, it reads the first lines of the segments.
+their checksum, and parses each line as JSON. For `results`, which writes as much as it reads, the loop also writes each line as
+it is: to one file, or for markdown to a file of its own. The column `parsing` has the time of the loop without the writing. For
+commands that read heads alone, the loop reads the first lines of the segments. Loops and commands take turns.
 
 With `--folder` the stores are kept there, and are made only if they are missing.
 """
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import orjson
 from rich.console import Console
@@ -65,10 +66,14 @@ WHEN: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its arguments, and `reads`, the loop that merely reads the same files; None if the command reads none."""
+    """A command: its arguments, and `reads`, the loop that merely reads the same files; None if the command reads none.
+
+    If that loop writes too, `parses` is the same loop without the writing.
+    """
 
     args: Sequence[str]
     reads: Callable[[], object] | None = None
+    parses: Callable[[], object] | None = None
 
 
 def main() -> None:
@@ -77,7 +82,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--only", default="", help="time only the commands in which this word stands")
-    parser.add_argument("--runs", type=int, default=3, help="the fastest of so many runs counts")
+    parser.add_argument("--runs", type=int, default=3, help="the fastest run of so many counts")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nightpress-commands-") as scratch:
         folder = (args.folder or Path(scratch)).absolute()
@@ -150,22 +155,28 @@ def outcome(row: int) -> Outcome:
 def show(folder: Path, rows: int, only: str, runs: int) -> None:
     """Time the commands, and print a line for each."""
     shown = Table(title=f"{rows:,} rows, processor time")
-    for name in ("command", "s", "us a row", "peak MB", "reading s", "ratio"):
+    for name in ("command", "s", "us a row", "peak MB", "reading s", "ratio", "parsing s"):
         shown.add_column(name, justify="left" if name == "command" else "right")
     few = commands(folder / str(FEW))
     for name, command in commands(folder / str(rows)).items():
         if only not in name:
             continue
-        seconds, peak = best(folder / str(rows), command.args, runs)
-        beyond = max(0.0, seconds - best(folder / str(FEW), few[name].args, runs)[0])
-        reading = min(timed(command.reads) for _ in range(runs)) if command.reads else None
+        whole, small, reading, parsing = [], [], [], []
+        for _ in range(runs):
+            whole.append(ran(folder / str(rows), command.args))
+            reading.append(timed(command.reads))
+            small.append(ran(folder / str(FEW), few[name].args))
+            parsing.append(timed(command.parses))
+        seconds, peak = min(whole)
+        beyond, loop = max(0.0, seconds - min(small)[0]), min(reading)
         shown.add_row(
             name,
             f"{seconds:.2f}",
             f"{beyond / rows * 1e6:.1f}",
             f"{peak / 1e6:.0f}",
-            "" if reading is None else f"{reading:.2f}",
-            "" if reading is None else f"{beyond / reading:.1f}",
+            f"{loop:.2f}" if command.reads else "",
+            f"{beyond / loop:.1f}" if command.reads else "",
+            f"{min(parsing):.2f}" if command.parses else "",
         )
     Console(width=100).print(shown)
 
@@ -185,6 +196,10 @@ def commands(folder: Path) -> dict[str, Command]:
     def published() -> None:
         parse(output)
 
+    def copied() -> None:
+        with (folder / "copied").open("wb") as target:
+            parse(output, target)
+
     def heads(paths: Sequence[Path]) -> Callable[[], None]:
         return lambda: first_lines(paths)
 
@@ -195,6 +210,11 @@ def commands(folder: Path) -> dict[str, Command]:
     def every_segment() -> None:
         for path in open_segments:
             parse(path)
+
+    def every_segment_copied() -> None:
+        with (folder / "copied").open("wb") as target:
+            for path in open_segments:
+                parse(path, target)
 
     found = {
         "--version": Command(["--version"]),
@@ -219,53 +239,59 @@ def commands(folder: Path) -> dict[str, Command]:
     }
     for form in ("jsonl", "csv", "openai", "parquet"):
         place = str(folder / f"results.{form}")
-        found[f"results {form}"] = Command(["results", ids["published"], "--format", form, "-o", place], published)
-    found["results so far jsonl"] = Command(["results", ids["open"], "-o", str(folder / "so-far")], every_segment)
+        found[f"results {form}"] = Command(
+            ["results", ids["published"], "--format", form, "-o", place], copied, published
+        )
+    found["results so far jsonl"] = Command(
+        ["results", ids["open"], "-o", str(folder / "so-far")], every_segment_copied, every_segment
+    )
     pages = folder / "pages"
     found["results markdown"] = Command(
-        ["results", ids["published"], "--format", "markdown", "-o", f"{pages}/"], lambda: files(output, folder / "bare")
+        ["results", ids["published"], "--format", "markdown", "-o", f"{pages}/"],
+        lambda: files(output, folder / "bare"),
+        published,
     )
     return found
 
 
-def best(folder: Path, args: Sequence[str], runs: int) -> tuple[float, int]:
-    """Run a command, and return the seconds of the fastest run and the bytes of its peak memory."""
+def ran(folder: Path, args: Sequence[str]) -> tuple[float, int]:
+    """Run a command once, and return its seconds and the bytes of its peak memory."""
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NIGHTPRESS_")},
         "NIGHTPRESS_STORE_URL": str(folder / "store"),
         "NIGHTPRESS_MODEL": "stub",
     }
-    found = []
-    for _ in range(runs):
-        with (folder / "printed").open("wb") as printed:
-            ended = subprocess.run(
-                [sys.executable, "-c", PROGRAM, str(folder / "peak"), *args],
-                env=env,
-                cwd=folder,
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if ended.returncode:
-            raise SystemExit(f"{' '.join(args)}: {(folder / 'printed').read_text()[-2000:]}")
-        seconds, peak = (folder / "peak").read_text().split()
-        found.append((float(seconds), int(peak) * 1024))
-    return min(found)
+    with (folder / "printed").open("wb") as printed:
+        ended = subprocess.run(
+            [sys.executable, "-c", PROGRAM, str(folder / "peak"), *args],
+            env=env,
+            cwd=folder,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if ended.returncode:
+        raise SystemExit(f"{' '.join(args)}: {(folder / 'printed').read_text()[-2000:]}")
+    seconds, peak = (folder / "peak").read_text().split()
+    return float(seconds), int(peak) * 1024
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Return how many seconds of processor time a call takes."""
+def timed(call: Callable[[], object] | None) -> float:
+    """Return how many seconds of processor time a call takes; 0 for None."""
     began = time.process_time()
-    call()
+    if call is not None:
+        call()
     return time.process_time() - began
 
 
-def parse(path: Path) -> None:
-    """Read a file, make its sha256, and parse each line."""
+def parse(path: Path, target: BinaryIO | None = None) -> None:
+    """Read a file, make its sha256, and parse each line. The lines are written to `target` if it is given."""
     digest = hashlib.sha256()
     for line in read_lines(path):
         digest.update(line)
         orjson.loads(line[line.find(b"{") : line.rfind(b"}") + 1])
+        if target is not None:
+            target.write(line)
 
 
 def first_lines(paths: Sequence[Path]) -> None:

@@ -44,6 +44,11 @@ NAMES: Final[Mapping[str, str]] = {
 }
 """Maps names that packages use, in lower case, to those of SPDX."""
 
+READ: Final[Mapping[str, str]] = {"pyromark": "MIT"}
+"""Licences of packages whose metadata name none, as a person read them in the licence files that the packages carry. What
+pyromark's library is built from has licences of its own, in its LICENSE-THIRD-PARTY: none of them is the GPL or one of its kin.
+"""
+
 GPL: Final = re.compile(r"\b(?:[AL]?GPL|GNU|Affero)", re.IGNORECASE)
 """Matches the names of the GPL and its kin."""
 
@@ -89,6 +94,8 @@ def fault(about: Message | None) -> str:
     expression = about.get("License-Expression", "")
     classifiers = [one.split(" :: ")[-1] for one in about.get_all("Classifier", ()) if one.startswith("License :: ")]
     text = " ".join(about.get("License", "").split())
+    if not (expression or classifiers or text):
+        expression = READ.get(canonicalize_name(about.get("Name", "")), "")
     if expression:
         return "" if is_allowed(expression) else f"{expression} is not among the licences that are allowed"
     if GPL.search(text[:100]) or any(map(GPL.search, classifiers)):

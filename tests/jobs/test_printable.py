@@ -1,11 +1,15 @@
 """Shows jobs/printable.py. Texts of rows and models that a command prints cannot steer a terminal."""
 
+import os
+import subprocess
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jobs.commands.session import Session
-from jobs.printable import one_line, printable
+from jobs.printable import one_line, printable, shell_word
 
 
 @pytest.mark.parametrize(
@@ -44,3 +48,22 @@ def test_a_session_prints_no_control_character(
 def test_a_message_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     Session().say("rows.jsonl\nnightpress: all rows were accepted: no such file")
     assert capsys.readouterr().err == "rows.jsonl\\nnightpress: all rows were accepted: no such file\n"
+
+
+@given(
+    st.lists(
+        st.text(
+            st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+            | st.sampled_from("\n\t'\"\\\x1b \udcff$"),
+            max_size=9,
+        ),
+        max_size=9,
+    )
+)
+@settings(deadline=None, max_examples=30)
+def test_a_shell_reads_a_word_as_it_was(texts: list[str]) -> None:
+    """The words can be copied from a terminal: they are printed on one line, without control characters."""
+    words = " ".join(map(shell_word, texts))
+    assert one_line(words) == words
+    ran = subprocess.run(["bash", "-c", f"printf '%s\\0' {words}"], capture_output=True, check=True)
+    assert ran.stdout == (b"".join(os.fsencode(text) + b"\0" for text in texts) or b"\0")

@@ -164,3 +164,41 @@ def test_an_empty_variable_is_none_and_an_empty_store_is_refused(folder: Path, m
     (folder / "nightpress.toml").write_text('store_url = ""\n')
     with pytest.raises(RequestError, match="store_url"):
         load()
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_byte_order_mark_before_the_settings_is_no_part_of_them(folder: Path, line_end: str) -> None:
+    """Editors on Windows write such a mark."""
+    (folder / "nightpress.toml").write_bytes(f'lease_s = 7{line_end}tenant = "a"'.encode("utf-8-sig"))
+    assert (load().lease_s, load().tenant) == (7, "a")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        pytest.param('tenant = "ä"'.encode("utf-16"), "it is UTF-16 or UTF-32: save it as UTF-8", id="UTF-16"),
+        pytest.param("tenant = 1".encode("utf-16-be"), "it is UTF-16 or UTF-32: save it as UTF-8", id="without a mark"),
+        pytest.param("tenant = 1".encode("utf-32"), "it is UTF-16 or UTF-32: save it as UTF-8", id="UTF-32"),
+        pytest.param(
+            '# a\ntenant = "ä"'.encode("latin-1"), "line 2 is not UTF-8: save the file as UTF-8", id="Latin-1"
+        ),
+    ],
+)
+def test_the_settings_of_another_encoding_are_refused(folder: Path, data: bytes, message: str) -> None:
+    (folder / "nightpress.toml").write_bytes(data)
+    with pytest.raises(RequestError, match=message) as raised:
+        load()
+    assert "nightpress.toml" in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["memory://", "memory://a/b", "MEMORY://a", "simplecache::memory://a", "memory:///x"])
+def test_a_store_in_memory_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("NIGHTPRESS_STORE_URL", url)
+    with pytest.raises(RequestError, match="gone when this process ends"):
+        load()
+
+
+def test_a_blank_store_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIGHTPRESS_STORE_URL", "  ")
+    with pytest.raises(RequestError, match="it is blank"):
+        load()

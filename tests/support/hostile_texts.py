@@ -142,7 +142,7 @@ def function_tries() -> Mapping[str, Try]:
     from jobs.checks import cutting
     from jobs.checks.text import variants_alike
     from jobs.kinds import translation
-    from jobs.kinds.parts import post_request as request
+    from jobs.kinds.parts import post_request
     from jobs.writing import characters, fitting, hashtags, platforms, prose
     from jobs.writing.articles import headings, questions, sections
     from jobs.writing.words import keywords, widths
@@ -151,7 +151,7 @@ def function_tries() -> Mapping[str, Try]:
         **{limit.length.__name__: limit.length for limit in platforms.LIMITS.values()},
         "clusters": characters.clusters,
         "without_hashtags": hashtags.without_hashtags,
-        "hashtags": request._hashtags,
+        "hashtags": post_request._hashtags,
         "divided": divided,
         "likeness": lambda text: variants_alike.likeness(text, f"{text} a", variants_alike.CHECKS[0].limits),
         "cleaned": cleaned,

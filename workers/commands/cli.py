@@ -7,7 +7,6 @@ progress to standard error. Heavy imports wait until a command runs.
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import signal
 import sys
@@ -21,8 +20,10 @@ import typer
 from jobs.commands.options import input_file as opt
 from jobs.commands.options import shell_completion as completion
 from jobs.commands.options.review import AcceptReview
+from jobs.commands.options.row_name import RowCommand
 from jobs.commands.session import BATCH, ROW
 from jobs.errors import ModelUnavailable, RequestError
+from jobs.printable import shell_word
 
 if TYPE_CHECKING:
     from jobs.commands.session import Session
@@ -36,7 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: nightpress run requests.jsonl --kind article --out tonight")(run)
     app.command(epilog="Example: nightpress work --workers 8 --model smollm2-135m")(work)
     app.command(epilog="Example: nightpress nightly inbox --until 07:30 --out published")(nightly)
-    app.command(epilog="Example: nightpress replay night-5f2c81 7")(replay)
+    app.command(cls=RowCommand, epilog="Example: nightpress replay night-5f2c81 7")(replay)
     models.command("pull", epilog="Example: nightpress models pull smollm2-135m")(pull)
 
 
@@ -116,7 +117,7 @@ def run(
             done = job.until_published()
         elapsed_s = time.monotonic() - began
     if done is None:
-        reporter.interrupted(shlex.join(sys.argv[1:]))
+        reporter.interrupted(" ".join(map(shell_word, sys.argv[1:])))
         raise typer.Exit(130)
     reporter.published(done, folder, elapsed_s)
     accept_review = accept_review or settings.accept_review
@@ -190,7 +191,7 @@ def nightly(
 
     Each file becomes a batch. Outputs go to DIR/<date>/<file>/, and inputs to INBOX/done/<date>/. A faulty file stays in the
     inbox. It is named with the reason, and the other files are processed. After an interruption, the same command continues the
-    night. Exit status: 2 if a file was refused, 1 if a row did not complete.
+    night. Exit status: 2 if a file was refused, 1 if a row did not complete or is for review.
     """
     _needs_packages()
     from jobs.intake.column_options import columns_of

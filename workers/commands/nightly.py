@@ -7,7 +7,7 @@ and all other files are processed. If a night was interrupted, the same command 
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -167,7 +167,8 @@ class Night:
         except _FAULTS as error:
             reason = str(error) or type(error).__name__
             named = "" if file.name in reason else f"{_shown(file.name)}: "
-            self._say(f"nightly: {named}{' '.join(reason.split())}")
+            with suppress(OSError):  # a message that nobody can read must not end the night
+                self._say(f"nightly: {named}{' '.join(reason.split())}")
             self.status = max(self.status, error.exit_status if isinstance(error, NightpressError) else 2)
 
     def _deliver(self, taken: _Taken) -> None:
@@ -178,9 +179,15 @@ class Night:
         copy_published(self._store, taken.batch.batch_id, done, taken.folder)
         completed, verdicts = done.counts.get("completed", 0), describe_verdicts(done.verdicts)
         rows = f"{completed} of {taken.batch.rows} rows{f' ({verdicts})' if verdicts else ''}"
-        self._write(f"{_shown(taken.file.name)}: {rows} in {taken.folder}")
         if not done.is_kept(taken.batch.rows, accept_review=self._settings.accept_review):
             self.status = max(self.status, 1)
+        try:
+            self._move(taken)
+        finally:  # the input is moved first, so that it is not taken again although nobody reads the line
+            self._write(f"{_shown(taken.file.name)}: {rows} in {taken.folder}")
+
+    def _move(self, taken: _Taken) -> None:
+        """Move an input out of the inbox. Raises RequestError if it has changed."""
         if _stamp(taken.file.stat()) != taken.stamp:
             raise RequestError(f"{taken.file} has changed since it was read: it stays, and the next night takes it")
         moved = self._options.inbox / "done" / self._date / taken.folder.name

@@ -69,13 +69,13 @@ def is_icu(text: str) -> bool:
 
 
 @lru_cache(maxsize=8)
-def parse(text: str) -> IcuMessage:
-    """Return the parts of an ICU message.
+def parse(text: str, *, in_plural: bool = False) -> IcuMessage:
+    """Return the parts of an ICU message. Within a plural an apostrophe before `#` quotes too.
 
     Raises:
         IcuError: The text is not a valid message.
     """
-    message, position = _message(text, 0, 0, in_plural=False)
+    message, position = _message(text, 0, 0, in_plural=in_plural)
     if position < len(text):
         raise IcuError("a brace is closed that was not opened", position)
     return message

@@ -77,8 +77,6 @@ _QUOTED: Final = regex.compile(
     r"\u300c[^\u300c\u300d\n]{1,300}+\u300d"
 )
 _FAMILIES: Final = (POST, TITLE, SECTION, TRANSLATION, DESCRIPTION)
-_VERBATIM: Final = frozenset({"chat", "completion"})
-"""Kinds whose rows hold the whole prompt, so that the prompt may ask for an announcement."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -89,7 +87,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         announced = list(_announcement(subject, piece))
         yield from announced
         yield from _talk(subject, piece)
-        if subject.kind not in _VERBATIM:
+        if not subject.holds_prompt:
             begun = max((one.where.end for one in announced if one.where), default=0)
             yield from (one for one in _notes(subject, piece) if one.where and one.where.start >= begun)
 
@@ -115,7 +113,9 @@ def _roles(subject: Subject, piece: Piece) -> Iterator[Broken]:
         label = found[0].strip()
         if label.strip("*_#:\uff1a \u00a0").casefold() not in subject.asked.casefold():
             start = found.end() - len(found[0].lstrip())
-            yield Broken(f"{label!r} is the label of a role in a chat", label, None, piece.place(start, found.end()))
+            severity = Severity.REVIEW if subject.holds_prompt else None
+            message = f"{label!r} is the label of a role in a chat"
+            yield Broken(message, label, None, piece.place(start, found.end()), severity)
 
 
 def _announcement(subject: Subject, piece: Piece) -> Iterator[Broken]:
@@ -129,21 +129,23 @@ def _announcement(subject: Subject, piece: Piece) -> Iterator[Broken]:
         return
     if subject.source_language and announcement(*_FAMILIES).match((subject.source or "")[:400]):
         return
-    severity = Severity.REVIEW if subject.kind in _VERBATIM else None
+    severity = Severity.REVIEW if subject.holds_prompt else None
     message = f"{shortened(taken)!r} announces the text"
     yield Broken(message, taken[:200], None, piece.place(0, len(found[0].rstrip())), severity)
 
 
 def _talk(subject: Subject, piece: Piece) -> Iterator[Broken]:
     text = _QUOTED.sub(lambda quoted: " " * len(quoted[0]), piece.uncoded)
-    said = [("speaks as an assistant", found) for found in as_ai(text)]
+    in_chat = subject.holds_prompt
+    said = [("speaks as an assistant", found, Severity.NOTE if in_chat else None) for found in as_ai(text)]
     if refused := refusal(text[:_HEAD]):
-        said.append(("refuses", refused))
+        said.append(("refuses", refused, Severity.REVIEW if in_chat else None))
     if said and subject.source and (as_ai(subject.source) or refusal(subject.source)):
         return
-    for what, found in said:
+    for what, found, severity in said:
         if found[0].casefold() not in subject.asked.casefold():
-            yield Broken(f"the text {what}: {shortened(found[0])!r}", found[0][:200], None, piece.place(*found.span()))
+            message = f"the text {what}: {shortened(found[0])!r}"
+            yield Broken(message, found[0][:200], None, piece.place(*found.span()), severity)
 
 
 def _notes(subject: Subject, piece: Piece) -> Iterator[Broken]:
@@ -166,7 +168,8 @@ CHECKS: Final = (
     Check(
         "chat_markup",
         Severity.FAIL,
-        "The text has marks of a chat: special tokens, labels of roles, an announcement, or a refusal.",
+        "The text has marks of a chat: special tokens, labels of roles, an announcement, or a refusal. In a kind whose rows hold "
+        "the whole prompt, only tokens fail; that the model speaks of itself is a note there, and the rest is for review.",
         _find,
         general=True,
     ),

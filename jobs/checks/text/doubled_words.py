@@ -11,13 +11,16 @@ from jobs.findings import Severity
 from jobs.writing.words.words import primary
 
 _USUAL: Final = (
-    "had that is do bye so very really no yes ha ho hi blah bla tut knock now there come long many "
+    "bye so very really no yes ha ho hi blah bla tut knock now there come long many "
     "more much hear hush chop night well far die der das sie ihr sehr nous vous faites muy poco "
     "molto piano poi quasi ora via logo quase já só sim dag dat je u ze we så bardzo очень еле вот "
     "да нет дуже πολύ σιγά λίγο κάθε جدا رويدا שוב לאט foarte velmi nagyon çok"
 )
 USUAL: Final = frozenset(_USUAL.split())
 """Words of any language that stand twice in correct sentences: `had had`, `nous nous`, `die die`."""
+
+_ENGLISH: Final = frozenset({"had", "that", "is", "do"})
+"""Words that stand twice in correct sentences of English alone: `what it is is`."""
 
 _REDUPLICATING: Final = (
     "id ms tl fil vi haw sm mi th lo km jv su tr az kk ky uz hi bn mr ne gu pa ta te kn ml ur fa ko ja zh my sw zu"
@@ -30,7 +33,8 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     for piece in subject.pieces:
         if primary(piece.language) in REDUPLICATING:
             continue
-        doubled_keys = {word for word, second in pairwise(piece.keys) if word == second and word not in USUAL}
+        usual = USUAL | _ENGLISH if primary(piece.language) in ("", "en") else USUAL
+        doubled_keys = {word for word, second in pairwise(piece.keys) if word == second and word not in usual}
         if not doubled_keys or is_data(piece.text):
             continue
         for (word, start, end), (second, again, last) in pairwise(piece.tokens):

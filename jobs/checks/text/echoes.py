@@ -136,19 +136,22 @@ def _lines(
 
 def _tasks(subject: Subject, piece: Piece, taken: Sequence[tuple[int, int]]) -> Iterator[Broken]:
     """Yield words that tell a model what to do, unless the request has such words: its source may be about such tasks."""
+    severity = Severity.NOTE if subject.holds_prompt else None  # an answer may be about prompts
     first = piece.text.lstrip()
     line = first.partition("\n")[0][:_LONGEST_LINE]
     if INSTRUCTION.match(line) and not INSTRUCTION.search(subject.asked[: _LONGEST_LINE * 10]):
         start = len(piece.text) - len(first)
         if not _is_taken(start, start + len(line), taken):
             taken = [*taken, (start, start + len(line))]
-            yield Broken(f"{shortened(line)!r} asks for a text", None, None, piece.place(start, start + len(line)))
+            where = piece.place(start, start + len(line))
+            yield Broken(f"{shortened(line)!r} asks for a text", None, None, where, severity)
     folded = piece.prose.lower()
     if not any(sign in folded for sign in _TASK_SIGNS) or _TASK.search(subject.asked):
         return
     for found in _TASK.finditer(piece.prose):
         if not _is_taken(*found.span(), taken) and not _in_quotes(piece.text, *found.span()):
-            yield Broken(f"{shortened(found[0])!r} tells a model what to do", None, None, piece.place(*found.span()))
+            message = f"{shortened(found[0])!r} tells a model what to do"
+            yield Broken(message, None, None, piece.place(*found.span()), severity)
 
 
 def _in_quotes(text: str, start: int, end: int) -> bool:
@@ -172,7 +175,8 @@ CHECKS: Final = (
     Check(
         "echo",
         Severity.FAIL,
-        "The output repeats the prompt: this many of its words in a row, a line of it, or words that tell a model what to do.",
+        "The output repeats the prompt: this many of its words in a row, a line of it, or words that tell a model what to do. "
+        "Such words are only a note in a kind whose rows hold the whole prompt.",
         _find,
         {"words": 12},
         general=True,

@@ -12,12 +12,14 @@ from typing import Final
 import regex
 
 from jobs.checks.check import Broken, Check, Limits, Subject
+from jobs.checks.data import is_data
 from jobs.checks.quoting import shortened
 from jobs.findings import Severity
 from jobs.writing.words.words import primary
 
 _BRACKETS: Final = regex.compile(
-    r"(?<![\]\\!\w])\[(?P<square>[^\[\]\n]{2,80}+)\](?![(\[])(?!:[ \t]*+[<#/.\w]\S{0,200}?[/.:#])"
+    r"(?<![\]\\!\p{Latin}\p{Cyrillic}\p{Greek}\p{N}_])\[(?P<square>[^\[\]\n]{2,80}+)\](?![(\[])"
+    r"(?!:[ \t]*+[<#/.\w]\S{0,200}?[/.:#])"
     r"|(?<![\w<])<(?P<angle>[^<>\n=/@:]{3,60}+)>(?!>)|<<(?P<double>[^<>\n]{2,60}+)>>"
     r"|[\u3010\uff3b\u3014](?P<wide>[^\u3010\u3011\uff3b\uff3d\n]{2,60}+)[\u3011\uff3d\u3015]"
     r"|[(\uff08](?P<round>[^()\uff08\uff09\n]{4,80}+)[)\uff09]"
@@ -71,6 +73,16 @@ _TAG_NAMES: Final = (
 _TAGS: Final = frozenset(_TAG_NAMES.split())
 
 
+_TEMPLATE: Final = regex.compile(
+    r"template|placeholder|fill (?:in|out)|blanks?(?!\p{L})|adapt|sample|boilerplate|prompt(?!ly)|form(?!\p{L})|vorlage|muster|"
+    r"platzhalter|formular|ausfüll|modèle|gabarit|formulaire|plantilla|modello|modulo|modelo|formulário|sjabloon|szablon|wzór|"
+    r"шаблон|образец|бланк|зразок|mall(?!\p{L})|šablon|vzor|şablon|πρότυπο|υπόδειγμα|テンプレート|雛形|ひな形|模板|模版|范本|範本|"
+    r"템플릿|양식|قالب|نموذج|प्रारूप|नमूना|टेम्पलेट",
+    regex.IGNORECASE,
+)
+"""Matches a word with which a prompt asks for a text that has gaps."""
+
+
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     del limits
     asked = subject.asked.casefold()
@@ -84,7 +96,14 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
             gap = piece.text[start:end]
             if _COUNT.fullmatch(gap[1:-1]) and _UNIT.search(asked):
                 continue  # the row speaks of lengths
-            yield Broken(f"{shortened(gap)!r} is left to fill in", gap, None, piece.place(start, end))
+            severity = _in_conversation(piece.text, gap, asked) if subject.holds_prompt else None
+            yield Broken(f"{shortened(gap)!r} is left to fill in", gap, None, piece.place(start, end), severity)
+
+
+def _in_conversation(text: str, gap: str, asked: str) -> Severity:
+    """Return the severity of a gap in an answer to a prompt, which may have asked for a template, for code, or for notes."""
+    in_brackets = gap[0] in "[(\u3010\uff3b\u3014\uff08"
+    return Severity.REVIEW if in_brackets and not is_data(text) and not _TEMPLATE.search(asked) else Severity.NOTE
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
@@ -182,7 +201,8 @@ CHECKS: Final = (
     Check(
         "gap",
         Severity.FAIL,
-        "A gap of a template was not filled in, such as [Your Name] or lorem ipsum.",
+        "A gap of a template was not filled in, such as [Your Name] or lorem ipsum. In a kind whose rows hold the whole prompt, "
+        "a gap in brackets is for review, and only a note if the prompt asks for a template; other gaps are notes there.",
         _find,
         general=True,
     ),

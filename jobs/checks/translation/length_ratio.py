@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jobs.checks.check import Broken, Check, Limits, Subject
+from jobs.checks.signs.addresses import addresses
 from jobs.checks.signs.icu import is_icu
 from jobs.findings import Severity
 from jobs.writing.characters import graphemes
@@ -55,12 +56,20 @@ def _characters(text: str) -> int:
     return graphemes(text) if _MARKS.search(text) else len(text)
 
 
+def _without_addresses(text: str) -> str:
+    """Return a text without links and addresses of mail, since no language writes them shorter than another."""
+    for one in reversed(addresses(text)):
+        text = text[: one.start] + text[one.end :]
+    return text.strip()
+
+
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     if subject.source is None or not subject.pieces or is_icu(subject.source):
         return
     piece = subject.pieces[0]
-    source = _characters(subject.source.strip()) / WIDTHS.get(primary(subject.source_language), 1.0)
-    target = _characters(piece.text.strip()) / WIDTHS.get(primary(piece.language), 1.0)
+    given, text = _without_addresses(subject.source), _without_addresses(piece.text)
+    source = _characters(given) / WIDTHS.get(primary(subject.source_language), 1.0)
+    target = _characters(text) / WIDTHS.get(primary(piece.language), 1.0)
     least, most = limits["min_ratio"], limits["max_ratio"]
     if source < limits["min_characters"]:
         return
@@ -69,7 +78,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         word, limit = ("short", least) if ratio < least else ("long", most)
         yield Broken(
             f"the translation is too {word}: {ratio:.2f} times the length that is usual for its source "
-            f"({_characters(piece.text.strip())} characters for {_characters(subject.source.strip())})",
+            f"({_characters(text)} characters for {_characters(given)}, without addresses)",
             round(ratio, 2),
             limit,
         )

@@ -35,6 +35,11 @@ ARTICLES_END: Final = 2
 """Numbers up to this one may stand for an article, `both`, `twice`, or the dual of Arabic."""
 
 
+_COLON_TIME: Final = regex.compile(r"(?<![\d:.,])([01]?\d|2[0-3]):([0-5]\d)(?![\d:])")
+_POINT_TIME: Final = regex.compile(r"([01]?\d|2[0-3])\.([0-5]\d)")
+HALF_DAY: Final = 12
+"""Hours by which `8:30 pm` and `20.30` differ."""
+
 MOST_LEFT: Final = 1_000
 """If so many numbers differ, the words beside them (`1.5 million`, `3 pm`) are not read, to save time."""
 
@@ -49,7 +54,8 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     if not lost and not added:
         return
     if len(lost) + len(added) < MOST_LEFT:
-        lost, added = _read(lost, source), _read(added, target)
+        lost, added = _without_times(_read(lost, source), source, _read(added, target), target)
+        added, lost = _without_times(added, target, lost, source)
     small = int(limits["small"])
     lost_left = _unexplained(lost, target, piece.language, small, alone=not added)
     added_left = _unexplained(added, source, subject.source_language, small, alone=not lost)
@@ -166,6 +172,27 @@ def _without_articles(lost: list[Numeral], added: list[Numeral]) -> tuple[list[N
     if not (_articles(lost) and added) and not (_articles(added) and lost):
         lost, added = ([one for one in side if one.value is None or one.value > ARTICLES_END] for side in (lost, added))
     return lost, added
+
+
+def _without_times(
+    ones: list[Numeral], text: str, others: list[Numeral], other_text: str
+) -> tuple[list[Numeral], list[Numeral]]:
+    """Leave out the times with a colon of a text that the other one writes with a point: `8:30` and `8.30`, also `20.30`."""
+    points = [
+        (other, int(time[1]), time[2])
+        for other in others
+        if (time := _POINT_TIME.fullmatch(other_text, other.start, other.end)) is not None
+    ]
+    for time in _COLON_TIME.finditer(text) if points else ():
+        parts = [one for one in ones if time.start() <= one.start and one.end <= time.end()]
+        same = next(
+            (point for point in points if point[2] == time[2] and (int(time[1]) - point[1]) % HALF_DAY == 0), None
+        )
+        if parts and same is not None:
+            points.remove(same)
+            others = [other for other in others if other is not same[0]]
+            ones = [one for one in ones if one not in parts]
+    return ones, others
 
 
 def _articles(numbers: Sequence[Numeral]) -> bool:

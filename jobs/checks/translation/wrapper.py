@@ -47,7 +47,8 @@ _TRANSLATED: Final = regex.compile(
     rf"(?:\s(?:{_LANGUAGES})(?:\sas)?)?\s{{0,2}}[:：,]?\s{{0,2}}(?:{_QUOTE}|as follows)|"
     rf"\b(?:the|la|le|die|a|il|el)\s(?:(?:{_LANGUAGES})\s)?(?:translation|traducción|traduction|traduzione|tradução|"
     rf"übersetzung)\s(?:of|for|de|du|di|da|von|des|für)\s"
-    rf"{_QUOTE}[^\n]{{1,300}}?{_QUOTE}[^\n]{{0,40}}?\b(?:is|ist|lautet|es|est|è|é|would be)\b",
+    rf"{_QUOTE}[^\n]{{1,300}}?{_QUOTE}[^\n]{{0,40}}?\b(?:is|ist|lautet|es|est|è|é|would be)\b"
+    r"|번역해 ?드리겠|翻訳(?:いた)?します|[为為]您翻[译譯]",
     regex.IGNORECASE,
 )
 """Matches words that give a translation as a dictionary does."""
@@ -62,7 +63,7 @@ _OFFERS: Final = (
     r"ich hoffe,? (?:das|dies) hilft|(?:kann|soll) ich (?:ihnen|dir|noch)|"
     r"gerne helfe ich|wenn (?:sie|du) (?:weitere|noch)|n['\u2019]h[ée]site(?:z|s)? pas à (?:me|nous|demander)|"
     r"j['\u2019]espère que (?:cela|ça|ceci)|faites-moi savoir|"
-    r"dites-moi si|souhaitez-vous que je|av[íi]s(?:a|eme|ame) si|hágame saber|hazme saber|espero que (?:esto|te|le|"
+    r"dites-moi si|souhaitez-vous que je|av[íi]s(?:a|eme|ame) si|hágame saber|hazme saber|espero que (?:esto|isto|te|le|"
     r"isso|ajude|sirva)|no dudes? en|no dude en|"
     r"¿(?:te|le) gustaría que|fammi sapere|fatemi sapere|mi faccia sapere|spero che (?:questo|ti|sia|possa)|"
     r"non esit(?:are|i) a|me avise|avise-me|"

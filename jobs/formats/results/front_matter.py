@@ -7,6 +7,7 @@ always in double quotes, so that no word is read as a number or a date, and no t
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 _PLAIN_KEY: Final = re.compile(r"[a-z][a-z_]*")
@@ -29,7 +30,7 @@ def front_matter(values: Mapping[str, Any]) -> str:
 
 def _lines(values: Mapping[str, Any], indent: str) -> Iterator[str]:
     for name, value in values.items():
-        key = name if _PLAIN_KEY.fullmatch(name) and name not in _OTHER_TYPES else _quoted(name)
+        key = name if _is_plain(name) else _quoted(name)
         if len(key) > LONGEST_KEY:
             yield f"{indent}? {key}"
             yield f"{indent}: {_flow(value)}"
@@ -40,10 +41,17 @@ def _lines(values: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{key}: {_flow(value)}"
 
 
+@lru_cache(1_024)
+def _is_plain(key: str) -> bool:
+    return _PLAIN_KEY.fullmatch(key) is not None and key not in _OTHER_TYPES
+
+
 def _flow(value: Any) -> str:
     """Return a value on one line."""
     if isinstance(value, str):
         return _quoted(value)
+    if type(value) is int:
+        return str(value)
     if isinstance(value, dict):
         pairs = [(_quoted(name), _flow(one)) for name, one in value.items()]
         return "{{{}}}".format(", ".join(f"{'? ' * (len(key) > LONGEST_KEY)}{key} : {one}" for key, one in pairs))
@@ -56,4 +64,6 @@ def _flow(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
+    if text.isprintable() and '"' not in text and "\\" not in text:  # as most texts, which are written as they are
+        return f'"{text}"'
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", _ENCODER.encode(text))

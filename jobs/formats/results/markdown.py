@@ -22,6 +22,7 @@ TRANSLATED: Final = ("source_language", "target_language", "source")
 NAME_BYTES: Final = 100
 """A file's name has at most this many bytes after the row number and the hyphen. File systems take at most 255 bytes."""
 
+_NOT_PLAIN: Final = re.compile(r"[^a-z0-9]+")
 PARTS: Final = ("variants", "thread")
 """The fields of a post that hold several texts. The body has them all, with a line between them."""
 RULE: Final = "\n\n---\n\n"
@@ -59,12 +60,12 @@ class Pages:
 def _plain(text: object) -> str:
     """Reduce a text to lower-case ASCII letters, digits and hyphens, so that it is a safe name in any file system."""
     plain = unicodedata.normalize("NFKD", str(text)).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain)[:NAME_BYTES].strip("-")
+    return _NOT_PLAIN.sub("-", plain)[:NAME_BYTES].strip("-")
 
 
 def _output(row: Mapping[str, Any]) -> Mapping[str, Any]:
     output = row.get("output")
-    return output if isinstance(output, Mapping) else {}
+    return output if isinstance(output, dict) else {}
 
 
 def _front(row: Mapping[str, Any], slug: str) -> dict[str, Any]:

@@ -10,13 +10,14 @@ program runs one (see jobs/formats/formulas.py).
 import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import orjson
 
 from jobs.batches.output_rows import PRICED, codes_of
-from jobs.formats.formulas import RESULT_COLUMNS, guarded
+from jobs.formats.formulas import RESULT_COLUMNS, escaped
 from jobs.formats.parquet import modules
 from jobs.kinds.kind import Kind
 from jobs.usage import NAMES
@@ -39,17 +40,20 @@ RECEIPT: Final = (
 _WHOLE: Final = frozenset({"row", "error.line", "seed", "attempt", *(f"usage.{name}" for name in NAMES)})
 """The columns of integers. All other columns are text in Parquet, so that files of different batches can be read together."""
 
-PARQUET_ROWS: Final = 1_024
-"""This many rows are collected in memory, and then written to a Parquet file at once."""
+CSV_ROWS: Final = 64
+PARQUET_ROWS: Final = 512
+"""This many rows are collected in memory, and then written at once."""
 
-CSV_BYTES: Final = 1 << 16
-"""A CSV is yielded in pieces of about this many characters."""
+BATCH_BYTES: Final = 4 << 20
+"""Fewer rows are collected if their lines have this many bytes in sum."""
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 """The types of JSON values that are neither lists nor objects."""
+_TEXT: Final = frozenset({str, type(None)})
 
 
 Row = Mapping[str, Any]
+Value = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +63,18 @@ class Column:
     name: str
     path: tuple[str, ...]
 
-    def value(self, row: Row) -> str | int | float | bool | None:
-        """Return the value of a row in this column; JSON for lists and objects, None if the row has no such value."""
-        value: Any = row.get(self.path[0])
-        if len(self.path) > 1:
-            value = value.get(self.path[1]) if type(value) is dict else None
-        return value if type(value) in _PLAIN else orjson.dumps(value).decode()
+    def shown(self, found: Sequence[Any]) -> Sequence[Value]:
+        """Return what this column shows of the values at its path: JSON for lists and objects."""
+        if _PLAIN.issuperset(map(type, found)):
+            return found
+        return [value if type(value) in _PLAIN else orjson.dumps(value).decode() for value in found]
 
 
 class _Codes(Column):
     """The column of findings: the codes of the checks that found something, each once, those of the worst findings first."""
 
-    def value(self, row: Row) -> str | None:
-        found = row.get(self.name)
-        return ", ".join(codes_of(found)) if found else None
+    def shown(self, found: Sequence[Any]) -> Sequence[Value]:
+        return [", ".join(codes_of(findings)) if findings else None for findings in found]
 
 
 def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str] = ()) -> Sequence[Column]:
@@ -102,53 +104,93 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str
     return [*made[: len(HEAD)], *own, *made[len(HEAD) :]]
 
 
-def csv_bytes(rows: Iterable[Row], shown: Sequence[Column]) -> Iterator[bytes]:
-    """Yield the bytes of a CSV, in pieces."""
+def values(rows: Sequence[Row], shown: Sequence[Column]) -> Iterator[Sequence[Value]]:
+    """Yield the values of the rows, column by column: JSON for lists and objects, None where a row has no such value."""
+    inner: dict[str, Sequence[Row]] = {}
+    for column in shown:
+        of, name = rows, column.path[-1]
+        if len(column.path) > 1:
+            outer = column.path[0]
+            if outer not in inner:
+                inner[outer] = [one if type(one := row.get(outer)) is dict else {} for row in rows]
+            of = inner[outer]
+        try:
+            found = list(map(itemgetter(name), of))
+        except KeyError:
+            found = [row.get(name) for row in of]
+        yield column.shown(found)
+
+
+def csv_bytes(lines: Iterable[bytes], shown: Sequence[Column]) -> Iterator[bytes]:
+    """Yield the bytes of a CSV of these published lines, in pieces."""
     yield codecs.BOM_UTF8
-    lines, size = [",".join(_cell(column.name) for column in shown)], 0
-    for row in rows:
-        lines.append(",".join([_cell(column.value(row)) for column in shown]))
-        size += len(lines[-1])
-        if size >= CSV_BYTES:
-            yield _encoded(lines)
-            lines, size = [], 0
-    yield _encoded(lines)
+    line = ",".join(['"%s"'] * len(shown)) + "\r\n"
+    yield _encoded([line % tuple(escaped([column.name for column in shown]))])
+    for rows in _batches(lines, CSV_ROWS):
+        cells = map(_cells, values(rows, shown))
+        yield _encoded(map(line.__mod__, zip(*cells, strict=True)))
 
 
-def write_parquet(rows: Iterable[Row], shown: Sequence[Column], target: Path | BinaryIO) -> None:
-    """Write a Parquet file, to a path or an open file. Raises RequestError if the extra for Parquet is not installed."""
+def write_parquet(lines: Iterable[bytes], shown: Sequence[Column], target: Path | BinaryIO) -> None:
+    """Write published lines as a Parquet file, to a path or an open file.
+
+    Raises RequestError if the extra for Parquet is not installed.
+    """
     pyarrow, parquet = modules()
     types = {True: pyarrow.int64(), False: pyarrow.string()}
     schema = pyarrow.schema([(column.name, types[column.name in _WHOLE]) for column in shown])
-    with parquet.ParquetWriter(target if isinstance(target, Path) else _Appended(target), schema) as writer:
-        waiting: list[dict[str, Any]] = []
-        for row in rows:
-            waiting.append({column.name: _typed(column, column.value(row)) for column in shown})
-            if len(waiting) >= PARQUET_ROWS:
-                writer.write_table(pyarrow.Table.from_pylist(waiting, schema))
-                waiting.clear()
-        writer.write_table(pyarrow.Table.from_pylist(waiting, schema))
+    counted = [column.name for column in shown if column.name in _WHOLE]  # the least and the greatest text help nobody
+    to = target if isinstance(target, Path) else _Appended(target)
+    with parquet.ParquetWriter(to, schema, write_statistics=counted) as writer:
+        for rows in _batches(lines, PARQUET_ROWS):
+            typed = map(_typed, shown, values(rows, shown))
+            arrays = [pyarrow.array(cells, field.type) for cells, field in zip(typed, schema, strict=True)]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
-def _typed(column: Column, value: str | float | bool | None) -> str | int | None:
-    if value is None:
-        return None
+def _batches(lines: Iterable[bytes], most: int) -> Iterator[Sequence[Row]]:
+    """Yield the rows of the lines, at most `most` at once, and no further row after BATCH_BYTES."""
+    rows: list[Row] = []
+    size = 0
+    for line in lines:
+        rows.append(orjson.loads(line))
+        size += len(line)
+        if len(rows) == most or size >= BATCH_BYTES:
+            yield rows
+            rows, size = [], 0
+    if rows:
+        yield rows
+
+
+def _typed(column: Column, values: Sequence[Value]) -> Sequence[str | int | None]:
+    """Return the values of a column in its one type."""
     if column.name in _WHOLE:
-        return int(value)
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+        return [None if value is None else int(value) for value in values]
+    if _TEXT.issuperset(map(type, values)):
+        return cast("Sequence[str | None]", values)
+    return [value if value is None or isinstance(value, str) else orjson.dumps(value).decode() for value in values]
 
 
-def _cell(value: str | float | bool | None) -> str:
-    """Return a cell in quotes. This is faster than the csv module, which looks at each character of a long text."""
+def _cells(values: Sequence[Value]) -> Sequence[Value]:
+    """Return the cells of a column, without the quotes around them. Integers need no change to be written as text."""
+    types = set(map(type, values))
+    if types == {str}:
+        return escaped(cast("Sequence[str]", values))
+    if types == {type(None)}:
+        return [""] * len(values)
+    return values if types == {int} else [_cell(value) for value in values]
+
+
+def _cell(value: Value) -> str:
     if type(value) is str:
-        return '"{}"'.format(guarded(value).replace('"', '""'))
+        return escaped([value])[0]
     if type(value) is bool:
-        return '"true"' if value else '"false"'
-    return '""' if value is None else f'"{value!r}"'
+        return "true" if value else "false"
+    return "" if value is None else repr(value)
 
 
-def _encoded(lines: Sequence[str]) -> bytes:
-    return "".join([f"{line}\r\n" for line in lines]).encode(errors="replace")
+def _encoded(lines: Iterable[str]) -> bytes:
+    return "".join(lines).encode(errors="replace")
 
 
 class _Appended:

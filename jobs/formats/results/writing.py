@@ -30,7 +30,7 @@ def write_results(
     if form is ResultForm.CSV:
         from jobs.formats.results import tables
 
-        target.writelines(tables.csv_bytes(map(orjson.loads, lines), columns()))
+        target.writelines(tables.csv_bytes(lines, columns()))
     elif form is ResultForm.OPENAI:
         from jobs.formats.results import openai_lines
 
@@ -38,6 +38,6 @@ def write_results(
     elif form is ResultForm.PARQUET:
         from jobs.formats.results import tables
 
-        tables.write_parquet(map(orjson.loads, lines), columns(), target)
+        tables.write_parquet(lines, columns(), target)
     else:
         target.writelines(lines)

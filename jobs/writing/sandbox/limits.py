@@ -15,6 +15,14 @@ from typing import Any, Final
 
 from jinja2.exceptions import SecurityError
 
+MAX_SOURCE: Final = 1 << 20
+"""The source of a template may have this many characters."""
+
+MAX_TOKENS: Final = 20_000
+"""The source of a template may have this many tokens of Jinja2: `{{ topic }}` has three, and a text between two of them is one.
+A template is compiled in a tenth of a millisecond for each token; the longest chat templates of models have some thousands.
+"""
+
 MAX_STEPS: Final = 500_000
 """A rendering may take this many steps: items of loops, calls and included templates."""
 
@@ -75,6 +83,22 @@ def step() -> None:
         raise TooMuch(f"it takes more than {MAX_STEPS:,} steps (items of loops, calls)")
     if time.thread_time() > _budget.until:
         raise TooMuch(f"it takes more than {MAX_SECONDS:g} s")
+
+
+def check_source(source: str) -> None:
+    """Raise TooMuch if the source of a template has too many characters."""
+    if len(source) > MAX_SOURCE:
+        raise TooMuch(f"it has {len(source):,} characters, and a template may have {MAX_SOURCE:,}")
+
+
+def counted_tokens(tokens: Iterable[Any]) -> Iterator[Any]:
+    """Yield the tokens of a template. Raises TooMuch if there are too many."""
+    for count, token in enumerate(tokens, start=1):
+        if count > MAX_TOKENS:
+            raise TooMuch(
+                f"it has more than {MAX_TOKENS:,} tokens (names, signs, texts between expressions): make it shorter"
+            )
+        yield token
 
 
 def check_operation(operator: str, left: Any, right: Any) -> None:

@@ -103,6 +103,13 @@ def test_a_row_is_shown_by_its_custom_id(nightpress: Callable[..., Ran], shelf: 
     assert "no row of night-1 has the custom_id 'c9'" in ran.err
 
 
+@pytest.mark.parametrize("row", ["-1", "-12", "-1.5"])
+def test_a_negative_row_is_no_option(nightpress: Callable[..., Ran], night: Shelf, row: str) -> None:
+    shown = nightpress("show", "night-1", row)
+    assert shown.status == 2
+    assert f"no row {row}: rows count from 0; the custom_id {row} is written id:{row}" in shown.err
+
+
 @pytest.mark.parametrize("is_open", [True, False])
 def test_show_has_what_the_checks_said(
     nightpress: Callable[..., Ran], shelf: Shelf, monkeypatch: pytest.MonkeyPatch, *, is_open: bool

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.formats.formulas import FORMULA, RESULT_COLUMNS, SIGNS, CsvWriter, guarded, is_ours, unguarded
+from jobs.formats.formulas import FORMULA, RESULT_COLUMNS, SIGNS, CsvWriter, escaped, guarded, is_ours, unguarded
 
 TEXTS = st.text(max_size=30) | st.text("'=+-@\t\r\n;,\"＝−a ", max_size=12)  # noqa: RUF001
 
@@ -83,6 +83,11 @@ def test_no_cell_begins_a_formula_wherever_a_program_splits(
 def test_a_cell_is_guarded_where_a_formula_would_begin(cell: str, safe: str) -> None:
     assert guarded(cell) == safe
     assert unguarded(safe) == cell
+
+
+@given(st.lists(TEXTS, max_size=4))
+def test_cells_are_guarded_together_as_each_by_itself(cells: list[str]) -> None:
+    assert list(escaped(cells)) == [guarded(cell).replace('"', '""') for cell in cells]
 
 
 def test_all_cells_are_quoted_and_numbers_stay_numbers() -> None:

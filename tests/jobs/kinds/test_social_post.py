@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
+from jobs.kinds.parts.post_request import SocialPostRequest
 from jobs.kinds.registry import load_kinds
-from jobs.kinds.social_post import SocialPostRequest
 from jobs.writing.platforms import LIMITS
 from tests.support.conversations import converse, failed
 

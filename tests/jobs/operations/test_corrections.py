@@ -2,12 +2,15 @@
 
 import csv
 import io
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from jobs.batches.batch import BatchPaths
 from jobs.client import Client
@@ -15,6 +18,7 @@ from jobs.errors import RequestError, StoreDamaged
 from jobs.intake.refusals import AllRefused
 from jobs.operations.corrections import corrections
 from jobs.operations.enqueue_options import EnqueueOptions
+from jobs.printable import one_line
 from jobs.settings import Settings
 
 GOOD = b'{"kind":"chat","prompt":"Hi","custom_id":"a"}\n'
@@ -218,3 +222,48 @@ def test_a_damaged_file_of_refused_rows_is_named(client: Client, harm: Callable[
     with pytest.raises(StoreDamaged, match=r"refused\.jsonl"):
         corrections(client.store, batch).write(io.BytesIO())
     assert orjson.loads(client.store.read(BatchPaths(batch).acceptance))["refused"] == 1
+
+
+@pytest.mark.parametrize("value", [pytest.param("my note", id="text"), pytest.param(7, id="number")])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "openai", "parquet"])
+def test_a_value_of_the_users_own_in_the_place_of_the_reason_is_said_to_be_left_out(
+    client: Client, form: str, value: Any
+) -> None:
+    """It would be lost without a word, since the key belongs to files to correct."""
+    row = {
+        "custom_id": "1",
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": {"messages": [{"role": "user", "content": "a"}]},
+    }
+    made = {"custom_id": "1", "prompt": "a"} if form != "openai" else row
+    data = io.BytesIO()
+    if form == "parquet":
+        parquet.write_table(pyarrow.Table.from_pylist([{**made, "nightpress_error": value}]), data)
+    elif form == "csv":
+        data.write(f"custom_id,prompt,nightpress_error\n1,a,{value}\n".encode())
+    else:
+        data.write(orjson.dumps({**made, "nightpress_error": value}))
+    data.seek(0)
+    options: EnqueueOptions = {} if form == "openai" else {"kind": "chat", "extra": ["metadata"]}
+    accepted = client.enqueue(data, **options)
+    assert [count for remark, count in accepted.remarks.items() if "nightpress_error is left out" in remark] == [1]
+
+
+@pytest.mark.parametrize("reason", ["line 7: not_json: x", "line 12: unknown_field (a.b): x", "", "  ", None])
+def test_a_reason_of_ours_is_left_out_without_a_remark(client: Client, reason: str | None) -> None:
+    row = orjson.dumps({"kind": "chat", "prompt": "a", "nightpress_error": reason})
+    assert client.enqueue(io.BytesIO(row)).remarks == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.csv", 'it\'s "x".csv', "new\nline.csv", "tab\t\x1b[2J.csv", "-x.csv", "$HOME;ls.csv"]
+)
+def test_the_advised_command_reads_the_file_of_any_name(client: Client, name: str) -> None:
+    batch, _ = exported(client, b"prompt,seed\nHi,x\nHo,1\n", kind="chat")
+    command = corrections(client.store, batch).command(name)
+    assert one_line(command) == command
+    ran = subprocess.run(
+        ["bash", "-c", f'nightpress() {{ printf %s "$2"; }}; {command}'], capture_output=True, check=True
+    )
+    assert ran.stdout.decode().removeprefix("./") == name

@@ -1,6 +1,7 @@
 """Shows jobs/operations/row_names.py: a row is found by its number or its custom_id, with a remark if another may be meant."""
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +73,15 @@ def test_a_row_is_found_by_what_a_person_types(
     ("typed", "message"),
     [
         pytest.param("99", "has no row 99: its rows are 0 to 17$", id="no such number"),
-        pytest.param("9" * 30, "no row of .* has the custom_id", id="a number beyond all"),
+        pytest.param("9" * 30, "no row of .* the custom_id", id="a number beyond all"),
         pytest.param("both", "several rows of .* name one of the rows 15, 16", id="two refused rows"),
         pytest.param("te", "no row of .* has the custom_id 'te': did you mean tea", id="misspelt"),
         pytest.param("x", "has the custom_id 'x'", id="only id:x is there, and that means x"),
         pytest.param("id:x", "has the custom_id 'x'", id="id: is taken off once"),
         pytest.param("trap", "has the custom_id 'trap'", id="in a prompt"),
         pytest.param("inner", "has the custom_id 'inner'", id="in the metadata"),
-        pytest.param("", "has the custom_id ''", id="empty"),
-        pytest.param("id:", "has the custom_id ''", id="nothing after id:"),
         pytest.param("\ud800", "has the custom_id", id="half a character"),
-        pytest.param("\uff13", "has the custom_id", id="a wide digit is no number"),
+        pytest.param("\uff13", "the custom_id", id="a wide digit is no number"),
     ],
 )
 def test_a_row_that_is_not_there_is_said(client: Client, batch: str, typed: str, message: str) -> None:
@@ -95,3 +94,21 @@ def test_a_number_beyond_the_rows_that_is_a_custom_id_is_said(client: Client) ->
     with pytest.raises(RequestError, match=r"has no row 1001: .*; the custom_id 1001 is that of row 0: id:1001 means"):
         client.row(batch, "1001")
     assert client.row(batch, "id:1001").row == 0
+
+
+@pytest.mark.parametrize(
+    "typed", ["-2", "+1", "01", " 1", "1.0", "99.5", "-0", "\N{ARABIC-INDIC DIGIT ONE}", "\N{MINUS SIGN}1"]
+)
+def test_what_looks_like_a_number_and_is_none_is_answered_with_the_numbers(
+    client: Client, batch: str, typed: str
+) -> None:
+    with pytest.raises(
+        RequestError, match=f"the number or the custom_id {re.escape(repr(typed))}: its rows are 0 to 17"
+    ):
+        client.find_row(batch, typed)
+
+
+@pytest.mark.parametrize("typed", ["", "id:"])
+def test_an_empty_name_is_refused(client: Client, batch: str, typed: str) -> None:
+    with pytest.raises(RequestError, match="the name of a row is empty: its rows are 0 to 17"):
+        client.find_row(batch, typed)

@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from jobs.errors import RequestError
-from jobs.store.destinations import file_in, is_folder, replace_file, write_destination
+from jobs.store.destinations import FolderDestination, file_in, is_folder, replace_file, write_destination
 
 
 def test_a_trailing_slash_or_a_folder_of_this_machine_means_a_folder(tmp_path: Path) -> None:
@@ -81,3 +81,22 @@ def test_two_writers_at_once_do_not_mix(tmp_path: Path) -> None:
 def test_a_missing_folder_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replace_file(tmp_path / "nowhere" / "file"):
         pass
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "memory://"])
+def test_files_of_a_folder_appear_whole_and_replace_others(tmp_path: Path, scheme: str) -> None:
+    url = f"{scheme}{tmp_path}/new/folder"
+    folder = FolderDestination(url, {})
+    for name, data in (("a", b"1"), ("b", b""), ("a", b"2")):
+        folder.write(name, data)
+    with fsspec.open(f"{url}/a" if scheme else f"file://{url}/a") as file:
+        assert file.read() == b"2"
+    if scheme != "memory://":
+        assert sorted(path.name for path in (tmp_path / "new/folder").iterdir()) == ["a", "b"]
+
+
+def test_a_file_of_a_folder_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OSError, match="taken"):
+        FolderDestination(str(tmp_path), {}).write("taken", b"data")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]

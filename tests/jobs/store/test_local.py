@@ -280,3 +280,10 @@ def test_a_stream_whose_folder_goes_meanwhile_says_what_happened(tmp_path: Path)
 
     with pytest.raises(StoreUnavailable, match="was deleted while it was written"):
         write()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="this system has no /proc")
+@pytest.mark.parametrize("folder", ["/proc/x", "/proc/x/y", "/proc/self/x"])
+def test_a_place_where_no_folder_can_be_made_is_named(folder: str) -> None:
+    with pytest.raises(StoreUnavailable, match=r"cannot write /proc/.*: no folder can be made in /proc"):
+        LocalStore(folder).create("a/b", b"")

@@ -1,5 +1,6 @@
 """Tests `nightpress nightly` without a fleet: which files of an inbox become batches, and where the files and outputs go."""
 
+import errno
 import gzip
 import io
 import os
@@ -334,6 +335,26 @@ def test_a_translation_into_its_own_language_is_said(nights: Nights) -> None:
     nights.begin()
     (said,) = [line for line in nights.said if "same language" in line]
     assert said.startswith("nightly: a.jsonl: 2 rows: source_language en and ")
+
+
+def test_an_input_is_moved_although_nobody_reads_the_result(nights: Nights) -> None:
+    """Standard output is closed or full, and so is standard error: no file is taken again in the next night."""
+
+    def failed(_: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    nights.put("a.jsonl", ROW)
+    nights.put("b.jsonl", ROW)
+    given = NightOptions(nights.inbox, nights.out, until="+8h", kind="chat", model="stub")
+    night = Night(nights.store, nights.settings, given, failed, failed)
+    with night.alone():
+        night.accept()
+    nights.publish()
+    night.deliver()
+    assert nights.left() == set()
+    assert night.status == 2
+    (day,) = (nights.inbox / "done").iterdir()
+    assert {file.name for file in day.iterdir()} == {"a.jsonl", "b.jsonl"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from jobs.errors import RequestError
 from jobs.writing.sandbox import limits
@@ -217,3 +217,68 @@ def test_the_template_the_line_and_the_field_are_named(tmp_path: Path, source: s
     (tmp_path / "b.j2").write_text("\n\n{{ request.topik }}")
     with pytest.raises(RequestError, match=rf"^template {message}"):
         rendered(tmp_path, source)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param("{{ text }}" * 200_000, "1,048,576", id="too long"),
+        pytest.param("{{ 1 }}" * 100_000, "more than 20,000 tokens", id="many expressions"),
+        pytest.param("{{ " + "1+" * 100_000 + "1 }}", "more than 20,000 tokens", id="one long expression"),
+        pytest.param("{% if 1 %}{% endif %}" * 40_000, "more than 20,000 tokens", id="many statements"),
+        pytest.param("{{ [" + "1," * 100_000 + "] }}", "more than 20,000 tokens", id="a long list"),
+    ],
+)
+def test_a_template_that_would_take_long_to_compile_is_refused(tmp_path: Path, source: str, message: str) -> None:
+    with pytest.raises(RequestError, match=f"template a.j2: it has .*{message}"):
+        rendered(tmp_path, source)
+
+
+def test_a_long_text_without_expressions_is_a_template(tmp_path: Path) -> None:
+    text = "A glossary. { 50 % } # " * 40_000
+    assert rendered(tmp_path, text + "{{ request.topic }}") == f"{text}tea"
+
+
+def test_templates_that_include_each_other_many_times_are_read_once(tmp_path: Path) -> None:
+    """By the number of ways to it, the last of these templates would be read a million times."""
+    for n in range(20):
+        for side in "ab":
+            (tmp_path / f"{side}{n}.j2").write_text(
+                f"{side}{n}{{% include 'a{n + 1}.j2' %}}{{% include 'b{n + 1}.j2' %}}"
+            )
+    (tmp_path / "a20.j2").write_text("x")
+    (tmp_path / "b20.j2").write_text("y")
+    Templates(tmp_path)
+
+
+class Hostile(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    topic: Any = None
+
+    def act(self) -> str:
+        return "acted"
+
+
+@pytest.mark.parametrize(
+    ("topic", "source"),
+    [
+        pytest.param(None, "{{ request.act() }}", id="a method"),
+        pytest.param(print, "{{ request.topic('x') }}", id="a field that is a function"),
+        pytest.param(None, "{{ request.__dict__ }}", id="what is under the fields"),
+        pytest.param(None, "{{ request._hidden }}", id="a hidden name"),
+        pytest.param({}, "{{ request.topic.update(a=1) }}", id="a change"),
+        pytest.param(object.__subclasses__, "{{ request.topic() }}", id="the inside of Python"),
+    ],
+)
+def test_of_a_request_only_the_data_of_its_fields_is_read(tmp_path: Path, topic: Any, source: str) -> None:
+    (tmp_path / "a.j2").write_text(source)
+    with pytest.raises(RequestError):
+        Templates(tmp_path).render("a.j2", request=Hostile(topic=topic, _hidden="x"))
+
+
+def test_a_field_that_is_missing_is_named_and_one_that_is_null_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.j2").write_text("{{ request.topic is none }} {{ request.more }}")
+    assert Templates(tmp_path).render("a.j2", request=Hostile(more=1)).text == "True 1"
+    with pytest.raises(RequestError, match="Hostile has no field 'more'"):
+        Templates(tmp_path).render("a.j2", request=Hostile())

@@ -1,0 +1,1 @@
+"""Reads catalogues of messages that programs show: gettext, JSON, Android, Apple, Java properties and YAML."""

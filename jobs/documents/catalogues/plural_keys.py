@@ -1,0 +1,37 @@
+"""Plural forms by the categories of CLDR: which forms a language needs, and from which form of the source each is made."""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from babel.core import Locale, UnknownLocaleError
+
+CATEGORIES: Final = ("zero", "one", "two", "few", "many", "other")
+
+
+def categories_of(language: str | None, *, is_ordinal: bool = False) -> tuple[str, ...]:
+    """Return the categories of a language in the order of CLDR; those of English if the language is not known."""
+    try:
+        locale = Locale.parse((language or "en").replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        locale = Locale("en")
+    rule = locale.ordinal_form if is_ordinal else locale.plural_form
+    found = {*rule.tags, "other"}
+    return tuple(one for one in CATEGORIES if one in found)
+
+
+def source_form(wanted: str, present: Collection[str]) -> str:
+    """Return the form of the source from which a form is translated: the same one, else `other`, else the last one."""
+    for one in (wanted, "other", "many", "few"):
+        if one in present:
+            return one
+    return list(present)[-1]
+
+
+def numbers_of(category: str, language: str | None, *, is_ordinal: bool = False) -> Sequence[int]:
+    """Return the first numbers of a category in a language, at most four."""
+    try:
+        locale = Locale.parse((language or "en").replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        locale = Locale("en")
+    rule = locale.ordinal_form if is_ordinal else locale.plural_form
+    return [number for number in range(201) if rule(number) == category][:4]

@@ -1,0 +1,1 @@
+"""Reads files that translators exchange: XLIFF, and subtitles."""

@@ -1,0 +1,96 @@
+"""Slots of messages: what the formats of catalogues do alike with a text in its place."""
+
+from collections.abc import Callable, Sequence
+
+from jobs.checks.signs.icu import IcuError, is_icu
+from jobs.documents.document import Segment, Slot, State
+from jobs.documents.icu_messages import IcuSentences, TooManyForms
+from jobs.documents.marks.building import has_words
+from jobs.documents.marks.grammar import find_marks
+from jobs.documents.marks.masking import Damaged, check_kept
+from jobs.documents.source import Options
+
+
+def message_slot(
+    raw: str,
+    segment: Segment | None,
+    encode: Callable[[str], str],
+    line: int = 0,
+) -> str | Slot:
+    """Return the slot of one segment, or the source itself if there is no segment.
+
+    Args:
+        raw: The source of the slot.
+        segment: What is to be translated.
+        encode: Returns a translation as the source of the slot. It may raise Damaged.
+        line: The line of the source in which the slot begins.
+    """
+    if segment is None:
+        return raw
+
+    def write(texts: Sequence[str | None]) -> str:
+        (text,) = texts
+        if text is None or text == (segment.target if segment.state is not State.NEW else ""):
+            return raw
+        if text == segment.text and not segment.target and segment.kind != "unit":
+            return raw
+        if not text.strip():
+            raise Damaged("the translation is empty")
+        check_kept(text, segment.marks)
+        return encode(text)
+
+    return Slot(raw, (segment,), write, line)
+
+
+def message(
+    name: str, text: str, options: Options, *, kind: str = "message", context: str = "", has_tags: bool = True
+) -> Segment | None:
+    """Return the segment of a message that stands in the place of its translation; None if it has no words."""
+    marks = find_marks(text, language=options.source_language, has_tags=has_tags)
+    return Segment(name, text, kind, marks, context) if has_words(text, marks) else None
+
+
+def message_piece(
+    raw: str,
+    name: str,
+    text: str,
+    options: Options,
+    encode: Callable[[str], str],
+    line: int = 0,
+    context: str = "",
+) -> str | Slot:
+    """Return the slot of a message that stands in the place of its translation, or its source if it has no words.
+
+    A message of ICU that chooses between forms has a segment for each of its sentences in the target language. If it is not
+    valid, or has too many forms, it stays as it is.
+
+    Args:
+        raw: The source of the message.
+        name: The name of its segment.
+        text: What the source means.
+        options: The languages.
+        encode: Returns a text as source.
+        line: The line of the source.
+        context: What helps to translate it.
+    """
+    if not is_icu(text):
+        return message_slot(raw, message(name, text, options, context=context), encode, line)
+    try:
+        icu = IcuSentences(text, options.target_language, options.source_language)
+    except (IcuError, TooManyForms):
+        return raw
+    worded = [one for one in icu.sentences if has_words(one.text, one.marks)]
+    segments = tuple(Segment(f"{name}[{one.path}]", one.text, "form", one.marks, context) for one in worded)
+    if not segments:
+        return raw
+
+    def write(texts: Sequence[str | None]) -> str:
+        if all(text is None or text == one.text for one, text in zip(segments, texts, strict=True)):
+            return raw
+        if any(text is not None and not text.strip() for text in texts):
+            raise Damaged("the translation is empty")
+        given = iter(texts)
+        chosen = [(next(given) if one in worded else None) or one.text for one in icu.sentences]
+        return encode(icu.write(chosen))
+
+    return Slot(raw, segments, write, line)

@@ -1,0 +1,1 @@
+"""Reads pages that people read: Markdown with its front matter, and HTML."""

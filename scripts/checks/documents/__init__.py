@@ -1,0 +1,1 @@
+"""Checks of documents over real files, which need more time than a test has."""

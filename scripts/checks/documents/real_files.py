@@ -1,0 +1,154 @@
+"""Checks documents over real files: nothing is lost, and nothing that must stay reaches a model.
+
+    python scripts/checks/documents/real_files.py FOLDER... [--suffix .md] [--limit N]
+
+For each file under the folders (the same bytes count once) whose name has a suffix of a format, the check
+
+1. joins its pieces, and rebuilds it with each segment as its own translation: both must be the file, byte for byte;
+2. masks each segment, and looks in what a model would see for addresses, code, tags and references;
+3. rebuilds it with a translation that has an accent on each vowel, and reads that file again: it must have the same segments
+   with the same marks, and the words must be those that were written.
+
+Prints a line for each fault, and the sums; exits with status 1 if there was any.
+"""
+
+import argparse
+import hashlib
+import io
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from jobs.documents.document import DocumentFormat, Segment, Slot
+from jobs.documents.marks.mark import Mark
+from jobs.documents.marks.masking import mask, split_at_marks
+from jobs.documents.rebuilding import rebuild, segments
+from jobs.documents.registry import FORMATS
+from jobs.documents.source import Source
+from jobs.errors import DocumentError
+
+UNMASKED: Final = re.compile(
+    r"https?://|www\.\w|[\w.]+@[\w-]+\.\w{2,}|`[^`\n]{1,500}`|</?[a-zA-Z][^<>]*>|&(?:#\d+|[a-zA-Z]\w+);|\{\{.*\}\}|\{%.*%\}"
+)
+REFERENCES: Final = re.compile(r"\]\(|\]\[|\[\^")
+ACCENTS: Final = str.maketrans("aeiouAEIOU", "áéíóúÁÉÍÓÚ")
+
+
+def accented(segment: Segment) -> str:
+    """Return a translation of a segment that has an accent on each vowel outside the marks."""
+    masked = mask(segment.text, segment.marks, "private")
+    return masked.restore(masked.text.translate(ACCENTS))
+
+
+def plain(text: str) -> str:
+    """Return a text without blanks and backslashes, by which two readings of a file are compared."""
+    return re.sub(r"[\s\\]+", "", text)
+
+
+def unmasked(form: DocumentFormat, segment: Segment, seen: str) -> re.Match[str] | None:
+    """Return what a model would see of a segment and must not; None if there is nothing of the sort."""
+    is_markdown = form.name == "markdown" and segment.kind != "text" and not segment.kind.startswith("attribute")
+    return UNMASKED.search(seen) or (REFERENCES.search(seen) if is_markdown else None)
+
+
+def words_of(text: str, marks: Sequence[Mark]) -> str:
+    """Return what a translation has outside its marks, of which a tag may hold a translated attribute."""
+    return "".join(part for part in split_at_marks(text, marks) if isinstance(part, str))
+
+
+def faults(form: DocumentFormat, path: Path, counts: Counter[str], *, shows: bool = False) -> Iterator[str]:
+    """Yield what is wrong with a file."""
+    data = path.read_bytes()
+    try:
+        pieces = list(form.pieces(source := Source(io.BytesIO(data), path.name)))
+    except DocumentError as error:
+        counts["refused"] += 1
+        counts[f"refused: {str(error).split(': ', 1)[1]}"] += 1
+        return
+    counts["files"] += 1
+    counts["bytes"] += len(data)
+    joined = source.mark + "".join(one if isinstance(one, str) else one.raw for one in pieces)
+    if joined.encode(source.encoding) != data:
+        yield "the pieces are not the file"
+    found = [segment for one in pieces if isinstance(one, Slot) for segment in one.segments]
+    counts["segments"] += len(found)
+    if len({one.id for one in found}) != len(found):
+        yield "two segments have one id"
+    out = io.BytesIO()
+    rebuild(form, io.BytesIO(data), {one.id: one.text for one in found}, out)
+    if out.getvalue() != data:
+        yield "the file with its own texts is another file"
+    for one in found:
+        seen = mask(one.text, one.marks, "private").text
+        if match := unmasked(form, one, seen):
+            counts["unmasked"] += 1
+            yield f"segment {one.id} shows {match[0]!r}: {seen[:120]!r}"
+    yield from after_translation(form, path, data, found, counts, shows=shows)
+
+
+def after_translation(
+    form: DocumentFormat, path: Path, data: bytes, found: Sequence[Segment], counts: Counter[str], *, shows: bool
+) -> Iterator[str]:
+    """Yield what is wrong with a file after its translation. A translation that the format refuses is left out, and counted."""
+    left = {one.id: accented(one) for one in found}
+    while True:
+        try:
+            out = io.BytesIO()
+            rebuild(form, io.BytesIO(data), left, out)
+            break
+        except DocumentError as error:
+            match = re.search(r"segment (\S+?)[,:]", str(error))
+            counts["refused translations"] += 1
+            if shows:
+                print(f"{path}: refused: {error}")
+            if match is None or left.pop(match[1], None) is None:
+                yield str(error)
+                return
+    again = list(segments(form, io.BytesIO(out.getvalue()), with_done=True))
+    if [one.id for one in again] != [one.id for one in found]:
+        yield f"the accented file has {len(again)} segments, not {len(found)}"
+        return
+    for before, after in zip(found, again, strict=True):
+        wanted = left.get(before.id, before.text)
+        if plain(after.text) == plain(wanted):
+            continue
+        if plain(words_of(after.text, after.marks)) != plain(words_of(wanted, before.marks)):
+            yield f"segment {before.id} reads {after.text[:150]!r} and was written as {wanted[:150]!r}"
+            return
+
+
+def main() -> int:
+    """Check the files, and print what is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--suffix", action="append", help="only files with these ends")
+    parser.add_argument("--limit", type=int, default=1_000_000, help="at most so many files")
+    parser.add_argument("--refused", action="store_true", help="show the translations that a format refused")
+    chosen = parser.parse_args()
+    by_suffix = {suffix: form for form in FORMATS.values() for suffix in form.suffixes}
+    wanted = set(chosen.suffix or by_suffix)
+    seen, counts, wrong = set[bytes](), Counter[str](), 0
+    began = time.perf_counter()
+    for folder in chosen.folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() not in wanted or not path.is_file() or path.stat().st_size > 3_000_000:
+                continue
+            key = hashlib.sha256(path.read_bytes()).digest()
+            if key in seen or len(seen) >= chosen.limit:
+                continue
+            seen.add(key)
+            for fault in faults(by_suffix[path.suffix.lower()], path, counts, shows=chosen.refused):
+                wrong += 1
+                print(f"{path}: {fault}")
+    counts["faults"] = wrong
+    print(", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())))
+    print(f"{time.perf_counter() - began:.1f} s")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

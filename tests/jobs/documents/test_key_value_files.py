@@ -1,0 +1,161 @@
+"""Shows the formats of keys and values: YAML, Java properties and Apple strings."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.documents.catalogues.apple_strings import AppleStringsFormat
+from jobs.documents.catalogues.properties import PropertiesFormat
+from jobs.documents.catalogues.yaml_catalogue import YamlFormat
+from jobs.documents.document import DocumentFormat
+from jobs.errors import DocumentError
+from tests.support.documents.reading import read, texts, translated
+
+YAML = """# Rails
+en: &anchor
+  hello: "Hello %{name}"   # a comment
+  plain: Just words
+  quoted: 'It''s here'
+  block: |
+    Two
+    lines
+  folded: >-
+    One line
+    only
+  yes_no: true
+  number: 12
+  date: 2026-01-01
+  list: [First, 'second']
+  same: *anchor
+"""
+PROPERTIES = """# The title
+title = Hello {0}
+! for bots
+robots:noindex, \\
+    nofollow here
+accent=caf\\u00e9 au lait
+empty=
+key\\ with\\ blanks Words here
+"""
+STRINGS = """/* A greeting */
+"hello" = "Hello \\"%@\\"";
+// no comment
+bye = "Bye\\nnow";
+"""
+
+
+def test_yaml() -> None:
+    form = YamlFormat()
+    found = {one.id: one.text for one in read(form, YAML)}
+    assert found == {
+        "/en/hello": "Hello %{name}",
+        "/en/plain": "Just words",
+        "/en/quoted": "It's here",
+        "/en/block": "Two\nlines\n",
+        "/en/folded": "One line only",
+        "/en/list/0": "First",
+        "/en/list/1": "second",
+    }
+    new = {
+        "/en/hello": 'Hallo "%{name}"',
+        "/en/plain": "Nur: Wörter",
+        "/en/quoted": "Hier's",
+        "/en/block": "Zwei\n\nZeilen\n",
+        "/en/folded": "Eine Zeile",
+        "/en/list/0": "yes",
+        "/en/list/1": "zweitens",
+    }
+    made = translated(form, YAML, new).decode()
+    loaded = yaml.safe_load(made)["en"]
+    assert [loaded["list"], loaded["block"], loaded["folded"]] == [
+        ["yes", "zweitens"],
+        "Zwei\n\nZeilen\n",
+        "Eine Zeile",
+    ]
+    assert '  hello: "Hallo \\"%{name}\\""   # a comment\n  plain: "Nur: Wörter"\n  quoted: \'Hier\'\'s\'\n' in made
+    assert made.endswith("""[\"yes\", 'zweitens']\n  same: *anchor\n""")
+
+
+VALUES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Cn", "Co"])
+    | st.sampled_from("\n:#-'\"[]{}&*!|>%@`? "),
+    max_size=20,
+)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=4), VALUES.filter(str.strip), st.sampled_from([None, "'", '"', "|", ">"]))
+def test_any_yaml_value_comes_back(items: list[str], new: str, style: str | None) -> None:
+    form, text = YamlFormat(), yaml.safe_dump({"a": items}, allow_unicode=True, default_style=style, width=30)
+    found = [one for one in read(form, text) if not one.marks]
+    if found:
+        made = translated(form, text, {found[0].id: new})
+        index = int(found[0].id.rsplit("/", 1)[1])
+        wanted = [one if n != index else new for n, one in enumerate(items)]
+        got = yaml.safe_load(made.decode())["a"]
+        assert [one.rstrip("\n") for one in got] == [one.rstrip("\n") for one in wanted]
+
+
+def test_properties() -> None:
+    form = PropertiesFormat()
+    assert [(one.id, one.text, one.context) for one in read(form, PROPERTIES)] == [
+        ("title", "Hello {0}", "The title"),
+        ("robots", "noindex, nofollow here", "for bots"),
+        ("accent", "café au lait", ""),
+        ("key with blanks", "Words here", ""),
+    ]
+    made = translated(form, PROPERTIES, {"title": "Grüße {0}\\", "accent": "größer 😀", "robots": " a\nb"}).decode()
+    assert "title = Grüße {0}\\\\\n" in made
+    assert "accent=gr\\u00f6\\u00dfer \\ud83d\\ude00\n" in made
+    assert "robots:\\ a\\nb\naccent" in made
+    assert read(form, made)[2].text == "größer 😀"
+
+
+def test_apple_strings() -> None:
+    form = AppleStringsFormat()
+    assert [(one.id, one.text, one.context) for one in read(form, STRINGS)] == [
+        ("hello", 'Hello "%@"', "A greeting"),
+        ("bye", "Bye\nnow", "no comment"),
+    ]
+    made = translated(form, "\ufeff" + STRINGS.replace("\n", "\r\n"), {"hello": 'Hallo "%@"\n'}).decode()
+    assert made == "\ufeff" + STRINGS.replace("Hello", "Hallo").replace('\\"";', '\\"\\n";').replace("\n", "\r\n")
+    assert texts(form, ("\ufeff" + STRINGS).encode("utf-16-le")) == ['Hello "%@"', "Bye\nnow"]
+
+
+@given(st.lists(VALUES, max_size=4), VALUES.filter(str.strip))
+def test_any_value_comes_back(values: list[str], new: str) -> None:
+    forms: list[tuple[DocumentFormat, str]] = [
+        (AppleStringsFormat(), '"k{}" = "{}";\n'),
+        (PropertiesFormat(), "k{} = {}\n"),
+    ]
+    for form, line in forms:
+        bare = [one.replace("\\", "").replace('"', "").replace("\n", "") for one in values]
+        text = "".join(line.format(n, one) for n, one in enumerate(bare))
+        found = [one for one in read(form, text) if not one.marks]
+        if found:
+            again = {one.id: one.text for one in read(form, translated(form, text, {found[0].id: f"x{new}"}))}
+            assert again[found[0].id] == f"x{new}"
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "message"),
+    [
+        pytest.param(YamlFormat(), "a: [b", "line 1: it is not valid YAML: .*: mend it there", id="YAML cut off"),
+        pytest.param(YamlFormat(), "a: b\n\tc: d", "line 2: it is not valid YAML", id="YAML with a tab"),
+        pytest.param(YamlFormat(), "[" * 1000, "nested more than 200 deep", id="YAML 1,000 deep"),
+        pytest.param(YamlFormat(), "a: b\n---\nc: d", "line 2: it holds several YAML documents", id="YAML documents"),
+        pytest.param(AppleStringsFormat(), '"a" = "b";\n"c" = "d"', "line 2: a pair of the form", id="strings cut off"),
+        pytest.param(
+            AppleStringsFormat(), b'"a" = "\xff";', "line 1: it is not valid utf-8", id="strings of wrong bytes"
+        ),
+        pytest.param(PropertiesFormat(), b"a=b\nc=\xe9\n", "it is not valid utf-8: save it as UTF-8", id="Latin-1"),
+    ],
+)
+def test_what_cannot_be_read(form: YamlFormat, text: str | bytes, message: str) -> None:
+    with pytest.raises(DocumentError, match=message):
+        read(form, text)
+
+
+def test_a_yaml_bomb_is_not_expanded() -> None:
+    bomb = "a0: &a0 [lol, lol]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 100))
+    assert texts(YamlFormat(), bomb) == ["lol", "lol"]
