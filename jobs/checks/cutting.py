@@ -17,8 +17,8 @@ LEAST_SHARE: Final = 0.6
 
 _CUT: Final = "\ue001"
 """A private-use character of Unicode, which stands for a sentence that was cut."""
-_AROUND_CUT: Final = regex.compile(rf" *{_CUT}(?: *{_CUT})* *")
-_MARK_ONLY: Final = regex.compile(r"[ \t>]*(?:[-*+\u2022]|\d{1,3}[.)]|#{1,6})?[ \t]*")
+_AROUND_CUT: Final = regex.compile(rf"(?<! ) *+{_CUT}(?: *{_CUT})*+ *+")
+_MARK_ONLY: Final = regex.compile(r"[ \t>]*+(?:[-*+\u2022]|\d{1,3}[.)]|#{1,6})?[ \t]*+")
 _BLANK_LINES: Final = regex.compile(r"\n{3,}")
 
 

@@ -1,8 +1,8 @@
 """The entry of the command line: the app, its commands, and the one place that turns an error into a line and an exit status.
 
-Exit status: 0 every row completed; 1 some rows did not complete; 2 the request is wrong; 3 something that the command needs is
-missing or damaged; 4 the batch is not published; 5 the output cannot be written; 130 interrupted. Standard output is for results,
-standard error for everything else.
+Exit status: 0 every row completed; 1 some rows did not complete or are for review; 2 the request is wrong; 3 something that the
+command needs is missing or damaged; 4 the batch is not published; 5 the output cannot be written; 130 interrupted.
+Standard output is for results, standard error for everything else.
 
 Other packages add commands through the entry point group `nightpress.commands`: a callable that takes the app. A command
 finds the Session in `ctx.obj`.
@@ -46,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: quick, and the same in a pipe
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit status: 0 every row completed, 1 some did not, 2 the request is wrong, 3 something is missing,"
+    epilog="Exit status: 0 every row completed, 1 some did not or are for review, 2 the request is wrong, 3 something is missing,"
     " 4 not published, 5 the output cannot be written.",
 )
 

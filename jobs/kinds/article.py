@@ -16,8 +16,8 @@ from jobs.checks.article.heading_repeats_title import mended
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.kinds.article_heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
-from jobs.kinds.article_sections import Passage, Sections, body_of
+from jobs.kinds.parts.article_heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
+from jobs.kinds.parts.article_sections import Passage, Sections, body_of
 from jobs.writing.articles.headings import read_outline
 from jobs.writing.asking_again import label_of_try
 from jobs.writing.cleaning import CleanedOutput

@@ -9,7 +9,7 @@ With `variants`, several posts are asked for side by side, each with another way
 (jobs/checks/text/variants_alike.py) is asked for again, and the prompt names the others. What is still alike, or cannot be
 published, after the last try is left out; the check `variants_alike` then finds that there are too few.
 
-With `thread`, the model writes one text, which is divided into posts without a model (jobs/kinds/post_thread.py).
+With `thread`, the model writes one text, which is divided into posts without a model (jobs/kinds/parts/post_thread.py).
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -24,9 +24,9 @@ from jobs.checks.text import variants_alike
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.asking import asked_until_kept
-from jobs.kinds.post_request import SocialPostRequest
-from jobs.kinds.post_thread import divided
-from jobs.kinds.post_words import words_of
+from jobs.kinds.parts.post_request import SocialPostRequest
+from jobs.kinds.parts.post_thread import divided
+from jobs.kinds.parts.post_words import words_of
 from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.cleaning import CleanedOutput
 from jobs.writing.platforms import LIMITS

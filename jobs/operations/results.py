@@ -14,6 +14,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import ERRORS, OUTPUT, parsed_row, published_lines, read_published
 from jobs.batches.rounds import read_round, require_batch
 from jobs.batches.segments.files import until_read
+from jobs.errors import RequestError
 from jobs.findings import Verdict
 from jobs.publishing.candidates import add_candidates
 from jobs.publishing.ledger import Ledger
@@ -95,8 +96,10 @@ def _has(verdict: Verdict, row: Mapping[str, Any]) -> bool:
 def results(store: Store, batch_id: str, *, errors: bool = False, only: Verdict | None = None) -> Results:
     """Return the completed rows of a batch; with `errors`, all other rows that have an outcome; with `only`, those of a verdict.
 
-    Raises NoBatch, StoreUnavailable.
+    Raises RequestError if `only` names a verdict of completed rows and `errors` is set, NoBatch, StoreUnavailable.
     """
+    if errors and only in ("fit", "review"):
+        raise RequestError(f"rows with the verdict {only} completed: leave out errors")
     batch = require_batch(store, batch_id)
     current = read_round(store, batch)
     done = current.latest

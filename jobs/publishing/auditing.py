@@ -9,6 +9,7 @@ Memory does not grow with the texts: rows are read one by one, and what is compa
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -144,13 +145,18 @@ class Auditor:
 def audit_rows(
     store: Store, batch: Batch, done: Done, kinds: Mapping[str, Kind], limits: AuditLimits
 ) -> Iterator[AuditRow]:
-    """Yield the completed rows of a published round as an audit reads them. Raises StoreDamaged."""
+    """Yield the completed rows of a published round as an audit reads them, except those whose kind writes no text of its own.
+
+    Raises StoreDamaged.
+    """
     translated = any(kind in limits.translations for kind in batch.kinds) or not batch.kinds
     requests = _requests(store, batch) if translated else iter(())
     request: RowRequest | None = None
     for row in read_published(store, done, batch.batch_id, OUTPUT):
         kind = kinds.get(row["kind"])
         number, contract = row["row"], Contract() if kind is None else contract_of(kind)
+        if not contract.writes:
+            continue
         source, pair = None, ""
         if row["kind"] in limits.translations:
             while request is None or request.row < number:
@@ -171,11 +177,29 @@ def _requests(store: Store, batch: Batch) -> Iterator[RowRequest]:
 
 
 def _main_text(output: Any, contract: Contract) -> str:
-    """Return the main text of an output; all its texts, a line each, if its kind names none."""
+    """Return the main text of an output; all its texts, a line each, if its kind names none.
+
+    Of a text that is JSON, only the texts in it count, since all answers by one schema have the same names.
+    """
     if not isinstance(output, Mapping):
         return output if isinstance(output, str) else ""
     named = next((output[name] for name in contract.texts if isinstance(output.get(name), str)), None)
-    return named if named is not None else "\n".join(value for value in output.values() if isinstance(value, str))
+    text = named if named is not None else "\n".join(value for value in output.values() if isinstance(value, str))
+    if text.lstrip()[:1] in ("{", "["):
+        with suppress(ValueError):
+            return "\n".join(_texts_in(orjson.loads(text)))
+    return text
+
+
+def _texts_in(data: Any) -> Iterator[str]:
+    """Yield the texts in JSON data, without the names of fields, in their order."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping | list):
+            waiting += reversed(list(value.values()) if isinstance(value, Mapping) else value)
 
 
 def _source_and_pair(request: Mapping[str, Any], contract: Contract) -> tuple[str | None, str]:

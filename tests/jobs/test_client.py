@@ -416,3 +416,20 @@ def test_rows_may_be_any_mapping_and_hold_what_orjson_writes(client: Client) -> 
             return len(ROW)
 
     assert client.enqueue([Row()]).refused == 0
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_results_of_one_verdict(client: Client, shelf: Shelf, *, published: bool) -> None:
+    shelf.accept(rows=4)
+    shelf.write("night-1", [shelf.completed(0, verdict="fit"), shelf.completed(1, verdict="review")])
+    shelf.write("night-1", [shelf.failed(2), shelf.completed(3)])
+    if published:
+        shelf.publish()
+    for only, rows in (("fit", [0]), ("review", [1]), ("failed", [2]), (None, [0, 1, 3])):
+        found = client.results("night-1", only=only)  # type: ignore[arg-type]  # a variable of text
+        assert [row["row"] for row in found] == rows
+        assert [orjson.loads(line)["row"] for line in found.lines()] == rows
+        assert (found.only, found.errors) == (only, only == "failed")
+    with pytest.raises(RequestError, match="rows with the verdict fit completed: leave out errors"):
+        client.results("night-1", errors=True, only="fit")
+    assert client.status("night-1").verdicts == {"fit": 1, "review": 1}

@@ -137,7 +137,8 @@ def tried(pattern: Any, method: str) -> Try:
 def function_tries() -> Mapping[str, Try]:
     """Return functions of the two rooms that read a text and use several patterns."""
     from jobs.checks import cutting
-    from jobs.kinds import post_request, translation
+    from jobs.kinds import translation
+    from jobs.kinds.parts import post_request
     from jobs.writing import characters, fitting, hashtags, platforms, prose
     from jobs.writing.articles import headings, questions, sections
     from jobs.writing.words import keywords, widths

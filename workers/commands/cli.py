@@ -191,7 +191,7 @@ def nightly(
 
     Each file becomes a batch. Outputs go to DIR/<date>/<file>/, and inputs to INBOX/done/<date>/. A faulty file stays in the
     inbox. It is named with the reason, and the other files are processed. After an interruption, the same command continues the
-    night. Exit status: 2 if a file was refused, 1 if a row did not complete.
+    night. Exit status: 2 if a file was refused, 1 if a row did not complete or is for review.
     """
     _needs_packages()
     from jobs.intake.column_options import columns_of

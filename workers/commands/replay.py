@@ -79,7 +79,7 @@ def replay(
     card = settings.catalog[row.model]
     if published.get("avoid"):  # a renewed row, which was given a seed of its own
         row = row._replace(avoid=tuple(published["avoid"]), seed=published.get("seed"))
-        kind = avoiding(kind, row.avoid, Templates(settings.templates_dir))
+    kind = avoiding(kind, row.avoid, Templates(settings.templates_dir))
     engine = make_engine(row.model, card, settings.cache_dir)
     try:
         job = Job(Lease(JobKey(batch_id, row.row), 0, 0, str(ClaimId("replay", "0", 0))), b"")

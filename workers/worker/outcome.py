@@ -71,13 +71,12 @@ class OutcomeBuilder:
             receipt={**self.identity, **attempt.receipt, **ours},
         )
         try:
-            orjson.dumps((outcome.output, outcome.error, outcome.receipt))
+            orjson.dumps((outcome.output, outcome.error, outcome.receipt, outcome.findings, outcome.rejected))
         except TypeError as fault:
             failed = CheckFailed("kind_failed", f"kind {attempt.kind.name}: what it returned is not JSON: {fault}")
             values, receipt = _as_values(failed, attempt.row), {**self.identity, **ours}
-            outcome = replace(
-                outcome, status="failed", final=True, output=None, error=values, receipt=receipt, verdict=None
-            )
+            outcome = replace(outcome, status="failed", final=True, output=None, error=values, receipt=receipt)
+            outcome = replace(outcome, verdict=None, findings=None, rejected=None)
         if outcome.final:
             return outcome, Settlement(job.lease)
         return outcome, Settlement(job.lease, "retry", int((delay_s or 0.0) * 1000))

@@ -99,8 +99,6 @@ class _Auditor:
         number = self._number(row.kind, row.tenant)
         group = self._groups[number]
         group.rows += 1
-        if group.sample is not None:
-            group.sample.add(row.text)
         self._texts.add(row.custom_id, " ".join(row.text[: 4 * BEGINNING].split())[:BEGINNING])
         self._groups_of.add(number + 1)
         self._numbers_in_batch.add(self._rows if row.row is None else row.row)
@@ -109,6 +107,8 @@ class _Auditor:
         self._targets.add(_key(number, row.pair, row.text) if follows and row.source else 0)
         found = [] if follows else words(row.text[: 20 * MOST_WORDS].casefold())[:MOST_WORDS]
         long_enough = len(found) >= self._limits.least_words
+        if group.sample is not None and (follows or long_enough):
+            group.sample.add(row.text)
         self._near.add(found if long_enough else None, number)
         length = self._limits.opening_words * (2 if found and is_unspaced(row.text[:100]) else 1)
         self._openings.add(_key(number, "", " ".join(found[:length])) if long_enough and len(found) >= length else 0)

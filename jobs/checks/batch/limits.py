@@ -29,7 +29,7 @@ class AuditLimits(BaseModel):
     jaccard: float = Field(
         default=0.7, ge=0.5, le=1, description="Texts that share this part of their pairs of words are near-duplicates."
     )
-    least_words: int = Field(default=8, ge=2, description="Shorter texts are not compared with each other.")
+    least_words: int = Field(default=8, ge=2, description="Shorter texts are not compared, and not in a sample.")
     opening_words: int = Field(default=5, ge=1, description="The words of an opening; twice as many ideographs.")
     most_same_opening: _Share = Field(default=0.05, description="The share of rows that may have the same opening.")
     most_collapse: _Share = Field(default=0.05, description="The share of rows that may repeat another one.")

@@ -47,7 +47,13 @@ def reopen_same(auditor: Auditor, batch_id: str, deadline: datetime | None, cloc
         raise RequestError(f"no texts of {batch_id} repeat others: nothing is to be written anew")
     rows = sum(len(one.rows) for one in renews)
     marker = reopen(store, batch_id, None, deadline, clock, renews=renews, after=done.round)
-    return Reopened(marker.round, rows, max(0, sum(one.repeating for one in report.figures) - rows))
+    return Reopened(marker.round, rows, left_out(report, rows))
+
+
+def left_out(report: Audit, renewed: int) -> int:
+    """Return how many rows repeat others although they are not among the `renewed` ones, since the report does not name them."""
+    names_all = not report.clusters_left_out and all(one.rows == len(one.row_numbers) for one in report.clusters)
+    return 0 if names_all else max(0, sum(one.repeating for one in report.figures) - renewed)
 
 
 def renewals(report: Audit) -> Sequence[Renewal]:

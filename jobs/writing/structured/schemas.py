@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 import jsonschema_rs
 import orjson
 
+from jobs.writing.structured.branches import MOST, evaluations
 from jobs.writing.structured.dialect import DRAFTS, Path, draft_of, pointer, subschemas, unheld
 
 CACHED: Final = 256
@@ -83,6 +84,9 @@ def _compiled(key: bytes) -> tuple[jsonschema_rs.Validator | None, Refusal | Non
         return None, _unsupported((), f"the schema cannot be read ({_clipped(str(error))}): nest it less deeply")
     if (first := next(unheld(schema, draft), None)) is not None:
         return None, _unsupported(first.path, first.reason)
+    if evaluations(schema) > MOST:
+        reason = f"a value is held to more than {MOST:,} schemas at once, through branches of branches: simplify them"
+        return None, _unsupported((), reason)
     return validator, None
 
 

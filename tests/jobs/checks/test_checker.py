@@ -10,24 +10,29 @@ from jobs.findings import CheckSetting, Severity, verdict_of
 from tests.support.conversations import checker_of
 
 ROW = {"prompt": "Write a greeting."}
-GAP = "Dear [Your Name], welcome to our shop."
+BROKEN = "Dear all, <|im_start|> welcome to our shop."
 
 
 def test_findings_are_those_of_the_row_with_the_worst_first() -> None:
-    found = checker_of("chat", ROW).findings(f"{GAP} It is open in the the morning.", tries=2)
+    found = checker_of("chat", ROW).findings(f"{BROKEN} It is open in the the morning.", tries=2)
     assert [(one.code, one.severity, one.tries) for one in found] == [
-        ("gap", Severity.FAIL, 2),
+        ("chat_markup", Severity.FAIL, 2),
         ("doubled_word", Severity.REVIEW, 2),
     ]
     assert verdict_of(found) == "failed"
-    assert [one.code for one in checker_of("chat", ROW).faults(f"{GAP} It is open in the the morning.")] == ["gap"]
+    assert [one.code for one in checker_of("chat", ROW).faults(f"{BROKEN} It is open in the the morning.")] == [
+        "chat_markup"
+    ]
 
 
 def test_later_settings_replace_earlier_ones() -> None:
-    setting, row = {"gap": CheckSetting(severity=Severity.OFF)}, {"gap": CheckSetting(severity=Severity.NOTE)}
-    assert checker_of("chat", ROW, setting).findings(GAP) == []
-    assert [one.severity for one in checker_of("chat", ROW, setting, row).findings(GAP)] == [Severity.NOTE]
-    assert checker_of("chat", ROW, row, setting).findings(GAP) == []
+    setting, row = (
+        {"chat_markup": CheckSetting(severity=Severity.OFF)},
+        {"chat_markup": CheckSetting(severity=Severity.NOTE)},
+    )
+    assert checker_of("chat", ROW, setting).findings(BROKEN) == []
+    assert [one.severity for one in checker_of("chat", ROW, setting, row).findings(BROKEN)] == [Severity.NOTE]
+    assert checker_of("chat", ROW, row, setting).findings(BROKEN) == []
 
 
 def test_limits_are_those_of_the_row() -> None:
@@ -50,17 +55,17 @@ def test_the_defaults_of_a_request_count() -> None:
 
 
 def test_each_answer_of_a_chat_is_judged() -> None:
-    output = {"text": "Dear all, welcome.", "choices": ["Dear all, welcome.", GAP]}
+    output = {"text": "Dear all, welcome.", "choices": ["Dear all, welcome.", BROKEN]}
     (found,) = checker_of("chat", ROW).findings(output)
     assert found.where is not None
-    assert (found.where.field, GAP[found.where.start : found.where.end]) == ("choices.1", "[Your Name]")
-    again = {"text": GAP, "choices": [GAP, "Dear all, welcome."]}
+    assert (found.where.field, BROKEN[found.where.start : found.where.end]) == ("choices.1", "<|im_start|>")
+    again = {"text": BROKEN, "choices": [BROKEN, "Dear all, welcome."]}
     assert [one.where.field for one in checker_of("chat", ROW).findings(again) if one.where] == ["text"]
 
 
 def test_a_row_without_checks_has_no_findings() -> None:
-    assert UNCHECKED.findings(GAP) == []
-    assert UNCHECKED.limits("gap") is None
+    assert UNCHECKED.findings(BROKEN) == []
+    assert UNCHECKED.limits("chat_markup") is None
 
 
 def test_a_check_that_raises_is_for_review_and_hides_no_other() -> None:
@@ -70,11 +75,11 @@ def test_a_check_that_raises_is_for_review_and_hides_no_other() -> None:
 
     own = Check("own", Severity.FAIL, "Breaks.", breaks)
     checker = Checker("chat", ROW, Contract(texts={"text": "plain"}), (own, *checker_of("chat", ROW).checks))
-    found = checker.findings(GAP)
+    found = checker.findings(BROKEN)
     assert [(one.code, one.severity) for one in found] == [
         ("own", Severity.FAIL),
-        ("gap", Severity.FAIL),
+        ("chat_markup", Severity.FAIL),
         ("own", Severity.REVIEW),
     ]
     assert "ZeroDivisionError" in found[-1].message
-    assert dataclasses.replace(checker, checks=()).findings(GAP) == []
+    assert dataclasses.replace(checker, checks=()).findings(BROKEN) == []

@@ -88,21 +88,21 @@ def test_an_empty_segment_is_asked_for_again_and_then_fails() -> None:
 def test_a_chat_sees_its_answer_and_what_was_wrong() -> None:
     row = {"prompt": "Write a greeting to a customer.", "temperature": None}
     del row["temperature"]
-    gap = "Dear [Your Name], thank you for your order."
-    answers = {"main": gap, "main, try 2": "Dear customer, thank you for your order."}
+    broken = "Dear customer, <|im_start|> thank you for your order."
+    answers = {"main": broken, "main, try 2": "Dear customer, thank you for your order."}
     output, turns = converse("chat", row, by_label(answers), checker_of("chat", row))
     assert output.text == answers["main, try 2"]
     again = turns[1][0]
     assert [message.role for message in again.messages] == ["user", "assistant", "user"]
-    assert again.messages[1].content == gap
-    assert "[Your Name]" in again.messages[2].content
+    assert again.messages[1].content == broken
+    assert "<|im_start|>" in again.messages[2].content
     assert again.replaces == "main"
-    assert gap in again.quotes, "what the model wrote before is no part of the instructions"
+    assert broken in again.quotes, "what the model wrote before is no part of the instructions"
 
 
 def test_only_the_choice_that_broke_is_asked_for_again() -> None:
     row = {"prompt": "Write a greeting to a customer.", "n": 3}
-    answers = {"choice 2": "Dear [Your Name], welcome.", "choice 2, try 2": "Dear all, welcome."}
+    answers = {"choice 2": "Dear all, <|im_start|> welcome.", "choice 2, try 2": "Dear all, welcome."}
     output, turns = converse("chat", row, by_label(answers, "Dear customer, welcome."), checker_of("chat", row))
     assert output.choices == ("Dear customer, welcome.", "Dear all, welcome.", "Dear customer, welcome.")
     assert labels(turns)[1] == ["choice 2, try 2"]
@@ -110,7 +110,7 @@ def test_only_the_choice_that_broke_is_asked_for_again() -> None:
 
 def test_a_raw_text_is_asked_for_again_as_it_is() -> None:
     row = {"prompt": "Dear customer,"}
-    answers = {"main": "welcome, yours [Your Name].", "main, try 2": "welcome to our shop."}
+    answers = {"main": "welcome, <|im_start|> all.", "main, try 2": "welcome to our shop."}
     output, turns = converse("completion", row, by_label(answers), checker_of("completion", row))
     assert output.text == "welcome to our shop."
     assert turns[1][0].text == "Dear customer,"

@@ -111,14 +111,15 @@ def test_the_preference_for_a_label_is_taken_off() -> None:
 
 def test_examples_make_a_model_less_sure_that_is_often_wrong() -> None:
     def likelihood(text: str, label: str) -> float:
-        return 6.0 * (label == "positive") * ("!" in text)
+        return 6.0 * ((label == "positive") * ("!" in text) + (label == "negative") * ("?" in text))
 
-    wrong = [{"text": "no!", "label": "negative"}, {"text": "yes", "label": "positive"}]
-    right = [{"text": "yes!", "label": "positive"}, {"text": "no", "label": "negative"}]
-    sure = labelled({"text": "tea!", "examples": right * 4}, likelihood)
-    unsure = labelled({"text": "tea!", "examples": (wrong + right) * 4}, likelihood)
+    wrong = [{"text": "no!", "label": "negative"}, {"text": "yes?", "label": "positive"}]
+    right = [{"text": "yes!", "label": "positive"}, {"text": "no?", "label": "negative"}]
+    sure = labelled({"text": "tea!", "examples": right * 6}, likelihood)
+    unsure = labelled({"text": "tea!", "examples": (wrong + right) * 6}, likelihood)
     assert sure.label == unsure.label == "positive"
-    assert 0.5 < unsure.probabilities["positive"] < 0.8 < sure.probabilities["positive"]
+    assert 0.5 < unsure.probabilities["positive"] < 0.8
+    assert sure.probabilities["positive"] > 0.99
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from jobs.batches.open_batches import OpenBatches
+from jobs.catalog import ModelCard
 from jobs.commands import cli
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.lanes.redis_queue import RedisQueue
@@ -31,9 +32,14 @@ again,label,I would buy it again.,,,
 def test_rows_of_a_csv_are_labelled(
     tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Equal rows get equal labels and count the same tokens. The row with a label twice is refused by name."""
+    """Equal rows get equal labels and count the same tokens. A row in doubt is for review. A label given twice is refused."""
     settings = Settings(
-        redis_url=redis_url, store_url=str(tmp_path / "store"), model="stub", flush_s=0.02, log_level="error"
+        redis_url=redis_url,
+        store_url=str(tmp_path / "store"),
+        model="stub",
+        models={"stub": ModelCard(engine="stub", checks=True)},
+        flush_s=0.02,
+        log_level="error",
     )
     for name, value in (("REDIS_URL", redis_url), ("STORE_URL", settings.store_url), ("MODEL", "stub")):
         monkeypatch.setenv(f"NIGHTPRESS_{name}", value)
@@ -64,6 +70,8 @@ def test_rows_of_a_csv_are_labelled(
     assert list(rows["script"]["output"]["probabilities"]) == ["良い", "悪い"]
     assert all(sum(row["output"]["probabilities"].values()) == pytest.approx(1) for row in rows.values())
     assert rows["plain"]["output"] == rows["again"]["output"]
+    assert [rows[name]["verdict"] for name in ("guest", "plain")] == ["review", "fit"]
+    assert [one["code"] for one in rows["guest"]["findings"]] == ["low_confidence"]
     counts = [[row["usage"][name] for name in ("prompt_tokens", "completion_tokens")] for row in rows.values()]
     assert counts[1] == counts[3] == [7 + 3 + 3 + 2, 4 * 2]
     assert cli.main(["results", batch, "--format", "csv"]) == 0

@@ -1,4 +1,4 @@
-"""Shows jobs/kinds/post_thread.py: a text is divided at the ends of sentences into posts that keep their platform's limit."""
+"""Shows jobs/kinds/parts/post_thread.py, and how a social post asks for it."""
 
 # ruff: noqa: RUF001 - marks of other scripts
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
-from jobs.kinds.post_request import SocialPostRequest
-from jobs.kinds.post_thread import divided
+from jobs.kinds.parts.post_request import SocialPostRequest
+from jobs.kinds.parts.post_thread import divided
 from jobs.writing.platforms import LIMITS, Platform
 from tests.support.conversations import KINDS, checker_of, converse, failed
 

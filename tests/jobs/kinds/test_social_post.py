@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
-from jobs.kinds.post_request import SocialPostRequest
+from jobs.kinds.parts.post_request import SocialPostRequest
 from jobs.kinds.registry import load_kinds
 from jobs.writing.platforms import LIMITS
 from tests.support.conversations import converse, failed

@@ -235,6 +235,31 @@ def test_the_main_text_of_each_kind_is_compared(stored: Any) -> None:
     assert {one.row_numbers: one.beginning[:9] for one in report.clusters} == {(0, 2): "The old b", (1, 3): "Title 1 T"}
 
 
+def test_kinds_that_choose_among_labels_are_not_compared(stored: Any) -> None:
+    """Many rows rightly have the same label."""
+    label = "a label that is as long as a short sentence"
+    stored.accept(rows=60, kinds=["label"])
+    rows = [stored.completed(row, kind="label", output={"label": label, "margin": 0.5}) for row in range(60)]
+    stored.write("night-1", rows)
+    done = stored.publish()
+    auditor(stored).audit()
+    report = read_audit(stored.store, "night-1", done)
+    assert report is not None
+    assert (report.rows, report.is_varied) == (0, True)
+
+
+def test_of_answers_by_a_schema_only_their_texts_are_compared(stored: Any) -> None:
+    numbers = [{"name": f"n{row}", "is there in stock at the moment": True, "price": row} for row in range(60)]
+    texts = [{"name": f"n{row}", "post": [{"text": SAME if row < 2 else f"{row} " * 9}]} for row in range(4)]
+    rows = [*(orjson.dumps(one).decode() for one in [*numbers, *texts]), "{" + OTHER, "[1, 2]"]
+    done = publish(stored, list(rows))
+    auditor(stored).audit()
+    report = read_audit(stored.store, "night-1", done)
+    assert report is not None
+    assert [one.row_numbers for one in report.clusters] == [(60, 61)]
+    assert report.figures[0].sampled == 5
+
+
 def test_wrong_settings_are_named_before_anything_is_audited(stored: Any) -> None:
     wrong = Settings(checks={"audit": {"sample": 0}}, store_url="unused")
     with pytest.raises(RequestError, match=r"checks\.audit\.sample"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jobs.kinds.post_request import SocialPostRequest
+from jobs.kinds.parts.post_request import SocialPostRequest
 from jobs.writing.characters import graphemes, utf16_units
 from jobs.writing.platforms import LIMITS, Platform, mastodon_length, threads_length, x_length
 from tests.jobs.writing.fixtures.post_lengths import CASES

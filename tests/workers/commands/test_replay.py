@@ -8,6 +8,8 @@ import orjson
 import pytest
 
 from jobs.batches.request_row import RowRequest
+from jobs.catalog import ModelCard
+from jobs.checks.registry import load_checks
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import RequestError
@@ -34,6 +36,15 @@ def test_the_seed_of_a_row_without_one_comes_from_the_batch_and_the_row() -> Non
     was = published(row)
     assert replay("b-1", row, was, SETTINGS).same
     assert "seed" in replay("b-2", row, was, SETTINGS).differs
+
+
+def test_a_renewed_row_is_told_again_what_it_must_not_repeat() -> None:
+    """Its seed was made for its round, so it comes from the receipt."""
+    renewed = ROW._replace(avoid=("Once upon a time",), seed=77)
+    was = published(renewed)
+    assert (was["avoid"], was["seed"]) == (["Once upon a time"], 77)
+    again = replay("b-1", ROW, was, SETTINGS)
+    assert (again.same, again.differs) == (True, [])
 
 
 @pytest.mark.parametrize(
@@ -99,3 +110,18 @@ def test_another_output_with_the_same_receipt_is_unexplained() -> None:
     assert replay("b-1", ROW, published(output=other), SETTINGS).unexplained
     assert not replay("b-1", ROW, published(output=other, model_revision="older"), SETTINGS).unexplained
     assert not replay("b-1", ROW, published(), SETTINGS).unexplained
+
+
+def test_a_row_is_checked_again() -> None:
+    """The row of a checked model fails again by what it failed by, and its own changes of checks count."""
+    settings = Settings(models={"tiny": ModelCard(engine="stub", checks=True)}, model="tiny")
+    text = str((replay("b-1", ROW._replace(kind="chat", request={"prompt": "Hi"}), {}, SETTINGS).output or {})["text"])
+    row = RowRequest(
+        3, 4, "chat", "tiny", {"prompt": "Hi"}, seed=11, checks={"forbidden_term": {"terms": text.split()}}
+    )
+    again = replay("b-1", row, {}, settings)
+    assert (again.error or "").startswith("forbidden_term: ")
+    assert again.output is None
+    off = {code: {"severity": "off"} for code in load_checks()}
+    again = replay("b-1", row._replace(checks=off), {}, settings)
+    assert (again.error, again.output is not None) == (None, True)

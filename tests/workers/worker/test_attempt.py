@@ -1,23 +1,33 @@
 """Shows workers/worker/attempt.py: the conversation of one row, its usage and its receipt."""
 
-from collections.abc import Generator, Sequence
+import random
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from jobs.batches.request_row import RowRequest
+from jobs.batches.segments.line import Outcome, to_line
+from jobs.checks.check import Broken, Check, Limits, Subject
+from jobs.checks.checker import Checker
 from jobs.errors import CheckFailed, GenerationFailed, RowError
+from jobs.findings import Place, Severity
 from jobs.generation import Completion, Fault, GenerationRequest, Message, Prompt, SamplingParams
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.job import Job, JobKey, Lease
+from jobs.prices import Prices
 from jobs.usage import Usage
 from jobs.writing.cleaning import CleanedOutput
 from workers.engines.scoring import ScoringEngine
 from workers.engines.stub.engine import StubEngine
 from workers.worker.attempt import Attempt, take_turn
+from workers.worker.outcome import OutcomeBuilder
+from workers.worker.retry import RetryPolicy
 
 
 class EchoRequest(BaseModel):
@@ -370,6 +380,146 @@ def test_a_template_that_fails_is_named_in_the_error_of_its_row(tmp_path: Path) 
     error = take_turn(attempt, attempt.start).error
     assert isinstance(error, CheckFailed)
     assert str(error).startswith("kind translation: template translation_user.j2: a text would have more than")
+
+
+def check_of(code: str, *broken: Broken, severity: Severity = Severity.FAIL) -> Check:
+    """A check that finds the same in every output."""
+    return Check(code, severity, "what a test wants", lambda subject, limits: broken)
+
+
+def judged(*checks: Check, text: str = "fine", words: Sequence[str] = ("a",), reason: str = "stop") -> Outcome:
+    """Return the line of an attempt with these checks. All prompts are answered with `text`, and a further one with `better`."""
+    attempt = attempt_for(list(words))
+    attempt.checks = lambda row, kind, request: Checker(kind.name, request.model_dump(), checks=checks)
+    turn = take_turn(attempt, attempt.start)
+    while turn.requests:
+        for request in turn.requests:
+            said = "better" if request.prompt.text == "!" else text
+            turn = take_turn(attempt, partial(attempt.receive, answer(request, said, reason=reason)))
+    assert turn.is_last
+    builder = OutcomeBuilder("w", "stub", "cpu", {}, Prices(), RetryPolicy())
+    return builder.ended(attempt, turn.error, datetime.now(UTC), random.Random(1))[0]
+
+
+@pytest.mark.parametrize(
+    ("severities", "verdict"),
+    [
+        pytest.param([], "fit", id="nothing found"),
+        pytest.param([Severity.NOTE], "fit", id="a note"),
+        pytest.param([Severity.NOTE, Severity.REVIEW], "review", id="one for review"),
+    ],
+)
+def test_a_row_without_a_failing_finding_completes_with_a_verdict(severities: list[Severity], verdict: str) -> None:
+    checks = [check_of(f"c{n}", Broken("odd"), severity=severity) for n, severity in enumerate(severities)]
+    line = judged(check_of("quiet"), *checks)
+    assert (line.status, line.verdict, line.output, line.rejected) == ("completed", verdict, {"text": "fine"}, None)
+    assert [one["severity"] for one in line.findings or ()] == [str(one) for one in reversed(severities)]
+
+
+def test_a_row_with_a_failing_finding_fails_by_its_code_and_keeps_the_output() -> None:
+    place = Place(field="text", start=0, end=4)
+    checks = (
+        check_of("odd_note", Broken("a note"), severity=Severity.NOTE),
+        check_of("too_short", Broken("it has 1 word", 1, 9, place), Broken("twice")),
+        check_of("too_dull", Broken("it is dull")),
+    )
+    line = judged(*checks)
+    assert (line.status, line.final, line.verdict, line.output) == ("failed", True, None, None)
+    assert line.error == {"code": "too_short", "message": "it has 1 word, and 1 other check failed", "line": 8}
+    assert line.rejected == {"text": "fine"}
+    assert [one["code"] for one in line.findings or ()] == ["too_short", "too_short", "too_dull", "odd_note"]
+    assert (line.findings or [{}])[0] == {
+        "code": "too_short",
+        "severity": "fail",
+        "message": "it has 1 word",
+        "measured": 1,
+        "limit": 9,
+        "where": {"field": "text", "start": 0, "end": 4},
+        "tries": 1,
+    }
+    assert line.usage.completion_tokens == 1, "the answer was written, and its cost is known"
+
+
+def test_findings_say_how_often_the_text_was_asked_for() -> None:
+    line = judged(check_of("too_short", Broken("short")), text="again")
+    assert (line.error or {})["message"] == "short (asked for 2 times)"
+    assert [one["tries"] for one in line.findings or ()] == [2]
+
+
+@pytest.mark.parametrize(("reason", "cut_off"), [("stop", False), ("length", True)])
+def test_a_check_knows_the_prompts_the_request_and_whether_the_text_was_cut_off(reason: str, *, cut_off: bool) -> None:
+    seen: list[Subject] = []
+
+    def find(subject: Subject, limits: Limits) -> list[Broken]:
+        seen.append(subject)
+        return []
+
+    judged(Check("spy", Severity.FAIL, "sees all", find), words=["one", "two", "one more"], reason=reason)
+    (subject,) = seen
+    assert (subject.kind, list(subject.prompts), subject.cut_off) == ("echo", ["one", "two", "one more"], cut_off)
+    assert subject.request == {"words": ["one", "two", "one more"]}
+    assert [piece.text for piece in subject.pieces] == ["fine fine fine"]
+
+
+def test_an_answer_that_was_replaced_does_not_count_as_cut_off() -> None:
+    """The first answer reached the limit of tokens, and the kind asked again."""
+    seen: list[bool] = []
+
+    def find(subject: Subject, limits: Limits) -> list[Broken]:
+        seen.append(subject.cut_off)
+        return []
+
+    attempt = attempt_for(["a"])
+    attempt.checks = lambda row, kind, request: Checker(kind.name, checks=[Check("spy", Severity.FAIL, "sees", find)])
+    (first,) = attempt.start()
+    (second,) = attempt.receive(answer(first, "again", reason="length"))
+    attempt.receive(answer(second, "whole"))
+    assert (seen, attempt.verdict) == ([False], "fit")
+
+
+def raising(subject: Subject, limits: Limits) -> Iterator[Broken]:
+    yield Broken("the first of two")
+    raise ZeroDivisionError("of another package")
+
+
+@pytest.mark.parametrize(
+    ("find", "reason"),
+    [
+        pytest.param(raising, "ZeroDivisionError('of another package')", id="it raises"),
+        pytest.param(lambda subject, limits: [Broken(None)], "NoneType", id="no text"),  # type: ignore[arg-type]
+        pytest.param(lambda subject, limits: None, "NoneType", id="it returns nothing"),
+        pytest.param(lambda subject: [], "positional argument", id="it takes too little"),
+    ],
+)
+def test_a_check_with_an_error_of_its_own_sends_the_row_to_review(find: Any, reason: str) -> None:
+    line = judged(Check("foreign", Severity.NOTE, "what another package wants", find), check_of("quiet"))
+    assert (line.status, line.verdict) == ("completed", "review")
+    (found,) = [one for one in line.findings or () if one["severity"] == "review"]
+    assert found["code"] == "foreign"
+    assert reason in found["message"]
+    assert len(found["message"]) < 400
+    to_line("b-1", line)
+
+
+def test_a_finding_that_cannot_be_written_harms_no_other_row() -> None:
+    """A message loses the half character; a row with a measured value that is no text fails, alone."""
+    line = judged(check_of("foreign", Broken("half a character: \ud800"), severity=Severity.NOTE))
+    assert (line.verdict, [one["message"] for one in line.findings or ()]) == ("fit", ["half a character: ?"])
+    to_line("b-1", line)
+    line = judged(check_of("foreign", Broken("odd", "\ud800"), severity=Severity.NOTE))
+    assert ((line.error or {})["code"], line.final, line.verdict) == ("kind_failed", True, None)
+    to_line("b-1", line)
+
+
+def test_a_row_that_is_not_checked_has_no_verdict() -> None:
+    line = judged()
+    assert (line.status, line.verdict, line.findings) == ("completed", None, None)
+
+
+def test_a_row_that_its_kind_refuses_has_no_findings() -> None:
+    line = judged(check_of("too_short", Broken("short")), text="bad")
+    assert (line.error or {})["code"] == "empty_output"
+    assert (line.findings, line.rejected, line.verdict) == (None, None, None)
 
 
 def test_the_receipt_says_how_far_schemas_constrained_the_engine() -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import redis
 
-from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.batch import Batch, BatchPaths, Renewal
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.rounds import reopen
 from jobs.errors import StoreUnavailable
 from jobs.lanes.job import Job
 from jobs.lanes.protocol import Settlement
@@ -116,6 +117,25 @@ def test_a_tenant_at_its_cap_that_fills_the_lane_keeps_no_other_waiting(
     for _ in range(16):
         done += Counter(desk.turn())
     assert done["other"] == 300
+
+
+def test_a_renewed_row_is_begun_with_what_it_must_not_repeat(desk: Desk) -> None:
+    """Only its own round says so: the row that did not complete runs in the same round as it did before."""
+    batch = desk.accept(3)
+    ways = {0: completed, 1: completed, 2: failed}
+    desk.finish(desk.claim(), lambda lease: ways[lease.key.row](lease))
+    desk.sweeper().sweep()
+    reopen(desk.store, batch.batch_id, renews=[Renewal(rows=(1,), avoid=("Once upon a time",))])
+    desk.clock.pass_s(desk.settings.batch_scan_s)
+    desk.claim_once()  # it feeds the round
+    desk.claim_once()
+    begun = {turn.attempt.row.row: turn for turn in desk.claimer.ready()}
+    assert sorted(begun) == [1, 2]
+    prompts = {row: turn.requests[0].prompt.messages[-1].content for row, turn in begun.items()}
+    assert prompts[1].startswith("Say 1.\n\nOther texts begin like this:\n- Once upon a time\n")
+    assert prompts[2] == "Say 2."
+    assert begun[1].attempt.receipt["avoid"] == ["Once upon a time"]
+    assert "avoid" not in begun[2].attempt.receipt
 
 
 def test_a_claim_on_a_full_lane_does_not_ask_the_storage(desk: Desk) -> None:

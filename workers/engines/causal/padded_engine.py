@@ -67,7 +67,8 @@ class PaddedEngine:
         self._waiting: dict[str, Encoded] = {}
         self._running: dict[str, Encoded] = {}
         self._cancelled: set[str] = set()
-        self._masks = MaskMaker(Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos))
+        grammars = Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos)
+        self._masks = MaskMaker(grammars, on_cpu=model.placement.device.type == "cpu")
         self._constraints: dict[str, Constraint] = {}
         now = clock_ns()
         self._start_ns = now if began_ns is None else began_ns

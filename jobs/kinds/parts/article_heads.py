@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from jobs.checks.checker import Checker
 from jobs.findings import Finding
 from jobs.generation import Completion, Prompt
-from jobs.kinds.article_sections import body_of
+from jobs.kinds.parts.article_sections import body_of
 from jobs.writing.articles.headings import read_description, read_title
 from jobs.writing.articles.questions import read_questions
 from jobs.writing.articles.sections import first_paragraph

@@ -5,7 +5,7 @@ from typing import Final
 
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
-from jobs.kinds.post_request import SocialPostRequest
+from jobs.kinds.parts.post_request import SocialPostRequest
 from jobs.writing.cleaning import Draft
 from jobs.writing.evidence import Brief
 from jobs.writing.hashtags import HASHTAG, without_hashtags

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.kinds.post_thread import FEWEST, MOST, numbering
+from jobs.kinds.parts.post_thread import FEWEST, MOST, numbering
 from jobs.writing.fields import Line, OtherNames, Text
 from jobs.writing.platforms import LIMITS, Platform
 

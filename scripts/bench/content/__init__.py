@@ -1,0 +1,1 @@
+"""Benchmarks of what is written: the texts of a batch."""
