@@ -32,9 +32,10 @@ from jobs.documents.source import Source
 from jobs.errors import DocumentError
 
 UNMASKED: Final = re.compile(
-    r"https?://|www\.\w|[\w.]+@[\w-]+\.\w{2,}|`[^`\n]{1,500}`|</?[a-zA-Z][^<>]*>|&(?:#\d+|[a-zA-Z]\w+);|\{\{.*\}\}|\{%.*%\}"
+    r"https?://|www\.\w|[\w.]+@[\w-]+\.\w{2,}|</?[a-zA-Z][^<>]*>|&(?:#\d+|[a-zA-Z]\w+);|\{\{.*\}\}|\{%.*%\}"
 )
-REFERENCES: Final = re.compile(r"\]\(|\]\[|\[\^")
+REFERENCES: Final = re.compile(r"\]\(|\]\[|\[\^|`[^`\n]{1,500}`")
+"""What Markdown alone has: in HTML a backtick is a quote of old texts."""
 ACCENTS: Final = str.maketrans("aeiouAEIOU", "áéíóúÁÉÍÓÚ")
 
 
