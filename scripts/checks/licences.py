@@ -45,8 +45,9 @@ NAMES: Final[Mapping[str, str]] = {
 """Maps names that packages use, in lower case, to those of SPDX."""
 
 READ: Final[Mapping[str, str]] = {"pyromark": "MIT"}
-"""Licences of packages whose metadata name none, as a person read them in the licence files that the packages carry. What
-pyromark's library is built from has licences of its own, in its LICENSE-THIRD-PARTY: none of them is the GPL or one of its kin.
+"""Licences of packages whose metadata name none, from the licence files that the packages carry. The software that is compiled
+into pyromark is listed in its LICENSE-THIRD-PARTY; a search of it finds neither the GPL, nor one of its kin, nor another licence
+with copyleft.
 """
 
 GPL: Final = re.compile(r"\b(?:[AL]?GPL|GNU|Affero)", re.IGNORECASE)
