@@ -149,16 +149,20 @@ def _talk(subject: Subject, piece: Piece) -> Iterator[Broken]:
 
 
 def _notes(subject: Subject, piece: Piece) -> Iterator[Broken]:
-    text, asked = piece.uncoded, subject.asked.casefold()
+    text = piece.uncoded
+    notes, labels = list(work_notes.notes(text)), list(work_notes.labels(text))
+    if not (notes or labels):
+        return  # most texts end here, before their source is read
+    asked = subject.asked.casefold()
     if subject.source and (
         next(work_notes.notes(subject.source), None) or next(work_notes.labels(subject.source), None)
     ):
         return
-    for found in work_notes.notes(text):
+    for found in notes:
         if found[0].casefold() not in asked:
             message = f"the model speaks of its own work: {shortened(found[0])!r}"
             yield Broken(message, found[0][:200], None, piece.place(*found.span()))
-    for found in work_notes.labels(text):
+    for found in labels:
         if found[0].strip().casefold() not in asked:
             message = f"a label of the prompt stands in the text: {found[0].strip()!r}"
             yield Broken(message, found[0].strip(), None, piece.place(*found.span()), Severity.REVIEW)
