@@ -8,6 +8,7 @@ from typing import Final
 import regex
 
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
+from jobs.checks.masks import sentence_spans
 from jobs.checks.quoting import shortened
 from jobs.checks.text import work_notes
 from jobs.checks.text.assistant_talk import as_ai, refusal
@@ -150,18 +151,17 @@ def _talk(subject: Subject, piece: Piece) -> Iterator[Broken]:
 
 def _notes(subject: Subject, piece: Piece) -> Iterator[Broken]:
     text = piece.uncoded
-    notes, labels = list(work_notes.notes(text)), list(work_notes.labels(text))
+    notes, labels = list(work_notes.notes(text, piece.spans)), list(work_notes.labels(text))
     if not (notes or labels):
         return  # most texts end here, before their source is read
-    asked = subject.asked.casefold()
-    if subject.source and (
-        next(work_notes.notes(subject.source), None) or next(work_notes.labels(subject.source), None)
-    ):
+    asked, source = subject.asked.casefold(), subject.source or ""
+    if any(work_notes.notes(source, sentence_spans(source))) or any(work_notes.labels(source)):
         return
-    for found in notes:
-        if found[0].casefold() not in asked:
-            message = f"the model speaks of its own work: {shortened(found[0])!r}"
-            yield Broken(message, found[0][:200], None, piece.place(*found.span()))
+    for start, end in notes:
+        if (words := text[start:end]).casefold() not in asked:
+            yield Broken(
+                f"the model speaks of its own work: {shortened(words)!r}", words[:200], None, piece.place(start, end)
+            )
     for found in labels:
         if found[0].strip().casefold() not in asked:
             message = f"a label of the prompt stands in the text: {found[0].strip()!r}"

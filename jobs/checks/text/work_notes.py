@@ -5,7 +5,7 @@ A text may speak of a paragraph, of changes or of help. Only phrases that speak 
 count, and only at the beginning of a sentence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -22,7 +22,8 @@ _DONE: Final = (
 )
 _SOME: Final = r"(?:[\w'\u2019-]{1,20} ){0,4}?"
 _HERE: Final = r"here(?:['\u2019]s| is| are)"
-_BEGIN: Final = r"(?:(?<=^[ \t>*_(\"\u201c-]{0,6})|(?<=[.!?:\u2026][\"\u201d)*_]{0,2}[ \t]{1,2}))"
+_MARKS: Final = r"[ \t>*_#(\"\u201c\u201e-]{0,6}"
+"""Matches what may stand before the words of a sentence: a mark of a list, a quote, emphasis."""
 
 _LABEL: Final = regex.compile(
     r"^[ \t>*_-]{0,4}(?:tone|readers|audience|voice|keywords?|headings|language|word count|labels?|platform|target words)"
@@ -31,46 +32,6 @@ _LABEL: Final = regex.compile(
 )
 """Matches a label of the prompt at the beginning of a line: `Tone: friendly`."""
 
-_SIGNS: Final = (
-    "here",
-    "i'm",
-    "i\u2019m",
-    "i am",
-    "i'll",
-    "i\u2019ll",
-    "i will",
-    "i've",
-    "i\u2019ve",
-    "i have",
-    "you",
-    "following",
-    "to enhance",
-    "to improve",
-    "edits:",
-    "hope this",
-    "count:",
-    "note:",
-    "the ",
-    "this ",
-    "hier ",
-    "ich h",
-    "ich u",
-    "ich \u00fc",
-    "lass",
-    "voici",
-    "j'",
-    "j\u2019",
-    "sitez pas",
-    "aqu",
-    "he re",
-    "he mod",
-    "he cor",
-    "espero",
-    "ecco",
-    "spero",
-    "questo",
-)
-
 
 @cache
 def _pattern() -> "regex.Pattern[str]":
@@ -78,14 +39,15 @@ def _pattern() -> "regex.Pattern[str]":
     phrases = "|".join(line for line in text.splitlines() if line and not line.startswith("#"))
     for name, words in (("work", _WORK), ("done", _DONE), ("some", _SOME), ("here", _HERE)):
         phrases = phrases.replace(f"{{{name}}}", words)
-    return regex.compile(rf"{_BEGIN}(?:{phrases})", regex.IGNORECASE | regex.MULTILINE)
+    return regex.compile(rf"{_MARKS}(?P<note>{phrases})", regex.IGNORECASE)
 
 
-def notes(text: str) -> "Iterator[regex.Match[str]]":
-    """Yield the phrases in which the model speaks of its work."""
-    folded = text.casefold()
-    if any(sign in folded for sign in _SIGNS):
-        yield from _pattern().finditer(text)
+def notes(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield start and end of the phrases in which the model speaks of its work. `spans` are the sentences of the text."""
+    pattern = _pattern()
+    for start, _ in spans:
+        if found := pattern.match(text, start):
+            yield found.span("note")
 
 
 def labels(text: str) -> "Iterator[regex.Match[str]]":
