@@ -7,6 +7,7 @@ PACKAGES: Final = (
     "accelerate",
     "gguf",
     "huggingface_hub",
+    "llguidance",
     "numba",
     "numpy",
     "prometheus_client",

@@ -50,9 +50,10 @@ def divided(text: str, limit: Limit, count: int | None, ending: str = "", *, num
     if len(units) < fewest:
         message = f"the text has too few sentences for {fewest} posts: it has {len(units)}"
         raise CheckFailed("thread_incomplete", message)
+    measured = _Measured(text, units, limit)
     for total in [count] if count else range(FEWEST, min(MOST, len(units)) + 1):
         longest = numbering(total, total) if numbered else ""
-        if (ends := _ends(text, units, limit, total, longest, ending)) is not None:
+        if (ends := _ends(measured, total, longest, ending)) is not None:
             slices = [text[units[start][0] : units[end - 1][1]] for start, end in pairwise([0, *ends])]
             posts = [one + (numbering(n, total) if numbered else "") for n, one in enumerate(slices, 1)]
             return [*posts[:-1], posts[-1] + ending]
@@ -78,11 +79,31 @@ def _units(text: str) -> list[tuple[int, int]]:
     return units
 
 
-def _ends(
-    text: str, units: Sequence[tuple[int, int]], limit: Limit, total: int, suffix: str, ending: str
-) -> list[int] | None:
+class _Measured:
+    """Measures the parts of a text from one unit to another, each once, however many divisions are tried."""
+
+    def __init__(self, text: str, units: Sequence[tuple[int, int]], limit: Limit) -> None:
+        self._text = text
+        self._limit = limit
+        self._lengths: dict[tuple[int, int], tuple[int, int]] = {}
+        self.units = units
+
+    def length(self, start: int, end: int, more: str) -> int | None:
+        """Return the length of the units from `start` to before `end`, with a text `more` that begins with a space or line break;
+        None if this is too long for a post.
+        """
+        if (known := self._lengths.get((start, end))) is None:
+            words = self._text[self.units[start][0] : self.units[end - 1][1]]
+            size = 0 if self._limit.max_bytes is None else len(words.encode(errors="replace"))
+            known = self._lengths[start, end] = (self._limit.length(words), size)
+        length, size = known[0] + self._limit.length(more), known[1] + len(more.encode(errors="replace"))
+        too_many_bytes = self._limit.max_bytes is not None and size > self._limit.max_bytes
+        return None if too_many_bytes or length > self._limit.max_length else length
+
+
+def _ends(measured: _Measured, total: int, suffix: str, ending: str) -> list[int] | None:
     """Return behind which unit each of `total` posts ends; None if the text cannot be divided so that each post fits."""
-    costs = _costs(text, units, limit, suffix, ending)
+    units, costs = measured.units, _costs(measured, suffix, ending)
     best: list[dict[int, tuple[int, int]]] = [{0: (0, 0)}]
     """For each number of posts: where the last of them ends -> the least cost of all, and where the last begins."""
     for _ in range(total):
@@ -100,18 +121,18 @@ def _ends(
     return ends[::-1]
 
 
-def _costs(text: str, units: Sequence[tuple[int, int]], limit: Limit, suffix: str, ending: str) -> list[dict[int, int]]:
+def _costs(measured: _Measured, suffix: str, ending: str) -> list[dict[int, int]]:
     """Return for each unit with which a post may begin: behind which unit it may end -> its squared length."""
-    size = len(units)
+    size = len(measured.units)
     costs: list[dict[int, int]] = [{} for _ in range(size + 1)]
     for start in range(size):
         for end in range(start + 1, size + 1):
-            words = text[units[start][0] : units[end - 1][1]] + suffix
-            if not limit.fits(words):
+            if (length := measured.length(start, end, suffix)) is None:
                 break
-            whole = words + ending if end == size else words
-            if limit.fits(whole):
-                costs[start][end] = limit.length(whole) ** 2
+            if end == size and ending:
+                length = measured.length(start, end, suffix + ending)
+            if length is not None:
+                costs[start][end] = length**2
     return costs
 
 

@@ -39,7 +39,7 @@ def test_several_publishers_at_once(night: Premises) -> None:
 @pytest.mark.smoke
 def test_a_publisher_killed_at_each_step(night: Premises) -> None:
     """Each time, the next publisher publishes the batch, and nobody reads the files of the killed publisher."""
-    ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(4)]) for n in range(40)]
+    ids = [night.submit_lines([{"kind": "chat", "prompt": f"Say {n}.{i}"} for i in range(4)]) for n in range(60)]
     night.work()
     for batch_id in ids:
         night.at_least(batch_id, 4)

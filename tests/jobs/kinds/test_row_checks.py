@@ -32,7 +32,7 @@ def found_in(output: Mapping[str, Any], row: Mapping[str, Any] | None, **given: 
 @pytest.mark.parametrize(
     ("settings", "tenant", "row", "found"),
     [
-        pytest.param({}, {}, None, [("gap", Severity.FAIL)], id="as the check has it"),
+        pytest.param({}, {}, None, [("gap", Severity.REVIEW)], id="as the check has it"),
         pytest.param({"gap": "review"}, {}, None, [("gap", Severity.REVIEW)], id="settings"),
         pytest.param({"gap": "review"}, {"gap": "note"}, None, [("gap", Severity.NOTE)], id="the tenant over settings"),
         pytest.param(
@@ -94,4 +94,4 @@ def test_a_stored_change_that_cannot_be_read_fails_the_row() -> None:
 
 
 def test_a_stored_change_of_a_check_that_is_not_installed_here_changes_nothing() -> None:
-    assert found_in(GAP, {"check_of_another_package": {"severity": "off"}}) == [("gap", Severity.FAIL)]
+    assert found_in(GAP, {"check_of_another_package": {"severity": "off"}}) == [("gap", Severity.REVIEW)]

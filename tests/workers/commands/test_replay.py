@@ -79,7 +79,7 @@ def test_a_row_that_fails_this_time_has_its_error() -> None:
     row = RowRequest(0, 1, "chat", "stub", {"prompt": "Hi", "response_format": {"type": "json_object"}})
     again = replay("b-1", row, {"output": {"text": "{}"}}, SETTINGS)
     assert (again.same, again.output) == (False, None)
-    assert (again.error or "").startswith("unsupported_parameter")
+    assert (again.error or "").startswith("output_not_json")
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
     """In the middle of the run Redis forgets everything, so that leases are lost as well."""
     settings = Settings(
         store_url=str(tmp_path / "store"), model="stub", flush_s=0.05, batch_scan_s=0.1, log_level="error", max_attempts=2,
-        models={"stub": {"engine": "stub", "slots": 4, "options": {"step_s": 0.002, "failure_rate": 0.4, "seed": 3}}},
+        models={"stub": {"engine": "stub", "checks": True, "slots": 4,
+                         "options": {"step_s": 0.002, "failure_rate": 0.4, "seed": 3}}},
         backoff_s=0.0, lease_s=0.6,
     )  # fmt: skip
     rows = tmp_path / "rows.jsonl"
@@ -108,6 +109,9 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
         "worker",
         "gen_ai_request_model",
         "outcome",
+        "verdict",
+        "code",
+        "severity",
         "error_type",
         "gen_ai_token_type",
         "account",

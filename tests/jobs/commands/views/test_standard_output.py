@@ -156,7 +156,11 @@ def test_a_named_place_that_takes_no_more_is_named(
             for line in lines:
                 self.write(line)
 
+    def refuse(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
     monkeypatch.setattr(Path, "open", lambda *_, **__: Full())
+    monkeypatch.setattr(destinations, "_create", refuse)
     monkeypatch.setattr(results, "say_if_reopened", lambda *_: None)
     monkeypatch.setattr(night.store.__class__, "reader", lambda store, path: io.BytesIO(store.read(path)))
     monkeypatch.setattr(night.store.__class__, "read", _read_with_os)
