@@ -79,7 +79,8 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         taken = list(_links(text, asked))
         for start, end, is_link in taken:
             yield _broken(piece, start, end, "a link", Severity.FAIL if is_link else Severity.REVIEW)
-        places = [(start, end) for start, end, _ in taken] + [found.span() for found in LINK.finditer(text)]
+        places = [(start, end) for start, end, _ in taken]
+        places += [found.span() for found in LINK.finditer(text)] if ":/" in text else []
         for found in contacts.HANDLE.finditer(text) if "@" in text else ():
             if not _is_whole_in(found[0].casefold(), asked) and not _overlaps(*found.span(), places):
                 yield _broken(piece, *found.span(), "a handle", Severity.FAIL)
