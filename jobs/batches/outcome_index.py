@@ -6,19 +6,21 @@ row no outcome. It decides nothing: a publisher reads all lines again.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from jobs.batches.batch import Batch, BatchPaths, Closed, Done
 from jobs.batches.published import ERRORS, published_path, read_published
 from jobs.batches.round import Round
 from jobs.batches.rounds import read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
-from jobs.batches.segments.head import SOLO, Account, HeadRow, SegmentHead, damaged
+from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead, damaged
 from jobs.errors import StoreUnavailable
 from jobs.logs import logger
 from jobs.store.damage import damaged_file
 from jobs.store.store import Store
 from jobs.usage import Usage
+
+Value = TypeVar("Value")
 
 _NONE: Final = 0
 _COMPLETED: Final = 1
@@ -229,7 +231,7 @@ class OutcomeIndex:
 
     def _failed_with(self, head: SegmentHead, line: Sequence[int]) -> int:
         """Return the state of a row that failed, by the account that its line names."""
-        code = _account_of(head, line).code
+        code = _of_account(head.accounts, head, line).code
         if code not in self._codes and _FAILED + len(self._codes) == _OTHER:
             return _OTHER
         return self._codes.setdefault(code, _FAILED + len(self._codes))
@@ -262,14 +264,14 @@ class OutcomeIndex:
         self.currency = self.currency or head.currency
         counts, states, unfinished = self.current.counts, self._states, self._unfinished
         any_completed = not self.current.sent_back
+        completed = [_VERDICTS.get(account.verdict, _COMPLETED) for account in head.accounts]
         for line, sizes in zip(head.rows, head.lines, strict=True):
             if (any_completed and line.status == "c") or counts(line):
                 self._count_cost(line)
-                if line.status == "c":
-                    state = states[line.row]
-                    states[line.row] = state if _COMPLETED <= state < _FAILED else _completed_as(head, sizes)
-                elif not _COMPLETED <= states[line.row] < _FAILED:
-                    states[line.row] = self._failed_with(head, sizes)
+                if not _COMPLETED <= states[line.row] < _FAILED:
+                    states[line.row] = (
+                        _of_account(completed, head, sizes) if line.status == "c" else self._failed_with(head, sizes)
+                    )
                 if unfinished:
                     unfinished.pop(line.row, None)
             elif not line.final and line.round == self.round and not self.has_outcome(line.row):
@@ -291,13 +293,9 @@ class OutcomeIndex:
         )
 
 
-def _completed_as(head: SegmentHead, line: Sequence[int]) -> int:
-    """Return the state of a row that completed, by the account that its line names."""
-    return _VERDICTS.get(_account_of(head, line).verdict, _COMPLETED)
-
-
-def _account_of(head: SegmentHead, line: Sequence[int]) -> Account:
+def _of_account(values: Sequence[Value], head: SegmentHead, line: Sequence[int]) -> Value:
+    """Return the value for the account that a line names. `values` has one for each account of the head. Raises StoreDamaged."""
     try:
-        return head.accounts[line[2]]
+        return values[line[2]]
     except IndexError:
         raise damaged(head.name, "accounts: a line names another") from None

@@ -31,7 +31,7 @@ from jobs.writing.cleaning import Draft
 from jobs.writing.evidence import Brief, Original
 
 CPU_S: Final = 2
-PATTERN_CHARACTERS: Final = 200_000
+PATTERN_CHARACTERS: Final = 100_000
 FUNCTION_CHARACTERS: Final = 100_000
 ROOMS: Final = ("jobs.checks", "jobs.kinds", "jobs.writing")
 

@@ -115,7 +115,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     "fate",
     [
         pytest.param("dies", id="the process dies before it", marks=pytest.mark.smoke),
-        pytest.param("fails after", id="its reply is lost", marks=pytest.mark.smoke),
+        pytest.param("fails after", id="its reply is lost"),
         pytest.param("fails", id="it is away"),
         pytest.param("resent", id="it is made twice"),
     ],

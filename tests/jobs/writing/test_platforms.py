@@ -114,7 +114,7 @@ def test_the_docs_show_the_same_table() -> None:
 def test_the_docs_show_the_template_of_a_post() -> None:
     root = Path(__file__).parents[3]
     template = (root / "jobs" / "kinds" / "templates" / "social_post_user.j2").read_text(encoding="utf-8")
-    assert f"```jinja\n{template}```" in (root / "docs" / "kinds.md").read_text(encoding="utf-8")
+    assert f"```text\n{template}```" in (root / "docs" / "kinds.md").read_text(encoding="utf-8")
 
 
 def test_instagram_takes_five_hashtags() -> None:
