@@ -25,8 +25,11 @@ coverage: $(VENV)/.test ## the same tests, with a table of the lines and branche
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest -n 3 -m "not faults or smoke" --cov --cov-report=term
 
+SLOW := tests/acceptance/test_two_nodes.py tests/acceptance/test_outages.py tests/acceptance/test_separate_processes.py \
+	tests/scripts/bench/test_scale.py tests/scripts/bench/test_lanes.py tests/scripts/bench/queue_peers/test_faults.py
+
 faults: $(VENV)/.test ## break everything in turn, and see that no row is lost or doubled; TIMES=10 does it ten times
-	@for time in $$(seq $(TIMES)); do FAULTS_EXAMPLES=400 $(BIN)/python -m pytest -n 6 tests/faults tests/acceptance/test_two_nodes.py || exit 1; done
+	@for time in $$(seq $(TIMES)); do FAULTS_EXAMPLES=400 $(BIN)/python -m pytest -n 6 tests/faults $(SLOW) || exit 1; done
 
 mutate: $(VENV)/.test ## take away each guard of the protocol in turn, and see that some test notices
 	@$(BIN)/python scripts/checks/mutate.py

@@ -51,6 +51,7 @@ def all_published(shell: Any) -> bool:
     return verify(store, batch_id) == []
 
 
+@pytest.mark.faults
 def test_a_run_starts_its_server_again_and_goes_on(shell: Any, until: Any) -> None:
     shell.env["NIGHTPRESS_CACHE_DIR"] = str(shell.folder / "cache")
     (shell.folder / "nightpress.toml").write_text(SLOW)
@@ -71,6 +72,7 @@ def test_a_run_starts_its_server_again_and_goes_on(shell: Any, until: Any) -> No
     assert all_published(shell)
 
 
+@pytest.mark.faults
 def test_work_waits_for_a_store_that_was_moved_away(cluster_shell: Any, until: Any) -> None:
     shell = cluster_shell
     (shell.folder / "nightpress.toml").write_text(SLOW)
@@ -118,8 +120,10 @@ def test_a_redis_that_was_never_there_is_reported_with_status_3(
 
 @pytest.mark.parametrize(
     "command",
-    [("run", "rows.jsonl", "--out", "out", "--workers", "1"), ("work", "--workers", "1", "--until-empty")],
-    ids=["run", "work"],
+    [
+        pytest.param(("run", "rows.jsonl", "--out", "out", "--workers", "1"), id="run"),
+        pytest.param(("work", "--workers", "1", "--until-empty"), id="work", marks=pytest.mark.faults),
+    ],
 )
 def test_a_command_waits_for_a_redis_that_goes_away(
     cluster_shell: Any, redis_server: Any, until: Any, command: tuple[str, ...]

@@ -32,6 +32,7 @@ def status_of(shell: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.faults
 def test_a_worker_killed_at_half_loses_and_doubles_nothing(cluster_shell: Any, until: Any) -> None:
     shell = cluster_shell
     toml = '[models.stub]\nengine = "stub"\noptions = { step_s = 0.01, slots = 8 }\n'

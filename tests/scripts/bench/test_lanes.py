@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[3] / "scripts" / "bench" / "lanes.py"
 
 
@@ -14,6 +16,7 @@ def bench(*args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.faults
 def test_nightpress_alone_is_measured_and_its_table_fits_a_terminal(tmp_path: Path) -> None:
     ended = bench("--jobs", "100", "--turns", "1", "--json", str(tmp_path / "found.json"))
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -13,6 +13,7 @@ from scripts.bench.scale import FIGURES, merged, table
 SCRIPT = Path(__file__).parents[3] / "scripts" / "bench" / "scale.py"
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 def test_a_night_yields_every_figure(tmp_path: Path) -> None:
     results = tmp_path / "scale.jsonl"

@@ -47,6 +47,7 @@ def test_the_tables_fit_a_terminal() -> None:
     assert made[2].split()[1:] == ["10", "1,000", "1,000", "1,000", "999"] * 2
 
 
+@pytest.mark.faults
 def test_nightpress_loses_nothing_when_it_dies_between_storing_and_settling(tmp_path: Path) -> None:
     with server(tmp_path / "server") as url:
         bench = Bench(url, tmp_path, tmp_path / "peers", jobs=0, size=100)
