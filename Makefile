@@ -16,7 +16,7 @@ help: ## say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 run: $(VENV)/.run ## install, then write the sample rows with a small model, into out/
-	@$(BIN)/nightpress run scripts/samples/night.jsonl --out out
+	@$(BIN)/nightpress run scripts/samples/night.jsonl --out out || [ $$? = 1 ] # 1: it ran, and the toy wrote texts that are not fit
 
 test: $(VENV)/.test ## install what tests need, and run them; of the fault suite, its smoke
 	@$(BIN)/python -m pytest -n 3 -m "not faults or smoke"
