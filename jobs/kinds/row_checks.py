@@ -1,6 +1,7 @@
 """Row checks make the checker of a row, from the settings of the worker, of the row's tenant, and of the row itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -25,12 +26,20 @@ def row_checks(settings: Settings, model: str) -> RowChecks:
         return unchecked
 
     def checker(row: RowRequest, kind: Kind, request: BaseModel) -> Checker:
-        tenant = settings.tenants.get(row.tenant)
         try:
-            changed = (settings.checks, tenant.checks if tenant else {}, row.check_settings)
-            values = request.model_dump(mode="json", by_alias=True)
-            return Checker.over(kind.name, values, contract_of(kind), changed, settings.max_regenerations)
+            return checker_of(settings, row, kind, request.model_dump(mode="json", by_alias=True))
         except (RequestError, ValueError) as error:
             raise RowError("bad_record", f"the settings of checks do not fit: {error}") from error
 
     return checker
+
+
+def checker_of(settings: Settings, row: RowRequest, kind: Kind, values: Mapping[str, Any]) -> Checker:
+    """Return the checker of a row whose request has these `values`. The tenant's settings come after the general ones, and the
+    row's own come last.
+
+    Raises RequestError or ValueError if a setting cannot be read.
+    """
+    tenant = settings.tenants.get(row.tenant)
+    changed = (settings.checks, tenant.checks if tenant else {}, row.check_settings)
+    return Checker.over(kind.name, values, contract_of(kind), changed, settings.max_regenerations)

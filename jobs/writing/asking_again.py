@@ -1,12 +1,9 @@
-"""Asking again: how often a kind asks for a text that cannot be published, and how it labels the prompts."""
+"""Asking again: how a further try for a text that cannot be published differs from the first, in its label and its sampling."""
 
 from dataclasses import replace
 from typing import Final
 
 from jobs.generation import SamplingParams
-
-TRIES: Final = 3
-"""A kind asks for one text at most this many times, the first time included."""
 
 
 def label_of_try(label: str, number: int) -> str:

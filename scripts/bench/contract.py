@@ -21,14 +21,13 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from jobs.batches.request_row import RowRequest
-from jobs.checks.checker import Checker
 from jobs.errors import RowError
 from jobs.findings import Finding, Verdict, verdict_of
 from jobs.generation import GenerationRequest
 from jobs.intake.row_fields import ENVELOPE_FIELDS
-from jobs.kinds.kind import Kind, contract_of, with_defaults
+from jobs.kinds.kind import Kind, with_defaults
 from jobs.kinds.registry import load_kinds
-from jobs.kinds.row_checks import RowChecks, row_checks, unchecked
+from jobs.kinds.row_checks import RowChecks, checker_of, row_checks, unchecked
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.settings import Settings
 from workers.engines.protocol import Engine
@@ -104,9 +103,7 @@ def _judged(attempt: Attempt, error: RowError | None, settings: Settings) -> Jud
     values = None if output is None else output.model_dump(mode="json")
     findings = attempt.findings
     if values is not None and error is None and attempt.verdict is None:
-        changed = (settings.checks, row.check_settings)
-        checker = Checker.over(kind.name, with_defaults(kind, row.request), contract_of(kind), changed)
-        findings = checker.findings(values)
+        findings = checker_of(settings, row, kind, with_defaults(kind, row.request)).findings(values)
     used = attempt.usage + attempt.wasted
     return Judged(
         str(row.custom_id),

@@ -103,11 +103,11 @@ class Heads:
         if not self.checker.checks:
             return {}
         # An announcement may be cut in half when a text is brought to its length, so the texts are judged before that too.
-        as_written = {label.replace(" ", "_"): text for label, text in self.texts.items() if text}
-        found = [
-            *self.checker.faults({**self._output(), **as_written}, prompts=instructions),
-            *self.checker.faults(self._output(), prompts=instructions),
-        ]
+        fitted = self._output()
+        as_written = {**fitted, **{label.replace(" ", "_"): text for label, text in self.texts.items() if text}}
+        found = self.checker.faults(as_written, prompts=instructions)
+        if fitted != as_written:
+            found += self.checker.faults(fitted, prompts=instructions)
         refused = {label: _messages_about(label.replace(" ", "_"), found) for label in labels}
         if SUMMARY in labels and not self.texts.get(SUMMARY):
             refused[SUMMARY] = ["the summary is empty"]

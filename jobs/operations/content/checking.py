@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobs.checks.check import Check
-from jobs.checks.checker import Checker
 from jobs.checks.registry import checks_of, limits_of, refuse_wrong
 from jobs.findings import CheckSettings, Finding, Severity, Verdict, verdict_of
 from jobs.formats.record import Record
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowReader
 from jobs.kinds.kind import Kind, contract_of, with_defaults
+from jobs.kinds.row_checks import checker_of
 from jobs.settings import Settings
 
 OUTPUT: Final = "output"
@@ -101,8 +101,6 @@ def checked_rows(
             fault = RowFault(number, record.line, code, reason, OUTPUT, request.kind, request.custom_id)
             yield CheckedRow(number, request.custom_id, request.kind, fault=fault)
             continue
-        kind, own = kinds[request.kind], settings.tenants.get(request.tenant)
-        changed = (settings.checks, own.checks if own else {}, request.check_settings)
-        checker = Checker.over(kind.name, with_defaults(kind, request.request), contract_of(kind), changed)
-        found = checker.findings(output)
+        kind = kinds[request.kind]
+        found = checker_of(settings, request, kind, with_defaults(kind, request.request)).findings(output)
         yield CheckedRow(number, request.custom_id, request.kind, tuple(found))
