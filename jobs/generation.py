@@ -99,6 +99,20 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class Translatable:
+    """A text to translate, as a model made for translation reads it: no instructions, only the text and the two languages.
+
+    The languages are BCP 47 tags. `before` is the text that stands before this one in its document, or is empty: a model may
+    read it as context, and does not translate it.
+    """
+
+    text: str
+    source_language: str
+    target_language: str
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt that a kind gives to an engine, to be completed or scored.
 
@@ -118,6 +132,8 @@ class Prompt:
         chat_template_kwargs: Arguments for the model's chat template, such as `enable_thinking`. They replace those of the
             model's card, name by name. Without messages they have no effect.
         quotes: Texts in the prompt that the model wrote before, or that quote such a text. An output may repeat them.
+        translatable: What the prompt asks to translate, if it asks for that. An encoder-decoder model reads this alone, and a
+            decoder-only model reads the messages or the text.
     """
 
     messages: tuple[Message, ...] = ()
@@ -131,6 +147,7 @@ class Prompt:
     continuations: tuple[str, ...] = ()
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     quotes: tuple[str, ...] = ()
+    translatable: Translatable | None = None
 
     def __post_init__(self) -> None:
         if self.messages and self.text:
@@ -146,13 +163,13 @@ class Prompt:
 
     @property
     def read(self) -> Hashable:
-        """The part of the prompt that the engine reads: messages, text, adapter, continuations and template arguments, but no
-        sampling params.
+        """The part of the prompt that the engine reads: messages, text, what to translate, adapter, continuations and template
+        arguments, but no sampling params.
 
         If a kind yields several prompts at once whose `read` is equal, their prompt tokens are billed once.
         """
         kwargs = json.dumps(dict(self.chat_template_kwargs), sort_keys=True)
-        return self.messages, self.text, self.adapter, self.continuations, kwargs
+        return self.messages, self.text, self.translatable, self.adapter, self.continuations, kwargs
 
     def with_template_kwargs(self, values: Mapping[str, Any] | None) -> "Prompt":
         """Return this prompt with arguments of a row for the chat template. A raw text has no template, so it stays as it is."""

@@ -8,9 +8,10 @@ source again, and a translated file differs from it in the slots of translated s
 - `source.py`: an open file as text, in the encoding that it has
 - `rebuilding.py`: the segments of a file, and the file with translations
 - `registry.py`: which format a file has
-- `marks/`: what a translation keeps as it is (placeholders, tags, links, code), and how it is masked for a model
 - `pages/`: Markdown and HTML
 - `message.py`: the slot of a message, as most catalogues have it
 - `catalogues/`: messages of programs
 - `exchange/`: XLIFF and subtitles, which translators send each other
+
+What a translation keeps as it is, and how it is masked for a model, is in `jobs/marks/`.
 """

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from jobs.documents.marks.mark import Mark
 from jobs.documents.source import Source
+from jobs.marks.mark import Mark
 
 
 class State(StrEnum):

@@ -16,9 +16,9 @@ import regex
 
 from jobs.checks.signs.icu import CHOOSING, Argument, IcuError, IcuMessage, parse
 from jobs.documents.catalogues.plural_keys import categories_of, source_form
-from jobs.documents.marks.grammar import find_marks
-from jobs.documents.marks.mark import Mark, apart
-from jobs.documents.marks.masking import check_kept
+from jobs.marks.grammar import find_marks
+from jobs.marks.mark import Mark, apart
+from jobs.marks.masking import check_kept
 
 MAX_SENTENCES: Final = 64
 """A message with more forms than this, over all its arguments, is left as it is."""

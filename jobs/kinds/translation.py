@@ -16,7 +16,7 @@ from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.checks.translation.mending import mended
 from jobs.errors import CheckFailed
-from jobs.generation import Completion, Prompt, SamplingParams
+from jobs.generation import Completion, Prompt, SamplingParams, Translatable
 from jobs.kinds.asking import asked_until_kept
 from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.cleaning import CleanedOutput, Draft
@@ -208,6 +208,7 @@ class TranslationKind:
             replaces=label_of_try(f"segment {n}", number - 1) if number > 1 else None,
             template_sha256=sha256,
             quotes=tuple(faults),
+            translatable=Translatable(source, request.source_language, request.target_language),
         )
 
 

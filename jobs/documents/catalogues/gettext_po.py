@@ -17,9 +17,9 @@ import regex
 from jobs.documents.catalogues.gettext_plurals import Plurals, plurals_of_header, plurals_of_language
 from jobs.documents.catalogues.gettext_strings import QUOTED, escaped, quoted_lines, unescaped
 from jobs.documents.document import Piece, Segment, Slot, State
-from jobs.documents.marks.grammar import find_marks
-from jobs.documents.marks.masking import Damaged, check_kept
 from jobs.documents.source import Source
+from jobs.marks.grammar import find_marks
+from jobs.marks.masking import Damaged, check_kept
 from jobs.writing.words.words import primary
 
 _KEYWORD: Final = regex.compile(r"[ \t]*+(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d{1,2})\])?|domain)(?=[ \t\"])")

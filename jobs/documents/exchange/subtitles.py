@@ -10,11 +10,11 @@ from typing import Final
 import regex
 
 from jobs.documents.document import Piece, Segment
-from jobs.documents.marks.building import has_words
-from jobs.documents.marks.grammar import find_marks
-from jobs.documents.marks.mark import Mark, apart
 from jobs.documents.message import message_slot
 from jobs.documents.source import Source
+from jobs.marks.building import has_words
+from jobs.marks.grammar import find_marks
+from jobs.marks.mark import Mark, apart
 from jobs.writing.words.words import is_unspaced
 
 LINE: Final = 42

@@ -15,9 +15,9 @@ import regex
 from jobs.documents.document import Piece, Segment, Slot, State
 from jobs.documents.exchange.xml_content import end_of, local, raw_of, read_content, tokens_of, write_content
 from jobs.documents.exchange.xml_tokens import Token
-from jobs.documents.marks.building import has_words
-from jobs.documents.marks.masking import Damaged
 from jobs.documents.source import Source
+from jobs.marks.building import has_words
+from jobs.marks.masking import Damaged
 from jobs.writing.words.words import primary
 
 _PAIRS: Final = frozenset(("g", "pc", "mrk"))

@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Sequence
 from html import unescape
 
 from jobs.documents.exchange.xml_tokens import NotXml, Token, xml_tokens
-from jobs.documents.marks.building import Builder
-from jobs.documents.marks.mark import Mark, Role
-from jobs.documents.marks.masking import check_kept
 from jobs.documents.source import Source
+from jobs.marks.building import Builder
+from jobs.marks.mark import Mark, Role
+from jobs.marks.masking import check_kept
 
 
 def tokens_of(source: Source) -> list[Token]:

@@ -10,9 +10,9 @@ import pyromark
 import regex
 
 from jobs.documents.document import Segment
-from jobs.documents.marks.building import Builder
-from jobs.documents.marks.mark import Mark, Role
-from jobs.documents.marks.masking import Damaged, check_kept
+from jobs.marks.building import Builder
+from jobs.marks.mark import Mark, Role
+from jobs.marks.masking import Damaged, check_kept
 
 _O: Final = pyromark.Options
 OPTIONS: Final = (

@@ -15,12 +15,12 @@ import pyromark
 import regex
 
 from jobs.documents.document import Piece, Segment, Slot
-from jobs.documents.marks.building import Builder, has_words, trimmed
-from jobs.documents.marks.mark import Mark
 from jobs.documents.pages.front_matter import front_matter_pieces
 from jobs.documents.pages.html import Page
 from jobs.documents.pages.inline import OPTIONS, Inline, Known, write_inline
 from jobs.documents.source import Source
+from jobs.marks.building import Builder, has_words, trimmed
+from jobs.marks.mark import Mark
 
 _INLINE_STARTS: Final = frozenset(("Emphasis", "Strong", "Strikethrough", "Link", "Image"))
 _INLINE: Final = frozenset(

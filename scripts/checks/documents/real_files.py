@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Final
 
 from jobs.documents.document import DocumentFormat, Segment, Slot
-from jobs.documents.marks.mark import Mark
-from jobs.documents.marks.masking import mask, split_at_marks
 from jobs.documents.rebuilding import rebuild, segments
 from jobs.documents.registry import FORMATS
 from jobs.documents.source import Source
 from jobs.errors import DocumentError
+from jobs.marks.mark import Mark
+from jobs.marks.masking import mask, split_at_marks
 
 UNMASKED: Final = re.compile(
     r"https?://|www\.\w|[\w.]+@[\w-]+\.\w{2,}|</?[a-zA-Z][^<>]*>|&(?:#\d+|[a-zA-Z]\w+);|\{\{.*\}\}|\{%.*%\}"

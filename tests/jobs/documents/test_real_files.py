@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from jobs.documents.document import Slot
-from jobs.documents.marks.masking import mask
 from jobs.documents.registry import FORMATS
 from jobs.documents.source import Source
 from jobs.errors import DocumentError
+from jobs.marks.masking import mask
 from scripts.checks.documents.real_files import unmasked
 
 FOLDERS = [

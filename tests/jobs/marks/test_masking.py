@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.documents.marks.grammar import find_marks
-from jobs.documents.marks.mark import Mark, Role
-from jobs.documents.marks.masking import Damaged, Style, check_kept, mask, split_at_marks
+from jobs.marks.grammar import find_marks
+from jobs.marks.mark import Mark, Role
+from jobs.marks.masking import Damaged, Style, check_kept, mask, split_at_marks
 
 PIECES = [
     "%s", "%(name)s", "%1$d", "{0}", "{name}", "{{ user.first_name }}", "$var", "%{count}", "<%= name %>", "{% if x %}",

@@ -11,7 +11,7 @@ import regex
 from jobs.checks.signs.addresses import addresses
 from jobs.checks.signs.markup import tags
 from jobs.checks.signs.placeholders import placeholders
-from jobs.documents.marks.mark import Mark, Role, apart
+from jobs.marks.mark import Mark, Role, apart
 
 _MORE: Final = regex.compile(
     r"<%[^%]{0,400}+(?:%(?!>)[^%]{0,400}+){0,20}+%>"  # ERB, EJS

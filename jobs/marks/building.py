@@ -7,8 +7,8 @@ from typing import Final
 
 import regex
 
-from jobs.documents.marks.grammar import find_marks
-from jobs.documents.marks.mark import Mark, Role, apart
+from jobs.marks.grammar import find_marks
+from jobs.marks.mark import Mark, Role, apart
 
 _BLANK: Final = "\0"
 _REFERENCE: Final = regex.compile(r"&(?:[A-Za-z][A-Za-z0-9]{1,31}+|#[0-9]{1,7}+|#[xX][0-9a-fA-F]{1,6}+);")

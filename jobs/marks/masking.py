@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from jobs.documents.marks.mark import Mark, Role
+from jobs.marks.mark import Mark, Role
 
 Style = Literal["letters", "private"]
 
