@@ -1,0 +1,69 @@
+"""The values that every family of models made for translation shares: its name, the frame of a text, and what the model reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from jobs.generation import GenerationRequest
+
+FamilyName = Literal["marian", "nllb", "m2m100", "wmt21", "mbart25", "mbart50", "madlad", "t5", "flan-t5"]
+"""A family of models: all models that read languages in the same way. `t5` and `madlad` include mT5 and umT5."""
+
+
+class LanguageNotKnown(Exception):
+    """The model cannot translate from or into a language. The message is a sentence that names the language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a model reads around every text of one pair of languages.
+
+    Args:
+        start: The token that the decoder reads before it writes anything.
+        before: Tokens before the text.
+        after: Tokens after the text.
+        forced: The tokens with which every translation begins. The model does not choose them, and they are no part of the text.
+        prefix: A text that is read before the text, as one text with it, such as `translate English to German: `.
+    """
+
+    start: int
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    forced: tuple[int, ...] = ()
+    prefix: str = ""
+
+
+class Framing(Protocol):
+    """How a family tells its model which languages to translate between."""
+
+    @property
+    def language_tokens(self) -> Mapping[str, int]:
+        """The model's code of each language -> its token; empty if the model has no tokens for languages."""
+        ...
+
+    def frame(self, source_language: str, target_language: str) -> Frame:
+        """Return the frame of texts in `source_language` that are translated into `target_language`. Both are BCP 47 tags.
+
+        Raises:
+            LanguageNotKnown: The model cannot translate between the two.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationInput:
+    """A request and the tokens that its model reads for it.
+
+    Args:
+        request: The request. Its `max_tokens` is at most what the model can write.
+        tokens: The tokens that the encoder reads.
+        start: The token that the decoder reads first.
+        forced: The tokens with which the translation begins. They count neither as completion tokens nor for `max_tokens`.
+        sha256: The hash of the tokens, start and forced ones included; receipts keep it.
+    """
+
+    request: GenerationRequest
+    tokens: list[int]
+    start: int
+    forced: tuple[int, ...]
+    sha256: str
