@@ -34,6 +34,9 @@ ReasoningForm = Literal[
 """How a model marks its thoughts (`workers/engines/text/reasoning.py`)."""
 
 
+Family = Literal["marian", "m2m100", "wmt21", "nllb", "mbart25", "mbart50", "t5", "flan-t5", "madlad"]
+"""How a model made for translation reads the languages to translate between (`languages/families.py`)."""
+
 LONGEST_NAME: Final = 1_000
 """The most characters in the name of a model's source, package, revision or file."""
 
@@ -48,6 +51,10 @@ class ModelCard(BaseModel):
 
     engine: EngineName = Field(
         default="causal", description="The engine: causal for decoder-only models, stub for nonsense."
+    )
+    family: Family | None = Field(
+        default=None,
+        description="How a model made for translation reads its languages. None: found out from its name and vocabulary.",
     )
     source: str = Field(default="", description="A repository of the Hugging Face hub, or a local folder.")
     revision: str | None = Field(
