@@ -50,11 +50,19 @@ class Codes:
         whose: The name of the family or model, for messages.
         codes: Its codes.
         tags: Code -> tag, for codes that are no tags themselves when `_` is read as `-`.
+        given: Tag -> code, which go before all others.
     """
 
-    def __init__(self, whose: str, codes: Iterable[str], tags: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        whose: str,
+        codes: Iterable[str],
+        tags: Mapping[str, str] | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> None:
         self.whose = whose
         self._tags = {code: (tags or {}).get(code, code.replace("_", "-")) for code in codes}
+        self._given = {tag.casefold(): code for tag, code in (given or {}).items()}
         self._found: dict[tuple[str, str], dict[str, str]] = {}
         self._scripts: dict[str, list[str]] = {}
         for code, tag in self._tags.items():
@@ -83,6 +91,8 @@ class Codes:
 
     def find(self, tag: str) -> str | None:
         """Return the code of a tag; None if there is none."""
+        if (code := self._given.get(tag.casefold())) is not None:
+            return code
         if "-" not in tag and self._tags.get(tag, "").partition("-")[0] == tag:
             return tag  # a family that has the very name of the language means this one
         key = key_of(tag)

@@ -6,7 +6,7 @@ tells. What a name does not tell is left to the engine, which has the vocabulary
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 from jobs.catalog import Family, ModelCard
 from jobs.errors import LanguageUnsupported
 from jobs.languages.codes import Codes, described, key_of
-from jobs.languages.families import codes_of, family_of_name
+from jobs.languages.families import codes_of, codes_of_model, vocabulary_of
 
 _OPUS: Final = re.compile(
     r"opus[-_]mt[-_](?:(?:tc|big|base|tiny|bible|synthetic|tatoeba|ft|transformer)[-_])*([a-z_+]+)-([a-z_+]+)",
@@ -23,18 +23,6 @@ _OPUS: Final = re.compile(
 """Matches the name of a model of OPUS-MT: its sources and its targets, several joined by `_` or `+`."""
 
 _MBART_PAIR: Final = re.compile(r"mbart-large-([a-z]{2})-([a-z]{2})\b", re.IGNORECASE)
-_TOKEN: Final = re.compile(r">>([^<>\s]+)<<")
-_MARIAN_TAGS: Final = {
-    "pob": "pt-BR",
-    "jap": "ja",
-    "cn": "zh-Hans",
-    "sh": "sr-Latn",
-    "hbs": "sr-Latn",
-    "jpn_Hani": "ja",
-    "gr": "el",
-}
-"""Code of OPUS-MT that is not the tag that it seems to be -> its tag."""
-
 _COVERED: Final = {
     covered: language
     for language, all_covered in {
@@ -105,13 +93,16 @@ def languages_of(name: str, family: Family | None = None) -> ModelLanguages | No
         name: The repository or the folder of the model.
         family: Its family, if that is known otherwise.
     """
-    family = family or family_of_name(name)
     last = name.rstrip("/").rpartition("/")[2]
-    if family is None or family == "marian":
-        return _of_opus(name, last)
-    if family == "t5":
-        return _english_only(name) if family_of_name(name) == "t5" else None
-    codes = codes_of(family)
+    if family in (None, "marian") and (match := _OPUS.match(last)):
+        return ModelLanguages(name, _side(name, match[1]), _side(name, match[2]))
+    vocabulary = vocabulary_of(name, family)
+    if vocabulary is None:
+        return None
+    codes = codes_of(vocabulary)
+    if vocabulary == "t5":  # it was trained to translate from English alone
+        others = [one for one in codes if one != "English"]
+        return ModelLanguages(name, Codes("t5", ["English"], codes.tags), Codes("t5", others, codes.tags))
     if pair := _MBART_PAIR.search(last):
         return ModelLanguages(name, Codes(name, [pair[1]]), Codes(name, [pair[2]]))
     english = Codes(name, ["en"])
@@ -126,18 +117,6 @@ def languages_of_card(card: ModelCard) -> ModelLanguages | None:
     return languages_of(card.source or card.family or "", card.family)
 
 
-def codes_of_vocabulary(name: str, vocabulary: Iterable[str]) -> Codes | None:
-    """Return the targets of a Marian model by the tokens `>>fra<<` of its vocabulary; None if it has none: it has one target."""
-    codes = [match[1] for token in vocabulary if (match := _TOKEN.fullmatch(token))]
-    own = [code for code in codes if re.fullmatch(r"[A-Za-z]{2,3}(?:_[A-Za-z0-9]+)*", code)]
-    return Codes(name, own, _MARIAN_TAGS) if own else None
-
-
-def _of_opus(name: str, last: str) -> ModelLanguages | None:
-    match = _OPUS.match(last)
-    return None if match is None else ModelLanguages(name, _side(name, match[1]), _side(name, match[2]))
-
-
 def _side(name: str, text: str) -> Codes | None:
     """Return the languages of one side of a name; None if a group is among them."""
     codes = (
@@ -145,15 +124,7 @@ def _side(name: str, text: str) -> Codes | None:
     )
     if any(code.isupper() or code in _GROUPS or not 2 <= len(code) <= 3 for code in codes):
         return None
-    return NamedLanguages(name, codes, _MARIAN_TAGS)
-
-
-def _english_only(name: str) -> ModelLanguages:
-    """Return the languages of T5, which was trained to translate from English alone."""
-    own = codes_of("t5").tags
-    return ModelLanguages(
-        name, Codes("t5", ["English"], own), Codes("t5", [one for one in own if one != "English"], own)
-    )
+    return NamedLanguages(name, codes, codes_of_model(name, "marian", codes).tags)
 
 
 def _wide(tag: str) -> str:

@@ -27,7 +27,7 @@ tum_Latn tur_Latn twi_Latn tzm_Tfng uig_Arab ukr_Cyrl umb_Latn urd_Arab uzn_Latn
 xho_Latn ydd_Hebr yor_Latn yue_Hant zho_Hans zho_Hant zul_Latn
 """
 )
-"""The 202 codes of NLLB-200: a code of ISO 639-3 and a script of ISO 15924. `families.py` says which are not what they seem."""
+"""The 202 codes of NLLB-200: a code of ISO 639-3 and a script of ISO 15924. One is not what it seems (`families.py`)."""
 
 M2M100: Final = _codes(
     """
@@ -41,7 +41,7 @@ so sq sr ss su sv sw ta th tl tn tr uk ur uz vi wo xh yi yo zh zu
 WMT21: Final = _codes("en ha is ja cs ru zh de")
 """The codes of the models that were made of M2M100 for the news task of WMT 2021."""
 
-MBART25: Final = _codes(
+MBART: Final = _codes(
     """
 ar_AR cs_CZ de_DE en_XX es_XX et_EE fi_FI fr_XX gu_IN hi_IN it_IT ja_XX kk_KZ ko_KR lt_LT lv_LV my_MM ne_NP nl_XX
 ro_RO ru_RU si_LK tr_TR vi_VN zh_CN
@@ -50,7 +50,7 @@ ro_RO ru_RU si_LK tr_TR vi_VN zh_CN
 """The 25 codes of mBART-cc25. The country in a code tells no languages apart."""
 
 MBART50: Final = (
-    *MBART25,
+    *MBART,
     *_codes(
         """
 af_ZA az_AZ bn_IN fa_IR he_IL hr_HR id_ID ka_GE km_KH mk_MK ml_IN mn_MN mr_IN pl_PL ps_AF pt_XX sv_SE sw_KE ta_IN

@@ -2,21 +2,15 @@
 
 import pytest
 
-from jobs.catalog import Family
 from jobs.errors import LanguageUnsupported
 from jobs.languages.codes import Codes
-from jobs.languages.families import FAMILIES, code_of, codes_of
+from jobs.languages.families import VOCABULARIES, Vocabulary, code_of, codes_of
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "marian"])
-def test_the_tag_of_a_code_leads_to_the_code(family: Family) -> None:
-    codes = codes_of(family)
+@pytest.mark.parametrize("vocabulary", VOCABULARIES)
+def test_the_tag_of_a_code_leads_to_the_code(vocabulary: Vocabulary) -> None:
+    codes = codes_of(vocabulary)
     assert {code: codes.find(tag) for code, tag in codes.tags.items()} == {code: code for code in codes}
-
-
-def test_marian_has_no_codes_of_its_own() -> None:
-    with pytest.raises(LookupError):
-        codes_of("marian")
 
 
 @pytest.mark.parametrize(
