@@ -220,7 +220,7 @@ MODELS: Final[Mapping[str, Callable[[Path], tuple[Any, Any]]]] = {
     "nllb": _nllb,
     "nllb_legacy": functools.partial(_nllb, legacy=True),
     "mbart50": functools.partial(_mbart, name="MBart50"),
-    "mbart25": _mbart,
+    "mbart": _mbart,
     "t5": _t5,
     "madlad": functools.partial(_t5, codes=("fr", "de", "pt")),
     "mt5": functools.partial(_t5, name="MT5"),
@@ -232,7 +232,8 @@ FAMILY_OF: Final[Mapping[str, str]] = {
     **{name: name for name in MODELS},
     "marian_many": "marian",
     "nllb_legacy": "nllb",
+    "madlad": "t5",
     "mt5": "t5",
-    "umt5": "madlad",
+    "umt5": "t5",
 }
 """Name -> the family as which the model is recognised."""

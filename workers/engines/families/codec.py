@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from jobs.catalog import Family
+from jobs.errors import LanguageUnsupported
 from jobs.generation import Fault, GenerationRequest, Prompt, Translatable
 from workers.engines.families.content import Content
-from workers.engines.families.family import FamilyName, Frame, Framing, LanguageNotKnown, TranslationInput
+from workers.engines.families.family import Frame, Framing, TranslationInput
 from workers.engines.families.framings import framing_of
 from workers.engines.text.control import Forged
 
@@ -53,12 +55,12 @@ class Codec:
         limits: What the model can read and write.
     """
 
-    family: FamilyName
+    family: Family
     tokenizer: Any
     framing: Framing
     limits: Limits
     content: Content = field(init=False, repr=False, compare=False)
-    _frames: dict[tuple[str, str], Frame | LanguageNotKnown] = field(
+    _frames: dict[tuple[str, str], Frame | LanguageUnsupported] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
@@ -68,7 +70,7 @@ class Codec:
     @classmethod
     def of(
         cls,
-        family: FamilyName,
+        family: Family,
         tokenizer: Any,
         config: Any,
         *,
@@ -94,8 +96,8 @@ class Codec:
         """Return what the model reads for a request, or a Fault that says why the request cannot run."""
         try:
             return self._unsupported(request.prompt) or self._encoded(request, request.prompt.translatable)
-        except LanguageNotKnown as error:
-            return Fault("unsupported_parameter", str(error))
+        except LanguageUnsupported as error:
+            return Fault("unsupported_language", f"{str(error)[:1].upper()}{str(error)[1:]}.")
         except Forged as forged:
             return Fault("forged_turn", str(forged))
         except Exception as error:  # noqa: BLE001 - a text that breaks the tokenizer must fail alone
@@ -126,10 +128,10 @@ class Codec:
         if pair not in self._frames:
             try:
                 self._frames[pair] = self.framing.frame(*pair)
-            except LanguageNotKnown as error:
+            except LanguageUnsupported as error:
                 self._frames[pair] = error
         found = self._frames[pair]
-        if isinstance(found, LanguageNotKnown):
+        if isinstance(found, LanguageUnsupported):
             raise found
         return found
 

@@ -5,23 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from workers.engines.families.family import FamilyName
+from jobs.catalog import Family
 
-MODEL_TYPES: Final[Mapping[str, FamilyName]] = {
+MODEL_TYPES: Final[Mapping[str, Family]] = {
     "marian": "marian",
     "m2m_100": "m2m100",
     "nllb-moe": "nllb",
-    "mbart": "mbart25",
+    "mbart": "mbart",
     "t5": "t5",
     "mt5": "t5",
     "umt5": "t5",
 }
 """`model_type` in config.json -> the family, unless the tokenizer is that of another family with the same architecture."""
 
-_SIGNS: Final[Mapping[FamilyName, tuple[tuple[str, FamilyName], ...]]] = {
-    "m2m100": (("NllbTokenizer", "nllb"), ("eng_Latn", "nllb"), ("wmt21", "wmt21")),
-    "mbart25": (("MBart50Tokenizer", "mbart50"), ("pt_XX", "mbart50")),
-    "t5": (("<2fr>", "madlad"), ("<2de>", "madlad")),
+_SIGNS: Final[Mapping[Family, tuple[tuple[str, Family], ...]]] = {
+    "m2m100": (("NllbTokenizer", "nllb"), ("eng_Latn", "nllb")),
+    "mbart": (("MBart50Tokenizer", "mbart50"), ("pt_XX", "mbart50")),
 }
 """A family -> texts in the files of a tokenizer that only another family with the same architecture has, and that family."""
 
@@ -31,8 +30,6 @@ _TOKENIZER_FILES: Final = (
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.json",
-    "spiece.model",
-    "sentencepiece.model",
 )
 """The files in which the signs may stand; small ones first."""
 
@@ -47,7 +44,7 @@ def model_type_of(folder: Path) -> str:
     return str(_json_of(folder / "config.json").get("model_type") or "")
 
 
-def family_of(folder: Path) -> FamilyName | None:
+def family_of(folder: Path) -> Family | None:
     """Return the family of the model in a folder; None if it is of none that is made for translation here."""
     family = MODEL_TYPES.get(model_type_of(folder))
     signs = () if family is None else _SIGNS.get(family, ())

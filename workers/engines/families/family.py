@@ -1,17 +1,10 @@
-"""The values that every family of models made for translation shares: its name, the frame of a text, and what the model reads."""
+"""The values that every family of models made for translation shares: the frame of a text, and what the model reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from jobs.generation import GenerationRequest
-
-FamilyName = Literal["marian", "nllb", "m2m100", "wmt21", "mbart25", "mbart50", "madlad", "t5", "flan-t5"]
-"""A family of models: all models that read languages in the same way. `t5` and `madlad` include mT5 and umT5."""
-
-
-class LanguageNotKnown(Exception):
-    """The model cannot translate from or into a language. The message is a sentence that names the language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +38,7 @@ class Framing(Protocol):
         """Return the frame of texts in `source_language` that are translated into `target_language`. Both are BCP 47 tags.
 
         Raises:
-            LanguageNotKnown: The model cannot translate between the two.
+            LanguageUnsupported: The model cannot translate between the two.
         """
         ...
 

@@ -8,8 +8,8 @@
 | NLLB | `eng_Latn` text `</s>`, in the legacy form text `</s>` `eng_Latn` | `</s>` | `fra_Latn` |
 | mBART-50 | `en_XX` text `</s>` | `</s>` | `fr_XX` |
 | mBART-cc25 | text `</s>` `en_XX` | `fr_XX` | nothing |
-| T5, Flan-T5 | `translate English to French: ` and the text as one text, `</s>` | `<pad>` | nothing |
-| MADLAD-400 | `<2fr>` text `</s>` | its start token | nothing |
+| T5 | `translate English to French: ` and the text as one text, `</s>` | `<pad>` | nothing |
+| MADLAD-400 (T5) | `<2fr>` text `</s>` | its start token | nothing |
 
 The forms are those of the papers and of transformers' tokenizers: Marian arXiv:1804.00344, M2M100 arXiv:2010.11125, NLLB
 arXiv:2207.04672, mBART arXiv:2001.08210, mBART-50 arXiv:2008.00401, T5 arXiv:1910.10683, MADLAD-400 arXiv:2309.04662.
@@ -20,16 +20,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from jobs.catalog import Family
+from jobs.languages.codes import Codes, key_of
+from jobs.languages.families import codes_of_model
+from jobs.languages.models import ModelLanguages, languages_of
 from jobs.writing.fields import language_name
-from workers.engines.families.family import FamilyName, Frame, Framing, LanguageNotKnown
-from workers.engines.families.languages import LanguageCodes, is_same, primary_of
+from workers.engines.families.family import Frame, Framing
 
-_TOKENS: Final[Mapping[FamilyName, re.Pattern[str]]] = {
+_TOKENS: Final[Mapping[Family, re.Pattern[str]]] = {
     "marian": re.compile(r">>(?P<code>[\w@.-]+)<<"),
+    "m2m100": re.compile(r"__(?P<code>[a-z]{2,3})__"),
     "nllb": re.compile(r"(?P<code>[a-z]{3}_[A-Z][a-z]{3})"),
-    **dict.fromkeys(("m2m100", "wmt21"), re.compile(r"__(?P<code>[a-z]{2,3})__")),
-    **dict.fromkeys(("mbart25", "mbart50"), re.compile(r"(?P<code>[a-z]{2}_[A-Z]{2})")),
-    **dict.fromkeys(("madlad", "t5", "flan-t5"), re.compile(r"<2(?P<code>[A-Za-z][\w-]*)>")),
+    "mbart50": re.compile(r"(?P<code>[a-z]{2}_[A-Z]{2})"),
+    "mbart": re.compile(r"(?P<code>[a-z]{2}_[A-Z]{2})"),
+    "t5": re.compile(r"<2(?P<code>[A-Za-z][\w-]*)>"),
 }
 """Matches the text of a token for a language, by family."""
 
@@ -42,18 +46,17 @@ class _Marian:
     """Marian. A model of one pair of languages has no tokens for languages, so only its tokenizer may say which they are."""
 
     language_tokens: Mapping[str, int]
-    codes: LanguageCodes
+    codes: Codes
     start: int
     eos: int
-    pair: tuple[str | None, str | None]
+    pair: ModelLanguages | None
 
     def frame(self, source_language: str, target_language: str) -> Frame:
         if self.language_tokens:
-            token = self.language_tokens[self.codes.code(target_language)]
+            token = self.language_tokens[self.codes.code_of(target_language)]
             return Frame(self.start, before=(token,), after=(self.eos,))
-        for tag, own in zip((source_language, target_language), self.pair, strict=True):
-            if own and not is_same(tag, own):
-                raise LanguageNotKnown(f"The model translates from {self.pair[0]} into {self.pair[1]}, and not {tag}.")
+        for _, error in self.pair.refused(source_language, target_language) if self.pair else ():
+            raise error
         return Frame(self.start, after=(self.eos,))
 
 
@@ -62,14 +65,14 @@ class _Tagged:
     """The families with a token for the source language and one for the target: M2M100, NLLB, and both mBARTs."""
 
     language_tokens: Mapping[str, int]
-    codes: LanguageCodes
+    codes: Codes
     start: int
     eos: int
     source_is_last: bool
     target_is_start: bool
 
     def frame(self, source_language: str, target_language: str) -> Frame:
-        source, target = (self.language_tokens[self.codes.code(tag)] for tag in (source_language, target_language))
+        source, target = (self.language_tokens[self.codes.code_of(tag)] for tag in (source_language, target_language))
         before, after = ((), (self.eos, source)) if self.source_is_last else ((source,), (self.eos,))
         if self.target_is_start:
             return Frame(target, before, after)
@@ -81,7 +84,7 @@ class _T5:
     """T5 and its relatives: a token for the target language if the model has such tokens, else a prefix in words."""
 
     language_tokens: Mapping[str, int]
-    codes: LanguageCodes
+    codes: Codes
     start: int
     eos: int
     prefix: str
@@ -89,15 +92,15 @@ class _T5:
 
     def frame(self, source_language: str, target_language: str) -> Frame:
         if self.language_tokens:
-            token = self.language_tokens[self.codes.code(target_language)]
+            token = self.language_tokens[self.codes.code_of(target_language)]
             return Frame(self.start, before=(token,), after=(self.eos,))
-        pair = (primary_of(source_language), primary_of(target_language))
+        pair = (key_of(source_language).language, key_of(target_language).language)
         names = {"source": language_name(pair[0]), "target": language_name(pair[1])}
         return Frame(self.start, after=(self.eos,), prefix=self.prefixes.get(pair) or self.prefix.format_map(names))
 
 
 def framing_of(
-    family: FamilyName, tokenizer: Any, config: Any, *, languages: Mapping[str, str], prefix: str | None = None
+    family: Family, tokenizer: Any, config: Any, *, languages: Mapping[str, str], prefix: str | None = None
 ) -> Framing:
     """Return the framing of a model.
 
@@ -109,21 +112,21 @@ def framing_of(
         prefix: The prefix of its texts from the model's card, for T5. It may have `{source}` and `{target}`.
     """
     tokens = language_tokens(family, tokenizer)
-    codes = LanguageCodes(tuple(tokens), languages)
+    codes = codes_of_model("the model", family, tokens, languages)
     eos, start = int(tokenizer.eos_token_id), getattr(config, "decoder_start_token_id", None)
     if family == "marian":
-        pair = (getattr(tokenizer, "source_lang", None), getattr(tokenizer, "target_lang", None))
+        pair = languages_of(f"opus-mt-{tokenizer.source_lang}-{tokenizer.target_lang}", "marian")
         return _Marian(tokens, codes, int(tokenizer.pad_token_id if start is None else start), eos, pair)
-    if family in ("t5", "flan-t5", "madlad"):
+    if family == "t5":
         pad = int(tokenizer.pad_token_id if start is None else start)
         prefixes = {} if prefix is not None else _prefixes(config)
         return _T5(tokens, codes, pad, eos, T5_PREFIX if prefix is None else prefix, prefixes)
     legacy = family == "nllb" and bool(getattr(tokenizer, "legacy_behaviour", False))
-    last = family == "mbart25" or legacy
-    return _Tagged(tokens, codes, eos if start is None else int(start), eos, last, family == "mbart25")
+    last = family == "mbart" or legacy
+    return _Tagged(tokens, codes, eos if start is None else int(start), eos, last, family == "mbart")
 
 
-def language_tokens(family: FamilyName, tokenizer: Any) -> dict[str, int]:
+def language_tokens(family: Family, tokenizer: Any) -> dict[str, int]:
     """Return the model's code of each language -> its token."""
     vocabulary = {**tokenizer.get_vocab(), **getattr(tokenizer, "lang_token_to_id", {})}
     own = getattr(tokenizer, "lang_code_to_id", None)

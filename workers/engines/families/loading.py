@@ -4,16 +4,16 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from jobs.catalog import Family
 from jobs.errors import ModelUnavailable
 from workers.engines.families.codec import Codec
 from workers.engines.families.detection import family_of, model_type_of
-from workers.engines.families.family import FamilyName
 
 
 def load_codec(
     folder: Path,
     *,
-    family: FamilyName | None = None,
+    family: Family | None = None,
     languages: Mapping[str, str] | None = None,
     prefix: str | None = None,
     trust_remote_code: bool = False,
@@ -34,7 +34,7 @@ def load_codec(
 
     found = family or family_of(folder)
     if found is None:
-        known = "Marian, M2M100, NLLB, mBART, T5 or MADLAD"
+        known = "Marian, M2M100, NLLB, mBART or T5"
         raise ModelUnavailable(
             f"a model of type {model_type_of(folder)} does not translate here: choose one of {known}"
         )

@@ -61,7 +61,7 @@ def test_a_model_reads_what_transformers_gives_it(name: str, codecs: dict[str, C
         tokenizer.src_lang = source
         wanted = tokenizer(text)["input_ids"]
         token = tokenizer.get_lang_id(target) if name == "m2m100" else tokenizer.convert_tokens_to_ids(target)
-        start, forced = (token, ()) if name == "mbart25" else (tokenizer.eos_token_id, (token,))
+        start, forced = (token, ()) if name == "mbart" else (tokenizer.eos_token_id, (token,))
     found = read(codec, text)
     assert (found.tokens, found.start, found.forced) == (wanted, start, forced)
     assert codec.pieces(found.forced) == tokenizer.convert_ids_to_tokens(list(forced))
@@ -118,7 +118,7 @@ def test_what_a_model_writes_becomes_text(name: str, codecs: dict[str, Codec]) -
         pytest.param("marian_many", "en", "pl", id="no such target"),
         pytest.param("m2m100", "en", "tlh", id="m2m100"),
         pytest.param("nllb", "tlh", "fr", id="source"),
-        pytest.param("mbart25", "en", "pt", id="only in mbart50"),
+        pytest.param("mbart", "en", "pt", id="only in mbart50"),
         pytest.param("madlad", "en", "tlh", id="madlad"),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_language_that_the_model_lacks_is_named(
     found = codecs[name].encode(request_of("press save", source, target))
     assert isinstance(found, Fault)
     unknown = target if source in ("en", "fr") else source
-    assert (found.retryable, unknown in found.message) == (False, True)
+    assert (found.code, found.retryable, unknown in found.message) == ("unsupported_language", False, True)
 
 
 def test_regions_and_scripts_have_a_code_too(codecs: dict[str, Codec]) -> None:
