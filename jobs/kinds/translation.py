@@ -8,7 +8,7 @@ and the marks at the beginning of a line stay as they are too. Only words pass t
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -38,6 +38,9 @@ class TranslationRequest(BaseModel):
     """A text to translate from one language into another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    is_translation: ClassVar[bool] = True
+    """Models that only translate can serve this request."""
 
     text: Text = Field(max_length=200_000, description="The text to translate.")
     source_language: LanguageTag = Field(description="The language of the source, as a BCP 47 tag.")

@@ -45,19 +45,66 @@ def text_of(count: int, seed: int) -> str:
 
 
 def make(name: str, folder: Path, *, seed: int = 0) -> Path:
-    """Write a small random model (a name of `MODELS`) and its tokenizer to `folder`, and return the folder. Needs torch."""
+    """Write a small random model, one of `MODELS` or `words`, and its tokenizer to `folder`. Returns the folder. Needs torch."""
     import torch
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
+    maker = _words if name == "words" else MODELS[name]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-        network, tokenizer = MODELS[name](folder)
+        network, tokenizer = maker(folder)
+    _liven(network, scale=0.3 if name == "words" else 1.0)
     network.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def _liven(network: Any, *, scale: float) -> None:
+    """Make the texts of a random network differ: larger weights, and norms that do not keep the last token likely.
+
+    With a smaller `scale`, no token is much likelier than the others.
+    """
+    import torch
+
+    with torch.no_grad():
+        for name, weights in network.named_parameters():
+            if weights.dim() > 1:
+                is_embedding = "shared" in name or "embed" in name
+                weights.normal_(0.0, scale if is_embedding else 2.0 / weights.shape[1] ** 0.5)
+            elif "norm" in name and name.endswith("weight"):
+                weights.normal_(0.0, 1.0)
+        end = network.config.eos_token_id
+        network.get_input_embeddings().weight[end] *= 1.6
+
+
+def _words(folder: Path) -> tuple[Any, Any]:
+    """Return a Marian whose tokens are the words of `tests.workers.conftest`, and its tokenizer."""
+    from tests.workers.conftest import WORDS as ONLY_WORDS
+
+    network, tokenizer = _marian(folder, model=_trained_words(tuple(ONLY_WORDS)))
+    network.generation_config.update(bad_words_ids=[[tokenizer.pad_token_id], [tokenizer.unk_token_id]])
+    return network, tokenizer
+
+
+@functools.cache
+def _trained_words(words: tuple[str, ...]) -> bytes:
+    """Return a model of SentencePiece whose pieces are whole words."""
+    import sentencepiece
+
+    with tempfile.TemporaryDirectory() as scratch:
+        prefix = str(Path(scratch, "words"))
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([" ".join(words)] * 3),
+            model_prefix=prefix,
+            vocab_size=len(words) + 3,
+            model_type="word",
+            character_coverage=1.0,
+            minloglevel=2,
+        )
+        return Path(f"{prefix}.model").read_bytes()
 
 
 @functools.cache
@@ -105,10 +152,12 @@ def _written(path: Path, content: bytes) -> Path:
     return path
 
 
-def _marian(folder: Path, codes: tuple[str, ...] = (), pair: tuple[str, str] = ("en", "fr")) -> tuple[Any, Any]:
+def _marian(
+    folder: Path, codes: tuple[str, ...] = (), pair: tuple[str, str] = ("en", "fr"), model: bytes | None = None
+) -> tuple[Any, Any]:
     from transformers import MarianConfig, MarianMTModel, MarianTokenizer
 
-    model = _trained("unigram")
+    model = model or _trained("unigram")
     vocabulary = ["</s>", "<unk>", *_pieces(model), *(f">>{code}<<" for code in codes), "<pad>"]
     tokenizer = MarianTokenizer(
         source_spm=str(_written(folder / "source.spm", model)),

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from jobs.catalog import Family
 from jobs.errors import LanguageUnsupported
-from jobs.generation import Fault, GenerationRequest, Prompt, Translatable
+from jobs.generation import Fault, GenerationRequest, Prompt, TokenLogprob, Translatable
 from workers.engines.families.content import Content
 from workers.engines.families.family import Frame, Framing, TranslationInput
 from workers.engines.families.framings import framing_of
 from workers.engines.text.control import Forged
+from workers.engines.text.encoding import SampledLogprob
 
 _NO_LIMIT: Final = 1_000_000
 """A tokenizer whose longest input is at least this long names no limit at all."""
@@ -107,14 +108,28 @@ class Codec:
         """Return the text of tokens that the model wrote. Control tokens, such as forced ones and the end token, have no text."""
         return self.content.decode(tokens)
 
+    def logprobs(self, sampled: Iterable[SampledLogprob]) -> tuple[TokenLogprob, ...]:
+        """Return log probabilities with the text of each token. Control tokens are shown too."""
+        return tuple(
+            TokenLogprob(
+                one.token,
+                self.content.shown(one.token),
+                one.logprob,
+                tuple(TokenLogprob(token, self.content.shown(token), logprob) for token, logprob in one.top),
+            )
+            for one in sampled
+        )
+
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """Return the name that each token has in the vocabulary."""
         return [str(one) for one in self.tokenizer.convert_ids_to_tokens(list(tokens))]
 
     def _encoded(self, request: GenerationRequest, asked: Translatable | None) -> TranslationInput | Fault:
         if asked is None:
-            message = "The model is made for translation, and the prompt is not one: take a model that writes texts."
-            return Fault("unsupported_parameter", message)
+            message = (
+                "The model only translates, and the prompt asks for something else: take a model that writes texts."
+            )
+            return Fault("unsupported_kind", message)
         if not asked.text.strip():
             return Fault("empty_prompt", "The text to translate has no words.")
         frame = self._frame(asked.source_language, asked.target_language)
@@ -141,7 +156,9 @@ class Codec:
         if prompt.adapter is not None:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
         if prompt.continuations:
-            return Fault("unsupported_parameter", "The model is made for translation, and scores no texts.")
+            return Fault(
+                "unsupported_kind", "The model only translates, and scores no texts: take a model that writes texts."
+            )
         for name, tokens in (("logit_bias", params.logit_bias), ("stop_token_ids", params.stop_token_ids)):
             if unknown := [token for token in tokens if token >= size]:
                 return Fault("token_out_of_range", f"{name} names token {unknown[0]}; the model has {size}.")

@@ -53,6 +53,10 @@ class Content:
         )
         return str(found)
 
+    def shown(self, token: int) -> str:
+        """Return the text of one token. A control token is shown by its name."""
+        return str(self._tokenizer.decode([token], skip_special_tokens=False, **self._options))
+
     def _without_control(self, texts: ControlTexts, text: str) -> list[int]:
         """Return the tokens of content. The texts of control tokens in it are spelled out.
 

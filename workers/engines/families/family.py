@@ -52,11 +52,11 @@ class TranslationInput:
         tokens: The tokens that the encoder reads.
         start: The token that the decoder reads first.
         forced: The tokens with which the translation begins. They count neither as completion tokens nor for `max_tokens`.
-        sha256: The hash of the tokens, start and forced ones included; receipts keep it.
+        prompt_sha256: The hash of the tokens, start and forced ones included; receipts keep it.
     """
 
     request: GenerationRequest
     tokens: list[int]
     start: int
     forced: tuple[int, ...]
-    sha256: str
+    prompt_sha256: str

@@ -149,7 +149,7 @@ def test_a_card_may_name_codes_and_a_prefix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prompt", "code"),
     [
-        pytest.param(Prompt(text="x"), "unsupported_parameter", id="nothing to translate"),
+        pytest.param(Prompt(text="x"), "unsupported_kind", id="nothing to translate"),
         pytest.param(Prompt(text="x", translatable=Translatable(" \n", "en", "fr")), "empty_prompt", id="blank"),
         pytest.param(Prompt(text="x", translatable=Translatable("", "en", "fr")), "empty_prompt", id="empty"),
         pytest.param(
@@ -159,7 +159,7 @@ def test_a_card_may_name_codes_and_a_prefix(tmp_path: Path) -> None:
         ),
         pytest.param(
             Prompt(text="x", translatable=Translatable("press", "en", "fr"), continuations=("a",)),
-            "unsupported_parameter",
+            "unsupported_kind",
             id="scores",
         ),
         pytest.param(
@@ -192,5 +192,5 @@ def test_max_tokens_is_at_most_what_the_model_writes(codecs: dict[str, Codec]) -
 
 def test_the_hash_tells_what_was_read(codecs: dict[str, Codec]) -> None:
     codec = codecs["nllb"]
-    assert read(codec, "press").sha256 == read(codec, "press").sha256
-    assert len({read(codec, "press", target=tag).sha256 for tag in ("fr", "de", "pt")}) == 3
+    assert read(codec, "press").prompt_sha256 == read(codec, "press").prompt_sha256
+    assert len({read(codec, "press", target=tag).prompt_sha256 for tag in ("fr", "de", "pt")}) == 3
