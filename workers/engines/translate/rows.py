@@ -46,8 +46,7 @@ class Row:
     @property
     def key(self) -> tuple[object, ...]:
         """Rows with equal keys may share a batch."""
-        params = self.source.request.prompt.params
-        return self.search, len(self.source.forced), 0 if self.search == "drafts" else params.min_tokens
+        return self.search, len(self.source.forced)
 
     @property
     def weight(self) -> int:

@@ -121,36 +121,45 @@ class Searches:
         results = self._translate(
             batch,
             beam_size=1,
-            max_decoding_length=max(len(row.source.forced) + _max_tokens(row) for row in batch),
-            min_decoding_length=len(batch[0].source.forced) + _min_tokens(batch[0]),
             return_end_token=True,
             callback=stop,
+            **_lengths(batch),
         )
+        early = []
         for row, watch, result in zip(batch, watches, results, strict=True):
-            row.tokens = _tokens(result.hypotheses[0], row)
-            row.ended = watch.ended or self._whole(row, row.tokens)
+            tokens = _tokens(result.hypotheses[0], row)
+            if tokens[-1] in self._endings.eos and len(tokens) <= _min_tokens(row):
+                early.append(row)
+                continue
+            row.tokens, row.ended = tokens, watch.ended or self._whole(row, tokens)
+        self._apart(early)
 
     def _beamed(self, batch: Sequence[Row]) -> None:
-        limit = max(_max_tokens(row) for row in batch)
         results = self._translate(
             batch,
             beam_size=self._beams,
             num_hypotheses=self._beams,
-            max_decoding_length=len(batch[0].source.forced) + limit,
-            min_decoding_length=len(batch[0].source.forced) + _min_tokens(batch[0]),
             length_penalty=self._length_penalty,
+            **_lengths(batch),
         )
-        late = []
+        limit, others = max(map(_max_tokens, batch)), []
         for row, result in zip(batch, results, strict=True):
             found = [_tokens(one, row) for one in result.hypotheses]
-            if _max_tokens(row) < limit and max(map(len, found)) >= _max_tokens(row):
-                late.append(row)  # its own limit would have ended the search before
+            sizes = [len(one) for one in found]
+            is_late = _max_tokens(row) < limit and max(sizes) >= _max_tokens(row)
+            is_early = any(size < _min_tokens(row) for size in sizes)
+            if is_late or is_early:
+                others.append(row)
                 continue
-            best = found[0]
-            row.tokens = best if len(best) == limit else [*best, *self._endings.eos]
+            row.tokens = found[0] if sizes[0] == limit else [*found[0], *self._endings.eos]
             row.ended = self._whole(row, row.tokens)
-        for most in sorted({_max_tokens(row) for row in late}):
-            self._beamed([row for row in late if _max_tokens(row) == most])
+        self._apart(others)
+
+    def _apart(self, rows: Sequence[Row]) -> None:
+        """Search again for rows that their own limits would have stopped, or kept from ending, by equal limits."""
+        limits = {(_min_tokens(row), _max_tokens(row)) for row in rows}
+        for own in sorted(limits):
+            self.run([row for row in rows if (_min_tokens(row), _max_tokens(row)) == own])
 
     def _draft(self, batch: Sequence[Row]) -> None:
         progress = self.progress
@@ -232,6 +241,15 @@ def _max_tokens(row: Row) -> int:
 
 def _min_tokens(row: Row) -> int:
     return row.source.request.prompt.params.min_tokens
+
+
+def _lengths(batch: Sequence[Row]) -> dict[str, int]:
+    """Return the lengths for a batch, forced tokens included: the least and the most that any row may have."""
+    forced = len(batch[0].source.forced)
+    return {
+        "min_decoding_length": forced + min(map(_min_tokens, batch)),
+        "max_decoding_length": forced + max(map(_max_tokens, batch)),
+    }
 
 
 def _texts(tokens: Sequence[int]) -> list[str]:

@@ -105,14 +105,25 @@ def test_limits_are_each_requests_own(which: str, params: dict[str, Any], reques
     assert {one.finish_reason for one in done.values()} == {"length"}
 
 
-@pytest.mark.parametrize("which", ["engine", "searching"])
-def test_a_lower_limit_in_a_batch_changes_nothing(which: str, request: pytest.FixtureRequest) -> None:
-    """Rows with limits of 5, 12, 23 and 40 tokens share batches, and each is as if it ran alone."""
-    engine = request.getfixturevalue(which)
-    requests = mixed_requests(24)
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("name", ["mbart25", "t5"])
+def test_other_limits_in_a_batch_change_nothing(
+    name: str, beams: int, folder_of: Callable[[str], Path], cache_dir: Path
+) -> None:
+    """Rows with several least and most tokens share batches, and each is as if it ran alone."""
+    engine = engine_of(folder_of(name), cache_dir, slots=32, beams=beams)
+    requests = [
+        request_of(f"{least} {most}", text, min_tokens=least, max_tokens=most)
+        for text in ("water the tomatoes", "save your changes")
+        for least, most in ((0, 5), (4, 12), (0, 40), (9, 23), (20, 40))
+    ]
+    requests = [replace(one, request_id=f"{n}") for n, one in enumerate(requests)]
     done = completions(engine, requests)
+    assert engine.stats().steps == 1
     for one in requests:
+        assert done[one.request_id].completion_tokens >= one.prompt.params.min_tokens
         assert completions(engine, [one])[one.request_id].text == done[one.request_id].text
+    engine.close()
 
 
 @pytest.mark.parametrize("which", ["engine", "searching"])

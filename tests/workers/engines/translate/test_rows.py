@@ -62,15 +62,15 @@ def test_every_row_comes_soon() -> None:
     [
         pytest.param(row("b", 5, "beams"), id="search"),
         pytest.param(row("b", 5, forced=(7,)), id="forced tokens"),
-        pytest.param(row("b", 5, min_tokens=3), id="least tokens"),
     ],
 )
 def test_rows_that_ctranslate2_would_run_differently_do_not_share_a_batch(other: Row) -> None:
     assert next_batch([row("a", 5), other], 8, 100) == [row("a", 5)]
 
 
-def test_drafts_have_limits_of_their_own() -> None:
-    waiting = [row("a", 5, "drafts"), row("b", 5, "drafts", min_tokens=3)]
+@pytest.mark.parametrize("search", ["greedy", "beams", "drafts"])
+def test_rows_of_a_batch_have_limits_of_their_own(search: Search) -> None:
+    waiting = [row("a", 5, search), row("b", 5, search, min_tokens=3)]
     assert next_batch(waiting, 8, 100) == waiting
 
 
