@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.writing.fields import LanguageTag, Line, Text
 
 
 @pytest.mark.parametrize(
@@ -126,17 +126,3 @@ def test_blank_text(text: str) -> None:
 def test_no_line(text: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Line).validate_python(text)
-
-
-@pytest.mark.parametrize(
-    ("tag", "name"),
-    [
-        ("de", "German"),
-        ("DE", "German"),
-        ("pt-BR", "Portuguese (pt-BR)"),
-        ("tlh", "tlh"),
-        ("zh-Hant", "Chinese (zh-Hant)"),
-    ],
-)
-def test_a_language_is_named_for_a_model(tag: str, name: str) -> None:
-    assert language_name(tag) == name
