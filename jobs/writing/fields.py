@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from jobs.did_you_mean import did_you_mean, folded
 from jobs.languages.names import COMMON_NAMES
+from jobs.languages.tags import is_registered, language_of_country
 
 # RFC 5646 reserves language codes of 4 letters, and no code of 5 to 8 letters is registered.
 _LANGUAGE: Final = r"[a-z]{2,3}(?:-[a-z]{3}){0,3}"
@@ -28,19 +29,8 @@ _IN_BRACKETS: Final = re.compile(r"\(([^()]*)\)$")
 """Matches a region or script in brackets at the end of a name, such as `(US)` in `English (US)`."""
 
 _FORMER_LANGUAGES: Final = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro"}
-_COUNTRIES: Final = {
-    "cn": "zh",
-    "cz": "cs",
-    "dk": "da",
-    "gb": "en",
-    "gr": "el",
-    "jp": "ja",
-    "tw": "zh-Hant",
-    "ua": "uk",
-    "us": "en",
-    "vn": "vi",
-}
-"""Country codes that are not language codes -> the language tag that people mostly mean by the country code."""
+_DOUBTFUL: Final = {"tw": "it is Twi, and mostly written for Taiwan: write twi, or zh-Hant"}
+"""Codes of languages that people mostly write for something else -> what to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +72,21 @@ def _usual(tag: str) -> str:
 
 
 def _well_formed(tag: str) -> str:
-    """Return the tag if it follows the grammar of RFC 5646 and is no country code; otherwise raise ValueError.
+    """Return the tag if it follows the grammar of RFC 5646 and the registry has its language; otherwise raise ValueError.
 
-    The parts of the tag are not looked up in any registry. Grandfathered tags are refused.
+    The other parts of the tag are not looked up. Grandfathered tags are refused.
     """
-    if (meant := _COUNTRIES.get(tag)) is not None:
-        raise ValueError(f"{tag!r} is a country and no language: did you mean {meant}?")
+    if (what := _DOUBTFUL.get(tag)) is not None:
+        raise ValueError(f"{tag!r} is not certain: {what}")
     if _TAG.fullmatch(tag) is None:
         like = did_you_mean(tag.title(), COMMON_NAMES.values())
         raise ValueError(f"{tag!r} is not a language tag of BCP 47, such as de, pt-BR or zh-Hant{like}")
+    language = tag.partition("-")[0]
+    if not is_registered(language):
+        meant = language_of_country(language)
+        if meant is not None:
+            raise ValueError(f"{language!r} is a country and no language: did you mean {meant}?")
+        raise ValueError(f"{language!r} is no registered language: give a tag of BCP 47, such as de, pt-BR or zh-Hant")
     return tag
 
 

@@ -56,7 +56,7 @@ def test_every_language_of_a_translation_model_has_a_name(vocabulary: Vocabulary
 
 def test_a_common_language_loads_no_library() -> None:
     code = (
-        "import sys; from jobs.languages.names import language_name; from jobs.languages.likeness import same_language;"
+        "import sys; from jobs.languages.names import language_name; from jobs.languages.tags import same_language;"
         "language_name('de'); same_language('en', 'de'); sys.exit(bool({'langcodes', 'babel'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -96,7 +96,18 @@ def test_a_tag_that_is_written_in_another_way_is_understood(given: str, tag: str
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"), [("jp", "ja"), ("CN", "zh"), ("cz", "cs"), ("Germn", "German"), ("portugese", "Portuguese")]
+    ("given", "meant"),
+    [
+        ("jp", "ja"),
+        ("CN", "zh"),
+        ("cz", "cs"),
+        ("us", "en"),
+        ("at", "de"),
+        ("mx-MX", "es"),
+        ("ge", "ka"),
+        ("Germn", "German"),
+        ("portugese", "Portuguese"),
+    ],
 )
 def test_a_tag_that_is_not_certain_is_answered_with_what_was_meant(given: str, meant: str) -> None:
     with pytest.raises(ValidationError, match=f"did you mean {meant}\\?"):
@@ -126,3 +137,21 @@ def test_blank_text(text: str) -> None:
 def test_no_line(text: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Line).validate_python(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("sp", "'sp' is no registered language: give a tag of BCP 47, such as de"),
+        ("xyx-DE", "'xyx' is no registered language"),
+        ("tw", "'tw' is not certain: it is Twi, and mostly written for Taiwan: write twi, or zh-Hant"),
+    ],
+)
+def test_a_language_that_the_registry_lacks_is_refused(given: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        TypeAdapter(LanguageTag).validate_python(given)
+
+
+@pytest.mark.parametrize("tag", ["quy", "twi", "eng", "qaa", "mni-Mtei", "en-EN", "tlh"])
+def test_a_rare_language_is_taken(tag: str) -> None:
+    assert TypeAdapter(LanguageTag).validate_python(tag) == tag

@@ -1,9 +1,11 @@
-"""The likeness of two tags: whether they name one language."""
+"""Questions about tags of BCP 47: whether two name one language, and whether the registry has a language."""
 
+from functools import lru_cache
 from typing import Final
 
 from jobs.languages.codes import key_of
 from jobs.languages.defaults import PARTNERS
+from jobs.languages.names import COMMON_NAMES
 
 _PLAIN: Final = 2
 """The letters of a code that has no other form of two letters, but for `nb` and `no`."""
@@ -19,3 +21,21 @@ def same_language(tag: str, other: str) -> bool:
     )
     scripts = {key.likely for key in (one, two) if key.script or key.region}  # without a region, the script is open
     return same and len(scripts) <= 1
+
+
+@lru_cache(1_024)
+def is_registered(language: str) -> bool:
+    """Whether the registry of BCP 47 has a language, given by its subtag alone, such as `de` or `quy`. `eng` counts as `en`."""
+    if language in COMMON_NAMES:
+        return True
+    from langcodes import Language
+
+    return Language.get(language).is_valid()
+
+
+def language_of_country(country: str) -> str | None:
+    """Return the language that is most used in a country; None if there is no such country. `AT` gives `de`."""
+    from langcodes import Language
+
+    land = Language.make(territory=country.upper())
+    return land.maximize().language if land.is_valid() else None
