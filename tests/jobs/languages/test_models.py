@@ -1,5 +1,8 @@
 """Shows jobs/languages/models.py: what the name of a model tells of its languages."""
 
+import subprocess
+import sys
+
 import pytest
 
 from jobs.catalog import Family, ModelCard
@@ -100,6 +103,7 @@ def test_a_model_refuses_other_languages(name: str, source: str, target: str, fi
     ("name", "family"),
     [
         ("HuggingFaceTB/SmolLM2-135M-Instruct", None),
+        ("google/madlad400-8b-lm", None),  # it writes texts
         ("/models/mine", None),
         ("/models/mine", "marian"),
         ("someone/t5-small-english-japanese", None),
@@ -118,5 +122,22 @@ def test_the_family_of_the_card_tells_what_the_name_does_not() -> None:
 
 
 def test_a_model_that_writes_texts_takes_every_language() -> None:
-    assert languages_of_card(ModelCard(engine="causal", source="someone/madlad-chat")) is None
+    assert languages_of_card(ModelCard(engine="causal", source="someone/nllb-chat")) is None
     assert languages_of_card(ModelCard(engine="stub", family="nllb")) is not None
+
+
+def test_a_language_that_the_card_gives_a_code_is_taken() -> None:
+    card = ModelCard(engine="stub", family="nllb", options={"languages": {"gsw": "deu_Latn"}})
+    found = languages_of_card(card)
+    assert found is not None
+    assert [field for field, _ in found.refused("en", "gsw")] == []
+    assert [field for field, _ in found.refused("en", "sr-Latn")] == ["target_language"]
+
+
+def test_of_a_model_that_writes_texts_no_library_is_asked() -> None:
+    """Intake asks for every row, also of batches without translations."""
+    code = (
+        "import sys; from jobs.languages.models import languages_of; languages_of('HuggingFaceTB/SmolLM2-135M-Instruct');"
+        "sys.exit('langcodes' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
