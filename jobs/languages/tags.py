@@ -1,5 +1,6 @@
 """Questions about tags of BCP 47: whether two name one language, and whether the registry has a language."""
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -9,6 +10,9 @@ from jobs.languages.names import COMMON_NAMES
 
 _PLAIN: Final = 2
 """The letters of a code that has no other form of two letters, but for `nb` and `no`."""
+
+_PRIVATE_REGION: Final = re.compile("AA|Q[M-Z]|X[A-JL-Z]|ZZ")
+"""Matches the regions for private use. XK is not one of them, since CLDR has it for Kosovo."""
 
 
 def same_language(tag: str, other: str) -> bool:
@@ -35,6 +39,8 @@ def is_registered(language: str) -> bool:
 
 def language_of_country(country: str) -> str | None:
     """Return the language that is most used in a country; None if there is no such country. `AT` gives `de`."""
+    if _PRIVATE_REGION.fullmatch(country.upper()):
+        return None
     from langcodes import Language
 
     land = Language.make(territory=country.upper())

@@ -53,6 +53,9 @@ def test_the_registry_of_languages(language: str, is_known: bool) -> None:
     assert is_registered(language) is is_known
 
 
-@pytest.mark.parametrize(("country", "language"), [("at", "de"), ("CN", "zh"), ("mx", "es"), ("sp", None), ("e", None)])
+@pytest.mark.parametrize(
+    ("country", "language"),
+    [("at", "de"), ("CN", "zh"), ("mx", "es"), ("xk", "sq"), ("xx", None), ("sp", None), ("e", None)],
+)
 def test_the_language_of_a_country(country: str, language: str | None) -> None:
     assert language_of_country(country) == language

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from jobs.languages.families import codes_of
+from jobs.languages.names import language_name
 from jobs.writing.fields import LanguageTag, Line, Text
 
 
@@ -143,6 +145,7 @@ def test_no_line(text: str) -> None:
     ("given", "reason"),
     [
         ("sp", "'sp' is no registered language: give a tag of BCP 47, such as de"),
+        ("xx", "'xx' is no registered language"),
         ("xyx-DE", "'xyx' is no registered language"),
         ("tw", "'tw' is not certain: it is Twi, and mostly written for Taiwan: write twi, or zh-Hant"),
     ],
@@ -155,3 +158,40 @@ def test_a_language_that_the_registry_lacks_is_refused(given: str, reason: str) 
 @pytest.mark.parametrize("tag", ["quy", "twi", "eng", "qaa", "mni-Mtei", "en-EN", "tlh"])
 def test_a_rare_language_is_taken(tag: str) -> None:
     assert TypeAdapter(LanguageTag).validate_python(tag) == tag
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "de",
+                "zh",
+                "sr",
+                "Latn",
+                "Hant",
+                "BR",
+                "419",
+                "yue",
+                "abc",
+                "1996",
+                "valencia",
+                "u",
+                "co",
+                "phonebk",
+                "x",
+                "a",
+                "t",
+            ]
+        ),
+        max_size=6,
+    )
+)
+def test_whatever_is_well_formed_has_a_name_and_is_looked_up(parts: list[str]) -> None:
+    """Libraries that read tags raise errors of their own for some that the grammar allows."""
+    try:
+        tag = TypeAdapter(LanguageTag).validate_python("-".join(["en", *parts]))
+    except ValidationError:
+        return
+    assert language_name(tag).startswith(("English", "American", "British", tag))
+    assert codes_of("nllb").find(tag) in ("eng_Latn", None)
+    assert len(codes_of("nllb").nearest(tag)) <= 3
