@@ -39,8 +39,7 @@ class Key(NamedTuple):
     @property
     def names(self) -> list[str]:
         """The names under which defaults for the tag may stand, the most exact first."""
-        exact = [f"{self.language}-{self.region}"] if self.region else []
-        return [*exact, *([f"{self.language}-{self.script}"] if self.script else []), self.language]
+        return [*([f"{self.language}-{self.script}"] if self.script else []), self.language]
 
 
 class Codes:
@@ -96,7 +95,8 @@ class Codes:
         if "-" not in tag and self._tags.get(tag, "").partition("-")[0] == tag:
             return tag  # a family that has the very name of the language means this one
         key = key_of(tag)
-        candidates = [key]
+        by_region = PARTNERS.get(f"{key.language}-{key.region}", ()) if not key.script else ()
+        candidates = [*map(key_of, by_region), key]
         for name in key.names:
             for partner in map(key_of, PARTNERS.get(name, ())):
                 script = partner.script or key.script
@@ -164,6 +164,5 @@ def described(tag: str) -> str:
     """Return a tag for a message; one that no registry has is called so."""
     from langcodes import Language
 
-    if not Language.get(tag).is_valid():
-        return f"{tag} (which is no registered language)"
-    return tag
+    is_registered = Language.make(Language.get(tag).language).is_valid()
+    return tag if is_registered else f"{tag} (which is no registered language)"

@@ -33,7 +33,7 @@ DEFAULTS: Final = (
         "arb",
         "Without more, Arabic is Modern Standard Arabic, in every country; dialects have tags of their own.",
     ),
-    Default("ay", "ayr", "Central Aymara has most speakers of Aymara and is what is published."),
+    Default("ay", "ayr", "Central Aymara has most speakers of Aymara."),
     Default("az", "azj", "North Azerbaijani is the language of Azerbaijan, in Latin script."),
     Default("az-Arab", "azb", "Azerbaijani in Arabic script is South Azerbaijani, the language of Iran."),
     Default(
@@ -42,13 +42,13 @@ DEFAULTS: Final = (
     Default("ber-Latn", "kab", "Most texts in a Berber language in Latin script are Kabyle.", both=False),
     Default("bh", "bho", "The tag of the Bihari languages; Bhojpuri has most speakers.", both=False),
     Default("bik", "bcl", "Central Bikol is the standard of the Bikol languages."),
-    Default("din", "dik", "Southwestern Dinka is the Dinka that the corpora have."),
+    Default("din", "dik", "Southwestern Dinka is the Dinka that NLLB has."),
     Default("et", "ekk", "Standard Estonian; the other member, Võro, has a tag of its own."),
     Default("fa", "pes", "Without a region, Persian is that of Iran; written Dari is its nearest kin."),
     Default("prs", "fa", "Dari and the Persian of Iran share their written standard.", both=False),
-    Default("ff", "fuv", "Nigerian Fulfulde is the Fulah that has most speakers and texts."),
+    Default("ff", "fuv", "Nigerian Fulfulde is the Fulah that has most speakers."),
     Default("gn", "gug", "Paraguayan Guaraní is the official language of Paraguay."),
-    Default("gom", "kok", "Goan Konkani is the Konkani with a standard and texts."),
+    Default("kok", "gom", "Goan Konkani is the Konkani with a written standard."),
     Default("ku", "kmr", "Without a script, Kurdish is Kurmanji in Latin script (CLDR)."),
     Default("ku-Arab", "ckb", "Kurdish in Arabic script is mostly Sorani, the official language in Iraq."),
     Default("ku-IQ", "ckb", "The Kurdish of Iraq is mostly Sorani, the official one there.", both=False),
@@ -64,13 +64,16 @@ DEFAULTS: Final = (
     ),
     Default("ne", "npi", "Nepali proper; the other member, Dotyali, has a tag of its own."),
     Default("no", "nb", "Norwegian without a form is mostly Bokmål, in use and in the corpora of the models."),
-    Default("oj", "ojb", "Northwestern Ojibwa is the Ojibwa in syllabics."),
     Default("om", "gaz", "West Central Oromo is the basis of the written standard."),
     Default("or", "ory", "Odia proper; the other members are small."),
     Default(
-        "ps", "pbt", "Southern Pashto, of Kandahar, is the older written standard and the one that the models have."
+        "ps", "pbt", "Southern Pashto, of Kandahar, is the Pashto that NLLB has; the written language is much the same."
     ),
-    Default("qu", "quy", "Ayacucho Quechua has most texts and speakers after Cusco Quechua, which is close to it."),
+    Default(
+        "qu",
+        "quy",
+        "Ayacucho Quechua is the Quechua that NLLB has; it is close to that of Cusco, which has most speakers.",
+    ),
     Default(
         "quz", "quy", "Cusco and Ayacucho Quechua are both Southern Quechua, with one written standard.", both=False
     ),
@@ -80,19 +83,17 @@ DEFAULTS: Final = (
         "Standard Albanian is made on Tosk. (In the tags of Wikipedia, als is Alemannic; in BCP 47 that is gsw.)",
     ),
     Default("sw", "swh", "Swahili proper, of Kenya and Tanzania; that of Congo (sw-CD) shares its written standard."),
-    Default("syr", "aii", "Assyrian Neo-Aramaic is the living language that Syriac texts of today are in."),
     Default("tw", "ak", "Twi is the Akan that has most speakers and texts.", both=False),
     Default("uz", "uzn", "Northern Uzbek is the language of Uzbekistan, in Latin script."),
     Default("uz-Arab", "uzs", "Uzbek in Arabic script is Southern Uzbek, of Afghanistan."),
     Default("yi", "ydd", "Eastern Yiddish is the Yiddish of today."),
-    Default("za", "zyb", "Yongbei Zhuang is the basis of Standard Zhuang."),
     Default(
         "zgh",
         "tzm-Tfng",
-        "Standard Moroccan Tamazight is what the models have under the code of Central Atlas Tamazight.",
+        "The texts that NLLB has under the code of Central Atlas Tamazight are in Tifinagh, as those of Morocco's standard.",
     ),
     Default("zh", "cmn", "Without more, Chinese is written Mandarin; the script decides between its codes."),
-    Default("zza", "diq", "Southern Zaza has most of the texts in Zaza."),
+    Default("zza", "diq", "The Wikipedia in Zaza is in Southern Zaza."),
 )
 
 PARTNERS: Final[Mapping[str, tuple[str, ...]]] = {

@@ -124,7 +124,7 @@ _NAMES: Final[tuple[tuple[str, Vocabulary], ...]] = (
     (r"wmt21-dense", "wmt21"),
     (r"mbart-?(?:large-)?50", "mbart50"),
     (r"mbart", "mbart"),
-    (r"madlad", "madlad"),
+    (r"madlad.*-mt", "madlad"),
     (r"flan-t5", "flan-t5"),
     (r"^t5-(?:small|base|large|3b|11b)$", "t5"),
 )

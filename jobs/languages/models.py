@@ -6,8 +6,8 @@ tells. What a name does not tell is left to the engine, which has the vocabulary
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -62,11 +62,15 @@ class NamedLanguages(Codes):
 
 @dataclass(frozen=True, slots=True)
 class ModelLanguages:
-    """What a model can read and write. `sources` or `targets` is None if only its vocabulary tells."""
+    """What a model can read and write.
+
+    `sources` or `targets` is None if only its vocabulary tells. `given` has the tags for which the card of the model has codes.
+    """
 
     whose: str
     sources: Codes | None
     targets: Codes | None
+    given: frozenset[str] = frozenset()
 
     def refused(self, source: str, target: str) -> Iterator[tuple[str, LanguageUnsupported]]:
         """Yield, for each language that the model cannot take, the field of the request and the error."""
@@ -74,7 +78,7 @@ class ModelLanguages:
             ("source_language", self.sources, source, "read"),
             ("target_language", self.targets, target, "write"),
         ):
-            if codes is not None and codes.find(tag) is None:
+            if codes is not None and tag not in self.given and codes.find(tag) is None:
                 has = f"cannot {verb} {described(tag)}"
                 if len(codes) <= _FEW:
                     has += f", only {', '.join(key_of(tag).language for tag in codes.tags.values())}"
@@ -114,7 +118,9 @@ def languages_of_card(card: ModelCard) -> ModelLanguages | None:
     """Return the languages of a model of the catalog; None if they are not known, or if it is no model made for translation."""
     if card.family is None and card.engine in ("causal", "stub"):
         return None
-    return languages_of(card.source or card.family or "", card.family)
+    known = languages_of(card.source or card.family or "", card.family)
+    given = card.options.get("languages")
+    return replace(known, given=frozenset(given)) if known is not None and isinstance(given, Mapping) else known
 
 
 def _side(name: str, text: str) -> Codes | None:

@@ -140,9 +140,9 @@ def test_a_model_for_all_rows_takes_the_place_of_their_own(given: dict[str, Any]
         (
             ModelCard(engine="stub", family="nllb"),
             "en",
-            "xx",
+            "gsw",
             "target_language",
-            "xx (which is no registered language)",
+            "nllb cannot write gsw; the nearest that it has: de: take",
         ),
         (ModelCard(engine="stub", family="marian", source="Helsinki-NLP/opus-mt-en-de"), "en-GB", "de-AT", None, ""),
         (

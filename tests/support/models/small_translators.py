@@ -45,18 +45,20 @@ def text_of(count: int, seed: int) -> str:
 
 
 def make(name: str, folder: Path, *, seed: int = 0) -> Path:
-    """Write a small random model, one of `MODELS` or `words`, and its tokenizer to `folder`. Returns the folder. Needs torch."""
+    """Write a small random model, one of `MODELS`, `words` or `stopping`, with its tokenizer to `folder`. Returns the folder."""
     import torch
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    maker = _words if name == "words" else MODELS[name]
+    maker = _words if name in ("words", "stopping") else MODELS[name]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
         network, tokenizer = maker(folder)
-    _liven(network, scale=0.3 if name == "words" else 1.0)
+    _liven(network, scale=0.3 if maker is _words else 1.0)
+    if name == "stopping":
+        network.final_logits_bias[0, network.config.eos_token_id] += 2.0
     network.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

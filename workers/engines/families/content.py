@@ -25,6 +25,7 @@ class Content:
         special = languages | set(tokenizer.all_special_ids)
         special |= {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
         self.control = frozenset(special - {tokenizer.unk_token_id})
+        self._named = frozenset(tokenizer.get_vocab().values())
         self._sentencepiece: Any = getattr(tokenizer, "spm_source", None) or getattr(tokenizer, "sp_model", None)
         # a decoder of Marian may take the pieces of the source language, unless it is told not to
         self._options = {"use_source_tokenizer": False} if hasattr(tokenizer, "spm_target") else {}
@@ -46,8 +47,8 @@ class Content:
         return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the text of tokens. Control tokens have no text."""
-        kept = [token for token in tokens if token not in self.control]
+        """Return the text of tokens. Control tokens have no text, and those of the network that the tokenizer does not name."""
+        kept = [token for token in tokens if token in self._named and token not in self.control]
         found = self._tokenizer.decode(
             kept, skip_special_tokens=True, clean_up_tokenization_spaces=False, **self._options
         )

@@ -24,7 +24,7 @@ from jobs.catalog import Family
 from jobs.languages.codes import Codes, key_of
 from jobs.languages.families import codes_of_model
 from jobs.languages.models import ModelLanguages, languages_of
-from jobs.writing.fields import language_name
+from jobs.languages.names import language_name
 from workers.engines.families.family import Frame, Framing
 
 _TOKENS: Final[Mapping[Family, re.Pattern[str]]] = {
