@@ -106,7 +106,7 @@ def test_limits_are_each_requests_own(which: str, params: dict[str, Any], reques
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-@pytest.mark.parametrize("name", ["mbart25", "t5"])
+@pytest.mark.parametrize("name", ["mbart", "t5"])
 def test_other_limits_in_a_batch_change_nothing(
     name: str, beams: int, folder_of: Callable[[str], Path], cache_dir: Path
 ) -> None:
