@@ -6,7 +6,7 @@ at the beginning of a line stay too. A line does not end within a mark or within
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jobs.checks.signs.icu import CHOOSING, IcuError, is_icu, parse
@@ -28,8 +28,8 @@ _BLANK: Final = "\x1a"
 class Unit:
     """A unit in three parts: what stands before its words, the words, and the end. Without words, `before` holds all of it.
 
-    `marks` are the marks in `words`, placed from its beginning. `is_message` says that the words are an ICU message that is to be
-    cut into its sentences.
+    `marks` are the marks in `words`, placed from its beginning. `is_message` says that the words are an ICU message or a line of
+    one, which is to be cut into its sentences.
     """
 
     before: str
@@ -65,8 +65,9 @@ def units_of(request: TranslationRequest) -> list[Unit]:
     if request.format == "segment":
         return [_unit(text, 0, len(_INDENT.match(text)[0]), marks, request)]  # type: ignore[index]  # matches always
     kept = [(one.start, one.end) for one in marks]
-    if request.marks is None and is_icu(text):
-        kept = sorted([*kept, *_messages(text)])
+    messages = _messages(text) if request.marks is None and is_icu(text) else []
+    if messages:
+        kept = sorted([*kept, *messages])
     units, fence, at = list[Unit](), "", 0
     pattern = _BEGINNING if request.format == "markdown" else _INDENT
     first = 0
@@ -86,7 +87,8 @@ def units_of(request: TranslationRequest) -> list[Unit]:
         at = first
         while at < len(marks) and marks[at].start < position + len(line):
             at += 1
-        units.append(_unit(line, position, start, marks[first:at], request))
+        unit = _unit(line, position, start, marks[first:at], request)
+        units.append(replace(unit, is_message=True) if messages and unit.words else unit)
     return units
 
 
