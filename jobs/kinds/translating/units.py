@@ -48,7 +48,7 @@ def marks_of(request: TranslationRequest) -> tuple[Mark, ...]:
     if request.format == "markdown":
         inline = markdown(text)
         code = [mark for mark in inline if mark.what == "code"]
-        links = [Mark(one.start, one.end, text[one.start : one.end]) for one in inline if one.what == "link"]
+        links = [_link(text, one) for one in inline if one.what == "link"]
     else:
         links = []
     shown = blanked(text, [(one.start, one.end) for one in code]) if code else text
@@ -90,6 +90,15 @@ def units_of(request: TranslationRequest) -> list[Unit]:
         unit = _unit(line, position, start, marks[first:at], request)
         units.append(replace(unit, is_message=True) if messages and unit.words else unit)
     return units
+
+
+def _link(text: str, found: Markup) -> Mark:
+    """Return the mark of the target of a link; of a definition such as `[label]: address`, which has no words, all of it."""
+    start = found.start
+    if found.key.startswith("[") and "]: " in found.key:
+        line = text.rfind("\n", 0, start) + 1
+        start = line + len(text[line:start]) - len(text[line:start].lstrip())
+    return Mark(start, found.end, text[start : found.end])
 
 
 def _is_block(text: str, start: int) -> bool:
