@@ -16,6 +16,7 @@ from jobs.documents.exchange.xliff import XliffFormat
 from jobs.documents.pages.html import HtmlFormat
 from jobs.documents.pages.markdown import MarkdownFormat
 from jobs.documents.tables.delimited import CsvFormat
+from jobs.documents.tables.workbook import XlsxFormat
 from jobs.errors import RequestError
 
 _ALL: Final[tuple[DocumentFormat, ...]] = (
@@ -31,6 +32,7 @@ _ALL: Final[tuple[DocumentFormat, ...]] = (
     YamlFormat(),
     PropertiesFormat(),
     CsvFormat(),
+    XlsxFormat(),
 )
 FORMATS: Final[Mapping[str, DocumentFormat]] = {one.name: one for one in _ALL}
 """Each format by its name."""

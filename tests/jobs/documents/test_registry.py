@@ -27,6 +27,7 @@ from jobs.errors import RequestError
         ("en.yml", "", "yaml"),
         ("-", "en:\n  hello: Hi\n", "yaml"),
         ("messages.properties", "", "properties"),
+        ("texts.xlsx", "PK\x03\x04", "xlsx"),
         ("strings.tsv", "", "csv"),
         ("-", 'key;"en";de\n', "csv"),
         ("-", "---\ntitle: x\n---\n# Hi", "markdown"),
