@@ -9,6 +9,7 @@ from jobs.documents.catalogues.apple_strings import AppleStringsFormat
 from jobs.documents.catalogues.gettext_po import GettextFormat
 from jobs.documents.catalogues.json_catalogue import JsonFormat
 from jobs.documents.catalogues.properties import PropertiesFormat
+from jobs.documents.catalogues.string_catalog import StringCatalogFormat
 from jobs.documents.catalogues.yaml_catalogue import YamlFormat
 from jobs.documents.document import DocumentFormat
 from jobs.documents.exchange.subtitles import SubtitleFormat
@@ -26,6 +27,7 @@ _ALL: Final[tuple[DocumentFormat, ...]] = (
     AndroidFormat(),
     HtmlFormat(),
     GettextFormat(),
+    StringCatalogFormat(),
     JsonFormat(),
     AppleStringsFormat(),
     MarkdownFormat(),

@@ -27,6 +27,8 @@ from jobs.errors import RequestError
         ("en.yml", "", "yaml"),
         ("-", "en:\n  hello: Hi\n", "yaml"),
         ("messages.properties", "", "properties"),
+        ("Localizable.xcstrings", "", "xcstrings"),
+        ("-", '{\n  "sourceLanguage" : "en",', "xcstrings"),
         ("texts.xlsx", "PK\x03\x04", "xlsx"),
         ("strings.tsv", "", "csv"),
         ("-", 'key;"en";de\n', "csv"),
