@@ -35,3 +35,9 @@ def numbers_of(category: str, language: str | None, *, is_ordinal: bool = False)
         locale = Locale("en")
     rule = locale.ordinal_form if is_ordinal else locale.plural_form
     return [number for number in range(201) if rule(number) == category][:4]
+
+
+def said_numbers(category: str, language: str | None, *, is_ordinal: bool = False) -> str:
+    """Return what a translator is told of a category: the first numbers that have it; nothing if no whole number has."""
+    numbers = numbers_of(category, language, is_ordinal=is_ordinal)
+    return f"for the numbers {', '.join(map(str, numbers))}" if numbers else ""

@@ -19,7 +19,7 @@ import regex
 
 from jobs.documents.catalogues.json_tree import Node, tree
 from jobs.documents.catalogues.json_values import NotJson
-from jobs.documents.catalogues.plural_keys import CATEGORIES, categories_of, numbers_of, source_form
+from jobs.documents.catalogues.plural_keys import CATEGORIES, categories_of, said_numbers, source_form
 from jobs.documents.document import Piece, Segment, Slot, State
 from jobs.documents.message import message
 from jobs.documents.source import Source
@@ -216,8 +216,7 @@ def _leaves(
         for name in names:
             inner = forms[source_form(name, forms) if kind == "plural" else name]
             if isinstance(inner, dict):
-                numbers = numbers_of(name, language) if kind == "plural" else ()
-                said = f"for the numbers {', '.join(map(str, numbers))}" if numbers else about
+                said = said_numbers(name, language) if kind == "plural" else about
                 deeper = (*path, "variations", kind, name)
                 yield from _leaves(inner, language, deeper, (*place, f"{kind} {name}"), said)
     substitutions = own.get("substitutions")

@@ -149,7 +149,7 @@ def written(text: str, like: Scalar, raw: str) -> str:
         block = _block(text, raw)
         if block is not None:
             return block
-    is_plain = like.style is None and _PLAIN.fullmatch(text) and not _RISKY.search(text)
+    is_plain = not like.style and _PLAIN.fullmatch(text) and not _RISKY.search(text)
     if is_plain and _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) == "tag:yaml.org,2002:str":
         return text
     made = json.dumps(text, ensure_ascii=False)

@@ -148,7 +148,6 @@ def test_any_value_comes_back(values: list[str], new: str) -> None:
         pytest.param(
             AppleStringsFormat(), b'"a" = "\xff";', "line 1: it is not valid utf-8", id="strings of wrong bytes"
         ),
-        pytest.param(PropertiesFormat(), b"a=b\nc=\xe9\n", "it is not valid utf-8: save it as UTF-8", id="Latin-1"),
     ],
 )
 def test_what_cannot_be_read(form: YamlFormat, text: str | bytes, message: str) -> None:
@@ -159,3 +158,40 @@ def test_what_cannot_be_read(form: YamlFormat, text: str | bytes, message: str) 
 def test_a_yaml_bomb_is_not_expanded() -> None:
     bomb = "a0: &a0 [lol, lol]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 100))
     assert texts(YamlFormat(), bomb) == ["lol", "lol"]
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "text", "new", "wanted"),
+    [
+        pytest.param(
+            PropertiesFormat(), b"a=caf\xe9 %s\n", "café %s", "thé %s €", b"a=th\\u00e9 %s \\u20ac\n", id="ISO 8859-1"
+        ),
+        pytest.param(
+            PropertiesFormat(), b"a=It''s {0}\n", "It's {0}", "L'{0}", b"a=L''{0}\n", id="doubled apostrophes"
+        ),
+        pytest.param(PropertiesFormat(), b"a=All {0}\n", "All {0}", "L'{0}", b"a=L''{0}\n", id="arguments"),
+        pytest.param(PropertiesFormat(), b"a=It's {0}\n", "It's {0}", "L'{0}", b"a=L'{0}\n", id="no MessageFormat"),
+        pytest.param(PropertiesFormat(), b"a=It's\n", "It's", "L'a", b"a=L'a\n", id="no arguments"),
+        pytest.param(AppleStringsFormat(), b"a = b.c;", "b.c", "x", b'a = "x";', id="no quotes"),
+        pytest.param(AppleStringsFormat(), rb'"a" = "\Ud83d\Ude00 b";', "😀 b", "x", b'"a" = "x";', id="two halves"),
+        pytest.param(
+            AppleStringsFormat(),
+            '"a" = "b";'.encode("utf-16-be"),
+            "b",
+            "é",
+            '"a" = "é";'.encode("utf-16-be"),
+            id="no mark",
+        ),
+        pytest.param(YamlFormat(), b"a: One\n", "One", "Été un", "a: Été un\n".encode(), id="plain YAML"),
+        pytest.param(YamlFormat(), b"a: One\n", "One", "no", b'a: "no"\n', id="a truth value of YAML"),
+    ],
+)
+def test_what_a_value_is_and_how_it_is_written(
+    form: YamlFormat, data: bytes, text: str, new: str, wanted: bytes
+) -> None:
+    assert [one.text for one in read(form, data)] == [text]
+    assert translated(form, data, {text: new}) == wanted
+
+
+def test_half_a_character_is_no_text() -> None:
+    assert not read(PropertiesFormat(), "a=\\ud83d b\n")
