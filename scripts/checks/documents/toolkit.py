@@ -4,7 +4,8 @@
 
 Each file that the toolkit reads is translated anew: each text gets an accent on each vowel. The check asks whether the toolkit
 then reads units with the same names, whose texts without accents are those of the source, and whether as many have changed as
-were translated. The toolkit runs in a process of its own, by the Python of an environment that has it, since its licence is the GPL.
+were translated. The toolkit runs in a process of its own, by the Python of an environment that has it, since its licence is the
+GPL.
 
 Prints a line for each fault, and the sums; exits with status 1 if there was any.
 """
@@ -66,7 +67,7 @@ def units(python: str, path: Path, form: str) -> list[Unit]:
 
 
 def texts(unit: Unit, *, with_sources: bool) -> set[str]:
-    """Return the texts of a unit without accents and blanks: its targets; its sources if it has none, or if they are asked for."""
+    """Return the texts of a unit without accents and blanks: its targets; its sources if it has none, or if asked for."""
     chosen = [*unit[2], *unit[1]] if with_sources else unit[2] if any(unit[2]) else unit[1]
     return {"".join(one.translate(PLAIN).split()) for one in chosen}
 
