@@ -15,6 +15,7 @@ from jobs.documents.exchange.subtitles import SubtitleFormat
 from jobs.documents.exchange.xliff import XliffFormat
 from jobs.documents.pages.html import HtmlFormat
 from jobs.documents.pages.markdown import MarkdownFormat
+from jobs.documents.tables.delimited import CsvFormat
 from jobs.errors import RequestError
 
 _ALL: Final[tuple[DocumentFormat, ...]] = (
@@ -29,6 +30,7 @@ _ALL: Final[tuple[DocumentFormat, ...]] = (
     MarkdownFormat(),
     YamlFormat(),
     PropertiesFormat(),
+    CsvFormat(),
 )
 FORMATS: Final[Mapping[str, DocumentFormat]] = {one.name: one for one in _ALL}
 """Each format by its name."""

@@ -163,7 +163,7 @@ class Source:
             DocumentError: A line is not text in the encoding of the document, or is longer than 4 MiB.
         """
         encoding, number, data = self.encoding, 0, self._first
-        reader = io.TextIOWrapper(io.BufferedReader(_Rest(data, self.file)), encoding, newline="")
+        reader = io.TextIOWrapper(io.BufferedReader(_Rest(data, self.file)), encoding, "surrogateescape", newline="")
         try:
             while True:
                 line = reader.readline(MAX_LINE)
@@ -176,6 +176,8 @@ class Source:
                     raise self.error("a line is longer than 4 MiB", "break it into lines", number)
                 if "\0" in line:
                     raise self.error("it holds binary data", "give a text file", number)
+                if not line.isascii() and _UNDECODED.search(line):
+                    raise self.error(f"it is not valid {encoding}", "save it as UTF-8", number)
                 yield number, line
         except UnicodeDecodeError:
             raise self.error(f"it is not valid {encoding}", "save it as UTF-8", number + 1) from None
@@ -196,6 +198,8 @@ class Source:
 
 
 MAX_LINE: Final = 4 << 20
+_UNDECODED: Final = re.compile("[\udc80-\udcff]")
+"""Matches a byte that the encoding of a file has not."""
 
 
 class _Rest(io.RawIOBase):

@@ -9,7 +9,8 @@ thousands. But `1.000` and `1,000` mean one or a thousand, depending on the coun
 an integer. If its field is a number, the cell is refused too, unless the limits of the field allow only one reading (1.0 for
 `temperature`, which is at most 2).
 
-An apostrophe that guards a formula (see `jobs/exchange/formulas.py`) is taken off; within a cell, only if the file is one of our own results.
+An apostrophe that guards a formula (see `jobs/exchange/formulas.py`) is taken off; within a cell, only if the file is one of
+our own results.
 """
 
 import csv
