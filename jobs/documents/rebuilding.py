@@ -1,13 +1,14 @@
 """Segments of a document, and the document with translations: what all formats do alike."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from jobs.documents.document import DocumentFormat, Segment, Slot, State
 from jobs.documents.source import NO_OPTIONS, Options, Source
 from jobs.marks.masking import Damaged
 
-Translations = Mapping[str, str] | Mapping[tuple[str, str], str] | Callable[[Segment], str | None]
+_Key = str | tuple[str, str]
+Translations = Mapping[str, str] | Mapping[tuple[str, str], str] | Mapping[_Key, str] | Callable[[Segment], str | None]
 """The translation of each segment by its id, or in a format that holds languages by its id and language; or a function that
 returns it. None leaves the segment as it is.
 """
@@ -70,7 +71,12 @@ def rebuild(
         try:
             written = piece.write(texts)
         except Damaged as error:
-            ids = ", ".join(one.id for one, text in zip(piece.segments, texts, strict=True) if text is not None)
+            ids = _shown([one.id for one, text in zip(piece.segments, texts, strict=True) if text is not None])
             raise source.error(f"segment {ids}: {error}", "translate it again", piece.line or None) from None
         out.write(source.encode(written, piece.line))
     return count
+
+
+def _shown(ids: Sequence[str]) -> str:
+    """Return the names of segments, of a large slot some of them."""
+    return ", ".join(ids[:12]) + (f" and {len(ids) - 12:,} more" if len(ids) > 12 else "")

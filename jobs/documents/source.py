@@ -109,7 +109,7 @@ class Source:
     def encoding(self) -> str:
         """The encoding of the file. Raises DocumentError if the file names one that Python does not know."""
         head, given = self._first, self.options.encoding
-        if head.startswith(ZIP_SIGN):
+        if self.is_archive:
             return "latin-1"
         if marked := next((name for mark, name in _MARKS if head.startswith(mark)), None):
             return marked
@@ -132,6 +132,11 @@ class Source:
         if not getattr(info, "_is_text_encoding", True) or info.name in ("idna", "punycode", "unicode_escape"):
             raise self.error(f"{name!r} is not an encoding of text", "save it as UTF-8")
         return info
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the file is a ZIP archive."""
+        return self._first.startswith(ZIP_SIGN)
 
     @property
     def _first(self) -> bytes:

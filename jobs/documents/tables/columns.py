@@ -31,11 +31,11 @@ _TAG: Final = regex.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 
 
 class NoColumn(ValueError):
-    """A table lacks a column. `str()` says which, and `remedy` what to do about it."""
+    """A table lacks a column. `str()` says which, `remedy` what to do about it, `is_source` whether it is that of the source."""
 
-    def __init__(self, what: str, remedy: str) -> None:
+    def __init__(self, what: str, remedy: str, *, is_source: bool = False) -> None:
         super().__init__(what)
-        self.remedy = remedy
+        self.remedy, self.is_source = remedy, is_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def layout_of(headers: Sequence[str], options: Options) -> Layout:
 
 def _source(headers: Sequence[str], options: Options) -> int:
     if options.columns.source is not None:
-        return _named(headers, options.columns.source)
+        return _named(headers, options.columns.source, is_source=True)
     for n, header in enumerate(headers):
         if folded(header) in _SOURCE:
             return n
@@ -102,7 +102,9 @@ def _source(headers: Sequence[str], options: Options) -> int:
     if len(regional) == 1:
         return regional[0]
     raise NoColumn(
-        f"no column is the source; the columns are {_shown(headers)}", f"call it 'source' or {language!r}, or name it"
+        f"no column is the source; the columns are {_shown(headers)}",
+        f"call it 'source' or {language!r}, or name it",
+        is_source=True,
     )
 
 
@@ -173,16 +175,14 @@ def _names(tag: str) -> frozenset[str]:
     return frozenset(folded(one) for one in found if one)
 
 
-def _named(headers: Sequence[str], wanted: str) -> int:
+def _named(headers: Sequence[str], wanted: str, *, is_source: bool = False) -> int:
     """Return the column of this header. Raises NoColumn if there is none."""
     for fold in (str, str.strip, folded):
         for n, header in enumerate(headers):
             if fold(header) == fold(wanted):
                 return n
-    raise NoColumn(
-        f"no column is called {wanted!r}{did_you_mean(wanted, headers)}; the columns are {_shown(headers)}",
-        "name another",
-    )
+    what = f"no column is called {wanted!r}{did_you_mean(wanted, headers)}; the columns are {_shown(headers)}"
+    raise NoColumn(what, "name another", is_source=is_source)
 
 
 def _other(headers: Sequence[str], chosen: str | None, names: Sequence[str], taken: set[int]) -> int | None:

@@ -105,8 +105,7 @@ class _Table:
     def _cells(self, record: Record, layout: Layout) -> Iterator[Piece]:
         """Yield the cells of a record, with a slot for each translation."""
         cells = record.cells
-        texts = [one.text for one in cells]
-        units = dict(units_of(texts, layout, self._names))
+        units = dict(units_of(lambda n: cells[n].text if n < len(cells) else "", layout, self._names))
         for n, cell in enumerate(cells):
             yield self.delimiter if n else ""
             yield self._slot(record, layout, cell, units[n]) if n in units else cell.raw
