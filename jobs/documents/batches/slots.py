@@ -3,13 +3,13 @@
 `jobs/documents/rebuilding.py` does the same for one caller's translations, and stops at the first fault.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from jobs.documents.document import DocumentFormat, Segment, Slot
 from jobs.documents.source import Source
 from jobs.errors import DocumentError
-from jobs.marks.masking import Damaged
+from jobs.marks.damage import Damaged
 
 DAMAGED: Final = "damaged_translation"
 """The code of a text that lost a mark, is empty, or otherwise cannot stand in the document."""
@@ -51,27 +51,45 @@ def write_slots(form: DocumentFormat, source: Source, texts: Texts, on_fault: Fa
 def _written(slot: Slot, texts: Sequence[str | None], source: Source, on_fault: Fault) -> tuple[bytes, int]:
     """Return the bytes of a slot, and how many of the texts are in it.
 
-    If a text is at fault, the texts of the slot are tried one by one, and those that can stand there alone are written together.
+    If a text is at fault, halves of the texts are tried, and their halves, and those that can stand there are written together.
     """
     try:
         return source.encode(slot.write(texts)), sum(text is not None for text in texts)
     except (Damaged, DocumentError) as error:
         first = error
-    left, faults = list(texts), 0
+    left = list(texts)
+    given = [n for n, text in enumerate(texts) if text is not None]
     if not is_one_message(slot.segments):
-        for n, text in enumerate(texts):
-            alone = [one if m == n else None for m, one in enumerate(texts)]
-            if text is not None and (fault := _fault(slot, alone, source)) is not None:
-                on_fault(slot.segments[n], slot.line, *fault)
-                left[n] = None
-                faults += 1
-        if faults and (all(text is None for text in left) or _fault(slot, left, source) is None):
-            kept = sum(text is not None for text in left)
-            return source.encode(slot.write(left) if kept else slot.raw), kept
-    for n, text in enumerate(left):
-        if text is not None:
-            on_fault(slot.segments[n], slot.line, *_told(first))
+        for n, fault in _faults(slot, texts, given, source):
+            on_fault(slot.segments[n], slot.line, *fault)
+            left[n] = None
+        given = [n for n in given if left[n] is not None]
+        if not given:
+            return source.encode(slot.raw), 0
+        if _fault(slot, left, source) is None:
+            return source.encode(slot.write(left)), len(given)
+    for n in given:
+        on_fault(slot.segments[n], slot.line, *_told(first))
     return source.encode(slot.raw), 0
+
+
+def _faults(
+    slot: Slot, texts: Sequence[str | None], tried: Sequence[int], source: Source
+) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield each of the texts `tried` that cannot stand in the slot, by its number, with the code and what is wrong.
+
+    A workbook is one slot with all its cells, so halves are tried: a few writes for each fault, and not one for each text.
+    """
+    chosen = set(tried)
+    fault = _fault(slot, [text if n in chosen else None for n, text in enumerate(texts)], source)
+    if fault is None:
+        return
+    if len(tried) == 1:
+        yield tried[0], fault
+        return
+    middle = len(tried) // 2
+    for half in (tried[:middle], tried[middle:]):
+        yield from _faults(slot, texts, half, source)
 
 
 def _fault(slot: Slot, texts: Sequence[str | None], source: Source) -> tuple[str, str] | None:

@@ -28,7 +28,7 @@ _ROWS: Final = (".jsonl", ".parquet")
 """Files with these names hold rows."""
 _TABLES: Final = (".csv", ".tsv", ".tab")
 """Files with these names hold rows, or are string tables."""
-_UNCERTAIN: Final = (".json", ".yml", ".yaml", ".xlsx", *_TABLES, *_ROWS)
+_UNCERTAIN: Final = (".json", ".yml", ".yaml", ".xlsx", ".xlsm", *_TABLES, *_ROWS)
 """Files with these names are left out of a folder, unless the format says otherwise."""
 _HEADER: Final = re.compile(r"""(?:^|[,;\t|"'])\s*text\s*(?:$|[,;\t|"'\r])""", re.IGNORECASE)
 """Matches the header of a table of rows to translate, which has the column `text`."""

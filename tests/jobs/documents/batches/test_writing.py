@@ -288,6 +288,23 @@ def test_tables_come_back_as_one_file_with_all_languages(shelf: Any, folder: Pat
     }
 
 
+def test_a_workbook_keeps_all_cells_but_the_damaged_ones(shelf: Any, folder: Path, tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["key", "en", "fr", "de"])
+    for n in range(40):
+        book.active.append([f"k{n}", f"Open %s file {'x' * n}", None, None])
+    book.save(folder / "strings.xlsx")
+    batch = accept_documents(shelf.store, folder / "strings.xlsx", to="fr,de").batch
+    assert batch.rows == 80
+    published(shelf, batch, lambda one: "damaged" if one.row in (3, 4, 50) else shouted(one))
+    report = written(shelf, batch, tmp_path / "out")
+    assert (report.files[0].translated, report.codes) == (77, {"damaged_translation": 3})
+    cells = list(openpyxl.load_workbook(tmp_path / "out/strings.xlsx").active.iter_rows(min_row=2, values_only=True))
+    assert sum(cell is None for row in cells for cell in row) == 3
+    assert cells[0] == ("k0", "Open %s file ", "OPEN %s FILE ", "OPEN %s FILE ")
+
+
 @pytest.mark.parametrize("name", ["0", "list.jsonl"])
 @pytest.mark.parametrize("is_missing", [True, False])
 def test_a_damaged_or_missing_document_is_an_error(
