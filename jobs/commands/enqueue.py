@@ -130,7 +130,7 @@ def _report(session: Session, accepted: AcceptedBatch) -> None:
         session.say(f"  {line}")
     if accepted.refused > SHOWN_FAULTS:
         session.say(f"  and {accepted.refused - SHOWN_FAULTS:,} more: nightpress failed list {accepted.id}")
-    if accepted.refused:
+    if accepted.refused and not accepted.documents:
         session.say(f"  to correct them: nightpress failed export {accepted.id} -o FILE")
 
 

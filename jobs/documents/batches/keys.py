@@ -28,9 +28,13 @@ def key_of(segment: Segment, language: str) -> bytes:
 
 
 def custom_id_of(name: str, language: str, segment_id: str) -> str:
-    """Return the custom_id of the row of a segment: `messages.po:fr:12`. A long one is cut, and ends in a hash."""
+    """Return the custom_id of the row of a segment: `messages.po:fr:12`.
+
+    One that is long, or might be read as that of another segment, is cut and ends in a hash.
+    """
     whole = "".join(sign if sign.isprintable() else "\ufffd" for sign in f"{name}:{language}:{segment_id}")
-    if len(whole) <= MOST_CHARACTERS and segment_id.isprintable():
+    if len(whole) <= MOST_CHARACTERS and segment_id.isprintable() and ":" not in name:
         return whole
-    digest = hashlib.blake2b(f"{name}:{language}:{segment_id}".encode(), digest_size=_DIGITS // 2).hexdigest()
+    parts = orjson.dumps([name, language, segment_id])
+    digest = hashlib.blake2b(parts, digest_size=_DIGITS // 2).hexdigest()
     return f"{whole[: MOST_CHARACTERS - _DIGITS - 1]}~{digest}"

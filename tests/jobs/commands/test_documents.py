@@ -1,5 +1,6 @@
 """Shows the commands over a batch of documents: enqueue, preview, status, show, failed and results."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,19 @@ def test_a_program_enqueues_documents_and_writes_them(shelf: Any, pages: Path, t
         assert [one.name for one in report.files][0::2] == ["fr/guide/soil.md", "fr/index.md"]
         with pytest.raises(RequestError, match="named by its path"), (pages / "index.md").open("rb") as file:
             client.enqueue(file, kind="translation", fields=languages, format="markdown")
+
+
+def test_refused_segments_are_mended_in_their_documents(nightpress: Run, pages: Path) -> None:
+    (pages / "bad.md").write_bytes(b"\xff")
+    made = nightpress("enqueue", str(pages), *INTO)
+    assert made.status == 0
+    assert "line 1: unreadable_document: bad.md, line 1: it is not valid utf-8: save it as UTF-8" in made.err
+    assert "failed export" not in made.err
+    ran = nightpress("failed", "export", made.out.strip(), "-o", "fix.jsonl")
+    assert (ran.status, "mend the documents" in ran.err) == (2, True)
+
+
+def test_a_document_may_come_from_standard_input(nightpress: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"# Open it\n")))
+    made = nightpress("enqueue", "-", "--format", "markdown", *INTO)
+    assert (made.status, made.err) == (0, "2 rows, 0 refused\n  1 document into fr, de\n")
