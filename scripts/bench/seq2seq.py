@@ -1,6 +1,7 @@
 """Measures engines for models made for translation, beside plain `generate` of transformers in file-order batches.
 
-    python scripts/bench/seq2seq.py [--rows 96] [--core 0] [--beams 1] [--turns 1] [--engines generate seq2seq]
+    python scripts/bench/seq2seq.py [--rows 96] [--core 0] [--beams 1] [--turns 1] [--layers 6] [--width 512]
+        [--vocabulary 32000] [--engines generate seq2seq]
 
 The model is a Marian of 6 and 6 layers of 512 with random weights, as large as those of OPUS-MT, in float32. The rows have 5
 to 400 tokens in random order, and their translations have 0.8 to 1.25 times as many: `max_tokens` and `min_tokens` say how
@@ -34,9 +35,6 @@ from jobs.catalog import ModelCard
 from jobs.generation import GenerationRequest, Prompt, SamplingParams, Translatable
 
 WORDS: Final = [f"w{n:04d}" for n in range(1_000)]
-VOCABULARY: Final = 32_000
-"""The tokens of the model. Texts have only the words, and translations have any."""
-
 BATCH: Final = 16
 """The rows of a batch of `generate`."""
 
@@ -68,8 +66,8 @@ def rows_of(count: int, seed: int) -> list[Row]:
     ]
 
 
-def make_model(folder: Path) -> Path:
-    """Write the model and its tokenizer to a folder, and return the folder."""
+def make_model(folder: Path, layers: int, width: int, vocabulary: int) -> Path:
+    """Write the model and its tokenizer to a folder, and return the folder. Texts have only the words of its vocabulary."""
     import sentencepiece
     import torch
     from transformers import MarianConfig, MarianMTModel, MarianTokenizer
@@ -84,23 +82,23 @@ def make_model(folder: Path) -> Path:
     )
     (folder / "source.model").rename(folder / "source.spm")
     (folder / "target.spm").write_bytes((folder / "source.spm").read_bytes())
-    others = [f"\u2581x{n:05d}" for n in range(VOCABULARY - len(WORDS) - 3)]
-    vocabulary = ["</s>", "<unk>", *(f"\u2581{word}" for word in WORDS), *others, "<pad>"]
-    (folder / "vocab.json").write_text(json.dumps({piece: n for n, piece in enumerate(vocabulary)}))
+    others = [f"\u2581x{n:05d}" for n in range(vocabulary - len(WORDS) - 3)]
+    pieces = ["</s>", "<unk>", *(f"\u2581{word}" for word in WORDS), *others, "<pad>"]
+    (folder / "vocab.json").write_text(json.dumps({piece: n for n, piece in enumerate(pieces)}))
     names = {"source_spm": "source.spm", "target_spm": "target.spm", "vocab": "vocab.json"}
     tokenizer = MarianTokenizer(**{name: str(folder / file) for name, file in names.items()})
     torch.manual_seed(0)
-    pad = len(vocabulary) - 1
+    pad = vocabulary - 1
     config = MarianConfig(
-        vocab_size=VOCABULARY,
-        decoder_vocab_size=VOCABULARY,
-        d_model=512,
-        encoder_layers=6,
-        decoder_layers=6,
+        vocab_size=vocabulary,
+        decoder_vocab_size=vocabulary,
+        d_model=width,
+        encoder_layers=layers,
+        decoder_layers=layers,
         encoder_attention_heads=8,
         decoder_attention_heads=8,
-        encoder_ffn_dim=2048,
-        decoder_ffn_dim=2048,
+        encoder_ffn_dim=4 * width,
+        decoder_ffn_dim=4 * width,
         max_position_embeddings=512,
         init_std=0.1,
         decoder_start_token_id=pad,
@@ -178,6 +176,9 @@ def main() -> None:
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--beams", type=int, default=1)
     parser.add_argument("--turns", type=int, default=1)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--vocabulary", type=int, default=32_000)
     parser.add_argument("--dtype", default="float32", help="of the engines; generate runs in float32")
     parser.add_argument("--batch-tokens", type=int, default=None)
     parser.add_argument("--engines", nargs="+", default=["generate", "seq2seq"])
@@ -192,7 +193,7 @@ def main() -> None:
     card = ModelCard.model_validate({"dtype": args.dtype, "device": "cpu", "options": options})
     found: dict[str, list[Measured]] = {name: [] for name in args.engines}
     with tempfile.TemporaryDirectory() as scratch:
-        folder = make_model(Path(scratch))
+        folder = make_model(Path(scratch), args.layers, args.width, args.vocabulary)
         for _ in range(args.turns):
             for name in args.engines:
                 found[name].append(_runner(name, folder, rows, card, args.beams)())

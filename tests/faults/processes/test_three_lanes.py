@@ -40,7 +40,7 @@ def rows_of(lane: str) -> list[dict[str, Any]]:
         return [{"kind": "chat", "model": lane, "prompt": f"Say {n}.", "max_tokens": 40} for n in range(EACH)]
     languages = {"source_language": "en", "target_language": "fr"}
     texts = [" ".join(WORDS[(n + k) % len(WORDS)] for k in range(3 + n % 7)) for n in range(EACH)]
-    return [{"kind": "translation", "model": lane, "text": text, "temperature": 1.0, **languages} for text in texts]
+    return [{"kind": "translation", "model": lane, "text": text, "temperature": 2.0, **languages} for text in texts]
 
 
 def test_a_worker_of_each_lane_is_killed(
@@ -74,7 +74,7 @@ def test_a_worker_of_each_lane_is_killed(
     output = list(read_published(night.store, done, batch_id, OUTPUT))
     written = Counter(one["model"] for one in output)
     assert written["stub"] == EACH
-    assert all(written[lane] > EACH // 2 for lane in lanes), "a random model also writes nothing at all now and then"
+    assert all(written[lane] > EACH // 2 for lane in lanes), f"a random model writes nothing now and then: {written}"
     assert {(one["model"], one["engine"]) for one in output} == {(lane, lane) for lane in lanes}
     usage = read_usage(night.store, done, batch_id)
     for name in ("prompt_tokens", "completion_tokens", "device_ns"):

@@ -58,7 +58,7 @@ def make(name: str, folder: Path, *, seed: int = 0) -> Path:
         network, tokenizer = maker(folder)
     _liven(network, scale=0.3 if maker is _words else 1.0)
     if name == "stopping":
-        network.final_logits_bias[0, network.config.eos_token_id] += 2.0
+        network.final_logits_bias[0, network.config.eos_token_id] += 7.0
     network.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

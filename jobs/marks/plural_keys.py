@@ -24,3 +24,9 @@ def numbers_of(category: str, language: str | None, *, is_ordinal: bool = False)
     """Return the first numbers of a category in a language, at most four."""
     rule = plural_rule(language, is_ordinal=is_ordinal) or plural_rule("en", is_ordinal=is_ordinal)
     return [number for number in range(201) if rule is not None and rule(number) == category][:4]
+
+
+def said_numbers(category: str, language: str | None, *, is_ordinal: bool = False) -> str:
+    """Return what a translator is told of a category: the first numbers that have it; nothing if no whole number has."""
+    numbers = numbers_of(category, language, is_ordinal=is_ordinal)
+    return f"for the numbers {', '.join(map(str, numbers))}" if numbers else ""
