@@ -1,6 +1,6 @@
 """A source: an open document as text, in the encoding in which it is written.
 
-The encoding is taken from the byte order mark, or from the options, or from what the file says of itself in its first 1,024 bytes
+The encoding is taken from the byte order mark, or from the options, or from what the file says of itself in its first 4,096 bytes
 (the declaration of XML, `<meta charset>`, `Content-Type` of a gettext catalogue), else it is UTF-8. Line ends and the byte order
 mark stay as they are. A ZIP archive, which some formats are, is read as one character for each byte.
 """
@@ -18,7 +18,7 @@ from jobs.errors import DocumentError
 MAX_WHOLE_BYTES: Final = 64 << 20
 """A document whose format cannot be read in parts may have this many bytes."""
 
-HEAD_BYTES: Final = 1024
+HEAD_BYTES: Final = 4096
 ZIP_SIGN: Final = b"PK\x03\x04"
 """How a ZIP archive begins."""
 
@@ -31,7 +31,7 @@ _MARKS: Final = (
 )
 _DECLARED: Final = re.compile(
     rb"""<\?xml[^>]{0,100}?\bencoding\s*=\s*["']([\w.:-]{1,40})|<meta[^>]{0,200}?\bcharset\s*=\s*["']?([\w.:-]{1,40})|"""
-    rb"""^"Content-Type:[^"\n]{0,100}?charset=([\w.:-]{1,40})""",
+    rb"""^(?:msgstr[ \t]{1,9})?"(?:[^"\n]{0,500}\\n)?Content-Type:[^"\n]{0,100}?charset=([\w.:-]{1,40})""",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -91,6 +91,14 @@ class Options:
 NO_OPTIONS: Final = Options()
 
 
+def _wide(head: bytes) -> str:
+    """Return the encoding of a text in UTF-16 without a byte order mark: of letters in ASCII each second byte is zero."""
+    first = head[:64]
+    if len(first) >= 4 and not any(first[1::2]) and all(first[::2]):
+        return "utf-16-le"
+    return "utf-16-be" if len(first) >= 4 and not any(first[::2]) and all(first[1::2]) else ""
+
+
 @dataclass
 class Source:
     """An open document. `name` is the name of its file, for messages; `file` is read from its beginning, once."""
@@ -115,8 +123,7 @@ class Source:
             return marked
         declared = _DECLARED.search(head)
         if given or declared is None:
-            is_wide = head.startswith((b"<\0", b"{\0")) or (head[:4:2].isalnum() and head[1:4:2] == b"\0\0")
-            return self._known(given).name if given else "utf-16-le" if is_wide else "utf-8"
+            return self._known(given).name if given else _wide(head) or "utf-8"
         name = next(group for group in declared.groups() if group).decode()
         if name.upper() == "CHARSET":  # a template of gettext, whose encoding is not set yet
             return "utf-8"
@@ -143,6 +150,24 @@ class Source:
         if not self._head:
             self._head = self.file.read(HEAD_BYTES)
         return self._head
+
+    def settle(self, other: str) -> None:
+        """Take another encoding, if the file names none and is not UTF-8. Reads the file, which may have MAX_WHOLE_BYTES.
+
+        Raises:
+            DocumentError: The file is too large.
+        """
+        if self.options.encoding or self.encoding != "utf-8" or self.mark:
+            return
+        data = self._first + self.file.read(MAX_WHOLE_BYTES + 1)
+        if len(data) > MAX_WHOLE_BYTES:
+            raise self.error(f"it has more than {MAX_WHOLE_BYTES >> 20} MiB", "split it")
+        self.file = io.BytesIO(data[HEAD_BYTES:])
+        self._head = data[:HEAD_BYTES]
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            self.encoding = other
 
     def text(self) -> str:
         """Return the whole text, without the byte order mark.

@@ -117,8 +117,8 @@ def main() -> int:
     parser.add_argument("--act", nargs="+", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.act:
-        act = {"accept": accepted, "write": written}[args.act[0]]
-        print(json.dumps(measured(act, *args.act[1:])))
+        acts: dict[str, Callable[..., dict[str, Any]]] = {"accept": accepted, "write": written}
+        print(json.dumps(measured(acts[args.act[0]], *args.act[1:])))
         return 0
     with tempfile.TemporaryDirectory(prefix="nightpress-check-", dir=args.folder) as scratch:
         source, store_url, out = Path(scratch, "messages.po"), f"{scratch}/store", f"{scratch}/out"

@@ -64,6 +64,7 @@ class _Reader:
             while self._peek() != "}":
                 if self._peek() == ",":
                     self._token()
+                    continue
                 key, at = self._token()
                 self._token()
                 node.members.append((json.loads(key), at, self.value()))
@@ -72,6 +73,7 @@ class _Reader:
             while self._peek() != "]":
                 if self._peek() == ",":
                     self._token()
+                    continue
                 self.value()
             self._token()
         else:

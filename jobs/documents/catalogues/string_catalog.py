@@ -22,9 +22,10 @@ from jobs.documents.catalogues.json_values import NotJson
 from jobs.documents.document import Piece, Segment, Slot, State
 from jobs.documents.message import message
 from jobs.documents.source import Source
+from jobs.languages.plurals import CATEGORIES
 from jobs.marks.damage import Damaged
 from jobs.marks.keeping import check_kept
-from jobs.marks.plural_keys import CATEGORIES, categories_of, numbers_of, source_form
+from jobs.marks.plural_keys import categories_of, said_numbers, source_form
 
 Path = tuple[str, ...]
 _STATES: Final = {"translated": State.DONE, "needs_review": State.FUZZY}
@@ -217,8 +218,7 @@ def _leaves(
         for name in names:
             inner = forms[source_form(name, forms) if kind == "plural" else name]
             if isinstance(inner, dict):
-                numbers = numbers_of(name, language) if kind == "plural" else ()
-                said = f"for the numbers {', '.join(map(str, numbers))}" if numbers else about
+                said = said_numbers(name, language) if kind == "plural" else about
                 deeper = (*path, "variations", kind, name)
                 yield from _leaves(inner, language, deeper, (*place, f"{kind} {name}"), said)
     substitutions = own.get("substitutions")
