@@ -99,7 +99,8 @@ class KeptDocument(_Part):
 class DocumentSet(_Part):
     """The documents of a batch: how many, their bytes in sum, their languages, and the sha256 of `documents/list.jsonl`.
 
-    `with_done` tells whether the rows include segments that were translated already in their document.
+    `with_done` tells whether the rows include segments that were translated already in their document. `columns` are the columns
+    of string tables by what they hold: `source`, `key`, `context`, `max_length`, or a language.
     """
 
     files: Rows
@@ -107,6 +108,7 @@ class DocumentSet(_Part):
     source_language: str
     languages: tuple[str, ...]
     with_done: bool = False
+    columns: Mapping[str, str] = {}
     list_sha256: Sha256
 
 

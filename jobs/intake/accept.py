@@ -163,7 +163,7 @@ def staged(
     Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
     """
     reader = row_reader(options, kinds, settings)
-    columns = checked_fields(options.columns, reader.known)
+    columns = NO_CHOICE if isinstance(lines, DocumentInput) else checked_fields(options.columns, reader.known)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
             staging = Staging(Path(scratch), settings, names_in_memory)
