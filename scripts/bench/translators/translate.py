@@ -1,6 +1,6 @@
 """Measures the engine `translate` beside plain `generate` of transformers, and beside CTranslate2 called by hand.
 
-    python scripts/bench/translate.py [--rows 48] [--core 0] [--turns 2] [--skip generate] [--vocabulary 32000]
+    python scripts/bench/translators/translate.py [--rows 48] [--core 0] [--turns 2] [--skip generate] [--vocabulary 32000]
 
 Model and rows are those of `scripts/bench/seq2seq.py`: a Marian of 6 and 6 layers of 512 with random weights, and rows of 5
 to 400 tokens in random order. `generate` runs in float32, in batches of 16 in the order of the file. CTranslate2 by hand
@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from jobs.catalog import ModelCard
