@@ -24,10 +24,11 @@ class TranslationOptions(BaseModel):
         le=10.0,
         description="With beams: above 1 favours longer translations, below 1 shorter ones.",
     )
-    batch_tokens: int = Field(
-        default=4_096,
+    batch_tokens: int | None = Field(
+        default=None,
         ge=1,
-        description="The most tokens of a batch: its texts, each as long as the longest, times the beams.",
+        description="The most tokens of a batch: its texts, each as long as the longest, times the beams. None: what suits the "
+        "device and the size of the model.",
     )
     languages: Mapping[str, str] = Field(
         default={}, description="BCP 47 tag -> the model's own code, for languages that are not found by their tags."

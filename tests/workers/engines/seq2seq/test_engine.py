@@ -259,3 +259,11 @@ def test_weights_that_lack_a_layer_are_refused(tmp_path: Path) -> None:
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelUnavailable, match="its files lack weights, which would be random"):
         engine_of(folder)
+
+
+def test_a_large_model_on_a_cpu_gets_small_batches(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is one step, which must not take minutes."""
+    assert engine_of(folders["marian"])._batch_tokens == loading.CPU_BATCH_TOKENS
+    assert engine_of(folders["marian"], batch_tokens=77)._batch_tokens == 77
+    monkeypatch.setattr(loading, "SMALL_MODEL", 1)
+    assert engine_of(folders["marian"])._batch_tokens == loading.LEAST_BATCH_TOKENS

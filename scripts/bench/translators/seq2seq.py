@@ -1,6 +1,6 @@
 """Measures engines for models made for translation, beside plain `generate` of transformers in file-order batches.
 
-    python scripts/bench/seq2seq.py [--rows 96] [--core 0] [--beams 1] [--turns 1] [--layers 6] [--width 512]
+    python scripts/bench/translators/seq2seq.py [--rows 96] [--core 0] [--beams 1] [--turns 1] [--layers 6] [--width 512]
         [--vocabulary 32000] [--engines generate seq2seq]
 
 The model is a Marian of 6 and 6 layers of 512 with random weights, as large as those of OPUS-MT, in float32. The rows have 5
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from jobs.catalog import ModelCard
