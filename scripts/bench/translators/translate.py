@@ -2,12 +2,12 @@
 
     python scripts/bench/translators/translate.py [--rows 48] [--core 0] [--turns 2] [--skip generate] [--vocabulary 32000]
 
-Model and rows are those of `scripts/bench/seq2seq.py`: a Marian of 6 and 6 layers of 512 with random weights, and rows of 5
-to 400 tokens in random order. `generate` runs in float32, in batches of 16 in the order of the file. CTranslate2 by hand
-runs the converted model of the engine: one call of `translate_batch` over all rows, which sorts them by length, with the
-best of several sizes of batches, and with a callback that stops each row at its own length. Texts are turned into tokens and
-back within the time of each contender. The contenders take turns, so that a machine that gets slower slows down all of them.
-One line for each: tokens of text and translation for each second of CPU time, and ratios.
+Model and rows are those of `scripts/bench/translators/seq2seq.py`: a Marian of 6 and 6 layers of 512 with random weights,
+and rows of 5 to 400 tokens in random order. `generate` runs in float32, in batches of 16 in the order of the file.
+CTranslate2 by hand runs the converted model of the engine: one call of `translate_batch` over all rows, which sorts them by
+length, with the best of several sizes of batches, and with a callback that stops each row at its own length. Texts are
+turned into tokens and back within the time of each contender. The contenders take turns, so that a machine that gets slower
+slows down all of them. One line for each: tokens of text and translation for each second of CPU time, and ratios.
 
 At the end stands how far int8 agrees with float32: the share of positions at which the likeliest token is the same after the
 same tokens, and the share of whole texts that are equal.
@@ -29,7 +29,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from jobs.catalog import ModelCard
 from jobs.generation import GenerationRequest, Prompt, SamplingParams, Translatable
-from scripts.bench.seq2seq import Measured, Row, make_model, rows_of, run_generate
+from scripts.bench.translators.seq2seq import Measured, Row, make_model, rows_of, run_generate
 
 SIZES: Final = ((32, "examples"), (64, "examples"), (8_192, "tokens"), (16_384, "tokens"))
 """The sizes of batches that are tried by hand."""
@@ -58,7 +58,8 @@ class Bench:
 
     def ours(self, dtype: str) -> Measured:
         """Run the engine: all rows at once."""
-        engine, done = self.engines[dtype], {}
+        engine = self.engines[dtype]
+        done: dict[str, str] = {}
         cpu, wall = time.process_time(), time.monotonic()
         for request in self.requests:
             engine.submit(request)
