@@ -146,7 +146,8 @@ class Searches:
         for row, result in zip(batch, results, strict=True):
             found = [_tokens(one, row) for one in result.hypotheses]
             sizes = [len(one) for one in found]
-            is_late = _max_tokens(row) < limit and max(sizes) >= _max_tokens(row)
+            last = max(sizes) + 1  # an end token follows; at its own limit, a row would also have those without one
+            is_late = _max_tokens(row) < limit and last >= _max_tokens(row)
             is_early = any(size < _min_tokens(row) for size in sizes)
             if is_late or is_early:
                 others.append(row)
