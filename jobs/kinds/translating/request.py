@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from jobs.languages.tags import same_language
 from jobs.marks.mark import Mark, Role
-from jobs.writing.fields import LanguageTag, Line, Text, same_language
+from jobs.writing.fields import LanguageTag, Line, Text
 
 MOST_CHARACTERS: Final = 200_000
 """A text has at most this many characters."""

@@ -62,7 +62,7 @@ def run(name: str, asked: Sequence[dict[str, str]]) -> list[Any]:
     settings = Settings()
     model = "smollm2-135m" if name == "apertium" else name
     if name == "apertium":
-        from tests.support.apertium import Apertium
+        from tests.support.translating.apertium import Apertium
 
         engine: Any = Apertium()
     else:

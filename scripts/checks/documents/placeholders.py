@@ -30,7 +30,7 @@ from jobs.kinds.kind import contract_of, with_defaults
 from jobs.kinds.registry import load_kinds
 from jobs.marks.damage import Damaged
 from jobs.marks.keeping import check_kept
-from tests.support.apertium import translated
+from tests.support.translating.apertium import translated
 
 _OPTIONS = Options(source_language="en", target_language="es")
 

@@ -8,7 +8,7 @@ from jobs.checks.signs.icu import Argument, parse
 from jobs.generation import Prompt
 from jobs.marks.plural_keys import categories_of
 from tests.support.conversations import converse
-from tests.support.icu_messages import MESSAGES
+from tests.support.translating.icu_messages import MESSAGES
 
 SIGN = re.compile(r"(?:XQ|QX|ZQ|QZ)[A-Z]+")
 

@@ -18,8 +18,8 @@ from jobs.kinds.kind import contract_of
 from jobs.kinds.registry import load_kinds
 from jobs.marks.grammar import find_marks
 from jobs.marks.keeping import check_kept
-from tests.support.apertium import is_installed, translated
 from tests.support.conversations import checker_of, converse
+from tests.support.translating.apertium import is_installed, translated
 
 EN_DE = {"source_language": "en", "target_language": "de"}
 SIGN = re.compile(r"(?:[XZ]*[QZ][XQZ]*)[A-Z]+|[\ue000-\uf8ff]")
