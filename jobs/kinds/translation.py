@@ -10,21 +10,23 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.checks.translation.mending import mended
 from jobs.errors import CheckFailed
+from jobs.findings import CheckSetting
 from jobs.generation import Completion, Prompt, SamplingParams, Translatable
 from jobs.kinds.asking import asked_until_kept
 from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief, Original, key_of, sentence_count
-from jobs.writing.fields import LanguageTag, Line, Text, language_name, same_language
+from jobs.writing.fields import LIST_TAG, TEXT_TAG, LanguageTag, Line, Text, language_name, same_language
 from jobs.writing.labels import TRANSLATION, label
 from jobs.writing.prose import FENCE, sentences, whole_length
 from jobs.writing.templates import Templates
+from jobs.writing.terms.row_terms import FIELDS, MOST_TERMS, row_terms
 
 _INDENT: Final = re.compile(r"\s*")
 _MARKS: Final = re.compile(r"\s*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?|\d{1,9}[.)]\s+|>\s*)*")
@@ -32,6 +34,11 @@ _NUMBERS: Final = re.compile(r"0*(\d{1,9})[.)]\s")
 _ADDED_MARK: Final = re.compile(r"(?:[-*+>•]|#{1,6})\s+")
 
 Term = Annotated[Line, StringConstraints(max_length=200)]
+Targets = Annotated[
+    Annotated[Term, Tag(TEXT_TAG)] | Annotated[tuple[Term, ...], Field(min_length=1, max_length=20), Tag(LIST_TAG)],
+    Discriminator(lambda given: LIST_TAG if isinstance(given, list | tuple) else TEXT_TAG),
+]
+"""The translations of a term: one, or a list of which the first is the best."""
 
 
 class TranslationRequest(BaseModel):
@@ -45,8 +52,18 @@ class TranslationRequest(BaseModel):
     format: Literal["plain", "markdown"] = Field(
         default="plain", description="The markup of the text, which the translation keeps."
     )
-    glossary: Mapping[Term, Term] = Field(
-        default={}, max_length=1_000, description="Terms of the source and their translations."
+    glossary: Mapping[Term, Targets] = Field(
+        default={},
+        max_length=MOST_TERMS,
+        description="Terms of the source and their translations: one for a term, or a list of which the first is the best.",
+    )
+    do_not_translate: tuple[Term, ...] = Field(
+        default=(), max_length=MOST_TERMS, description="Names and words that stay as they are, in their own case."
+    )
+    forbidden_terms: tuple[Term, ...] = Field(
+        default=(),
+        max_length=MOST_TERMS,
+        description="Terms that must not stand in the translation, in any inflection.",
     )
     formality: Literal["default", "formal", "informal"] = Field(
         default="default", description="How to address readers."
@@ -129,12 +146,14 @@ class TranslationKind:
             "numbers_changed",
             "url_or_email_changed",
             "glossary_missed",
+            "names_changed",
             "end_punctuation",
             "whitespace_edges",
             "max_length",
             "length_ratio",
             "wrapper",
         ),
+        settings={"forbidden_term": CheckSetting.model_validate({"inflected": True})},
         language="target_language",
         source="text",
         source_language="source_language",
@@ -190,14 +209,16 @@ class TranslationKind:
     def _prompt(
         self, request: TranslationRequest, n: int, source: str, number: int = 1, faults: Sequence[str] = ()
     ) -> Prompt:
-        terms = {term: target for term, target in request.glossary.items() if term.lower() in source.lower()}
+        terms = row_terms(request.model_dump(include=set(FIELDS)), request.source_language)
         messages, sha256 = self._templates.messages(
             "translation_system.j2",
             "translation_user.j2",
             source=source,
             source_language=language_name(request.source_language),
             target_language=language_name(request.target_language),
-            glossary=terms,
+            glossary={term: targets[0] for term, targets in terms.glossary_in(source).items()},
+            names=list(dict.fromkeys(source[start:end] for start, end in terms.name_places(source))),
+            forbidden=request.forbidden_terms,
             formality=request.formality,
             faults=faults,
         )
