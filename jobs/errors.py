@@ -50,7 +50,7 @@ class NoBatch(RequestError):
 
 
 class DocumentError(RequestError):
-    """A document to translate cannot be read, or a translation cannot be written into it.
+    """A document to translate, a memory or a file of terms cannot be read, or a translation cannot be written into a document.
 
     Args:
         name: The name of the file.
