@@ -8,9 +8,9 @@ and the marks at the beginning of a line stay as they are too. Only words pass t
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
@@ -19,63 +19,20 @@ from jobs.errors import CheckFailed
 from jobs.findings import CheckSetting
 from jobs.generation import Completion, Prompt, SamplingParams, Translatable
 from jobs.kinds.asking import asked_until_kept
+from jobs.kinds.translating.request import TranslationRequest
 from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief, Original, key_of, sentence_count
-from jobs.writing.fields import LIST_TAG, TEXT_TAG, LanguageTag, Line, Text, language_name, same_language
+from jobs.writing.fields import language_name
 from jobs.writing.labels import TRANSLATION, label
 from jobs.writing.prose import FENCE, sentences, whole_length
 from jobs.writing.templates import Templates
-from jobs.writing.terms.row_terms import FIELDS, MOST_TERMS, row_terms
+from jobs.writing.terms.row_terms import FIELDS, row_terms
 
 _INDENT: Final = re.compile(r"\s*")
 _MARKS: Final = re.compile(r"\s*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?|\d{1,9}[.)]\s+|>\s*)*")
 _NUMBERS: Final = re.compile(r"0*(\d{1,9})[.)]\s")
 _ADDED_MARK: Final = re.compile(r"(?:[-*+>•]|#{1,6})\s+")
-
-Term = Annotated[Line, StringConstraints(max_length=200)]
-Targets = Annotated[
-    Annotated[Term, Tag(TEXT_TAG)] | Annotated[tuple[Term, ...], Field(min_length=1, max_length=20), Tag(LIST_TAG)],
-    Discriminator(lambda given: LIST_TAG if isinstance(given, list | tuple) else TEXT_TAG),
-]
-"""The translations of a term: one, or a list of which the first is the best."""
-
-
-class TranslationRequest(BaseModel):
-    """A text to translate from one language into another."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    text: Text = Field(max_length=200_000, description="The text to translate.")
-    source_language: LanguageTag = Field(description="The language of the source, as a BCP 47 tag.")
-    target_language: LanguageTag = Field(description="The language to translate into, as a BCP 47 tag.")
-    format: Literal["plain", "markdown"] = Field(
-        default="plain", description="The markup of the text, which the translation keeps."
-    )
-    glossary: Mapping[Term, Targets] = Field(
-        default={},
-        max_length=MOST_TERMS,
-        description="Terms of the source and their translations: one for a term, or a list of which the first is the best.",
-    )
-    do_not_translate: tuple[Term, ...] = Field(
-        default=(), max_length=MOST_TERMS, description="Names and words that stay as they are, in their own case."
-    )
-    forbidden_terms: tuple[Term, ...] = Field(
-        default=(),
-        max_length=MOST_TERMS,
-        description="Terms that must not stand in the translation, in any inflection.",
-    )
-    formality: Literal["default", "formal", "informal"] = Field(
-        default="default", description="How to address readers."
-    )
-
-    @property
-    def remark(self) -> str | None:
-        """A sentence if the source and target languages are the same, which is usually a mistake; else None."""
-        source, target = self.source_language, self.target_language
-        if not same_language(source, target):
-            return None
-        return f"source_language {source} and target_language {target} are the same language"
 
 
 class TranslatedSegment(BaseModel):

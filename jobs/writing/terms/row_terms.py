@@ -23,6 +23,9 @@ FORBIDDEN: Final = "forbidden_terms"
 FIELDS: Final = (GLOSSARY, NAMES, FORBIDDEN)
 """The fields of a request that hold terms."""
 
+MOST_TERM: Final = 200
+"""A term has at most this many characters."""
+
 MOST_TERMS: Final = 1_000
 """A row has at most this many terms in each of these fields."""
 

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
 from jobs.kinds.registry import load_kinds
-from jobs.kinds.translation import TranslationRequest, segmented
+from jobs.kinds.translating.request import TranslationRequest
+from jobs.kinds.translation import segmented
 from tests.support.conversations import converse, failed
 
 EN_DE = {"source_language": "en", "target_language": "de"}
