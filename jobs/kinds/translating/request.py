@@ -1,6 +1,7 @@
 """The request of a translation: the text, its languages, and what of the text must stay as it is."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
@@ -18,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from jobs.marks.mark import Mark, Role
 from jobs.writing.fields import LIST_TAG, TEXT_TAG, LanguageTag, Line, Text, same_language
-from jobs.writing.terms.row_terms import MOST_TERM, MOST_TERMS
+from jobs.writing.terms.row_terms import GLOSSARY, MOST_TERM, MOST_TERMS, NAMES, RowTerms, row_terms
 
 MOST_CHARACTERS: Final = 200_000
 """A text has at most this many characters."""
@@ -44,8 +45,8 @@ class GivenMark(BaseModel):
 
     start: int = Field(ge=0, le=MOST_CHARACTERS, description="The number of its first character in `text`, from 0.")
     end: int = Field(ge=1, le=MOST_CHARACTERS, description="The number of the character behind its last one.")
-    role: Role = Field(
-        default=Role.ALONE,
+    role: Literal["alone", "opens", "closes", "ordered"] = Field(
+        default="alone",
         description="How it relates to the other marks: `alone`, `opens` what a later mark ends, `closes` what the last "
         "open mark began, or `ordered` for one that keeps its order among the ordered ones.",
     )
@@ -119,12 +120,17 @@ class TranslationRequest(BaseModel):
                 )
         return tuple(marks[n] for n in order)
 
+    @cached_property
+    def terms(self) -> RowTerms:
+        """The glossary and the names of the row."""
+        return row_terms({GLOSSARY: self.glossary, NAMES: self.do_not_translate}, self.source_language)
+
     @property
     def given_marks(self) -> tuple[Mark, ...] | None:
         """The marks that the row gives, with their texts; None if they are to be found."""
         if self.marks is None:
             return None
-        return tuple(Mark(one.start, one.end, self.text[one.start : one.end], one.role) for one in self.marks)
+        return tuple(Mark(one.start, one.end, self.text[one.start : one.end], Role(one.role)) for one in self.marks)
 
     @property
     def remark(self) -> str | None:
