@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+MOST_ALTERNATIVES: Final = 20
+"""A term has at most this many right translations."""
 
 
 class Status(StrEnum):

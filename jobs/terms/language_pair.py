@@ -13,14 +13,14 @@ from babel.core import get_global
 
 from jobs.errors import DocumentError, RequestError
 from jobs.terms.cleaning import shown
-from jobs.terms.concept import Concept, ConceptTerm, Glossary, Status
+from jobs.terms.concept import MOST_ALTERNATIVES, Concept, ConceptTerm, Glossary, Status
 from jobs.writing.fields import same_language
 from jobs.writing.terms.finder import Occurrence, SoughtTerm, TermFinder
 from jobs.writing.terms.row_terms import MOST_TERMS
 from jobs.writing.terms.tokens import key_of
 
 
-@dataclass(slots=True)
+@dataclass
 class Entry:
     """What is known about a term of the source.
 
@@ -35,6 +35,16 @@ class Entry:
     case_sensitive: bool = False
     file: str = ""
     line: int = 0
+
+    @cached_property
+    def key(self) -> str:
+        """The form by which a row's own term replaces this one: its case does not count."""
+        return key_of_term(self.source)
+
+    @cached_property
+    def written(self) -> str | list[str]:
+        """The right translations as a request has them: a text, or a list of several."""
+        return self.targets[0] if len(self.targets) == 1 else self.targets[:MOST_ALTERNATIVES]
 
 
 @dataclass(frozen=True)
@@ -104,11 +114,11 @@ class PairBuilder:
         return PairTerms(self._source, list(self._entries.values()), list(self._forbidden))
 
     def _add(self, layer: dict[str, Entry], glossary: Glossary, concept: Concept) -> None:
-        if concept.source_language is not None and not same_language(concept.source_language, self._source):
+        if concept.source_language is not None and not _same(concept.source_language, self._source):
             return
         kept = [one for one in concept.terms if one.status is Status.KEPT]
         for one in kept:
-            if not one.language or same_language(one.language, self._source):
+            if not one.language or _same(one.language, self._source):
                 layer.setdefault(
                     key_of_term(one.text, case_sensitive=True), Entry(one.text, is_kept=True, case_sensitive=True)
                 )
@@ -126,7 +136,7 @@ class PairBuilder:
 
     def _sources(self, concept: Concept, targets: Sequence[ConceptTerm]) -> Sequence[ConceptTerm]:
         """Return the terms of a concept in the source language. In a table, the terms of the pair are apart by their places."""
-        return [one for one in concept.terms if one not in targets and same_language(one.language, self._source)]
+        return [one for one in concept.terms if one not in targets and _same(one.language, self._source)]
 
     def _targets(self, concept: Concept) -> Sequence[ConceptTerm]:
         """Return the terms of a concept in the language nearest to the target."""
@@ -158,6 +168,10 @@ def key_of_term(term: str, *, case_sensitive: bool = False) -> str:
     return f"={plain}" if case_sensitive else key_of(plain)
 
 
+_same = lru_cache(maxsize=1_024)(same_language)
+
+
+@lru_cache(maxsize=1_024)
 def _nearness(language: str, target: str) -> int:
     """Return how near the language of a term is to that of a row. 0 is another language, and the same region counts most."""
     if not language or not same_language(language, target):

@@ -7,7 +7,7 @@ A row's own `glossary`, `do_not_translate` and `forbidden_terms` come before the
 setting `terms`: for one term, only the first of them counts.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -62,20 +62,14 @@ class RowGlossaries:
         found = pair.found_in(request["text"])
         if not (found or pair.forbidden):
             return request
-        own = _Own(request)
-        new = [one for one in found if not own.has(one)]
-        glossary = {one.source: _written(one.targets) for one in new if one.targets and not one.is_kept}
-        names = [one.source for one in new if one.is_kept]
-        forbidden = [term for one in new for term in one.forbidden] + list(pair.forbidden)
-        return request | {
-            name: value
-            for name, value in (
-                (GLOSSARY, _filled(own.glossary, glossary)),
-                (NAMES, _listed(own.names, names)),
-                (FORBIDDEN, _listed(own.forbidden, [one for one in forbidden if key_of(one) not in own.rights])),
-            )
-            if value
+        own = _Own(request) if any(map(request.get, FIELDS)) else _NOTHING
+        new = found if own is _NOTHING else [one for one in found if one.key not in own.keys]
+        given: dict[str, Any] = {
+            GLOSSARY: _filled(own.glossary, {one.source: one.written for one in new if one.targets}),
+            NAMES: _listed(own.names, [one.source for one in new if one.is_kept]),
+            FORBIDDEN: _listed(own.forbidden, own.without_rights([*_forbidden(new), *pair.forbidden])),
         }
+        return request | {name: value for name, value in given.items() if value}
 
     def pair(self, tenant: str, source: str, target: str) -> PairTerms | None:
         """Return the terms of a tenant for a language pair; None if it has none. Raises RequestError if a file is not valid."""
@@ -113,12 +107,21 @@ class _Own:
         self.glossary: Mapping[str, Any] = request.get(GLOSSARY) or {}
         self.names: Sequence[str] = request.get(NAMES) or ()
         self.forbidden: Sequence[str] = request.get(FORBIDDEN) or ()
-        self._terms = {key_of_term(one) for one in (*self.glossary, *self.names)}
-        self.rights = {key_of(target) for one in self.glossary.values() for target in targets_of(one)}
+        self.keys = {key_of_term(one) for one in (*self.glossary, *self.names)}
+        """The keys of the terms of which the row says itself what becomes of them."""
+        self._rights = {key_of(target) for one in self.glossary.values() for target in targets_of(one)}
 
-    def has(self, entry: Entry) -> bool:
-        """Whether the row says itself what becomes of a term."""
-        return key_of_term(entry.source) in self._terms
+    def without_rights(self, forbidden: list[str]) -> list[str]:
+        """Return the forbidden terms that are no right translation by the row's own glossary."""
+        return [one for one in forbidden if key_of(one) not in self._rights] if self._rights else forbidden
+
+
+_NOTHING: Final = _Own({})
+
+
+def _forbidden(entries: Iterable[Entry]) -> Iterator[str]:
+    for one in entries:
+        yield from one.forbidden
 
 
 def languages_of(source: str | None, target: str | None) -> Languages:
@@ -130,10 +133,6 @@ def languages_of(source: str | None, target: str | None) -> Languages:
             raise RequestError(f"{name} {given!r} of a glossary is not a language tag of BCP 47, such as de or pt-BR")
         tags.append(tag)
     return Languages(*tags)
-
-
-def _written(targets: Sequence[str]) -> str | list[str]:
-    return targets[0] if len(targets) == 1 else list(targets[:20])
 
 
 def _filled(own: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

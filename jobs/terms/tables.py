@@ -27,14 +27,11 @@ from pydantic import TypeAdapter, ValidationError
 from jobs.did_you_mean import did_you_mean, folded
 from jobs.errors import DocumentError
 from jobs.terms.cleaning import cleaned, shown
-from jobs.terms.concept import Concept, ConceptTerm, Status
+from jobs.terms.concept import MOST_ALTERNATIVES, Concept, ConceptTerm, Status
 from jobs.writing.fields import LanguageTag
 from jobs.writing.words.words import primary
 
 DELIMITERS: Final = ",;\t|"
-MOST_ALTERNATIVES: Final = 20
-"""A term has at most this many right translations."""
-
 MOST_CELL: Final = 131_072
 """The csv module reads cells of at most this many characters. A quote that is never closed makes a longer one."""
 

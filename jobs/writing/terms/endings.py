@@ -49,7 +49,7 @@ _ACCENTS_OF_ENDINGS: Final = frozenset({"pl", "cs", "sk", "lt", "lv", "ro"})
 
 _ARTICLES: Final[Mapping[str, Sequence[str]]] = {"ar": ("ال",), "he": ("ה",)}
 _LEAST: Final = 3
-_TAGGED: Final = "\0"
+_TAG: Final = "\0"
 
 
 @cache
@@ -105,11 +105,20 @@ def _stems(plain: str, language: str) -> Iterator[str]:
     """Yield each stem with the number of its group. In Arabic and Hebrew a word may stand behind prefixes, and is a stem too."""
     if language in PREFIXES:
         yield plain
-    for number, group in enumerate(_groups(language)):
-        for ending in group:
-            stem = plain.removesuffix(ending) if ending else plain
-            if plain.endswith(ending) and len(stem) >= _LEAST:
-                yield f"{stem}{_TAGGED}{number}"
+    least = len(plain) - _LEAST
+    for ending, length, tag in _tagged(language):
+        if length <= least and plain.endswith(ending):
+            yield plain[: len(plain) - length] + tag
+
+
+@cache
+def _tagged(language: str) -> Sequence[tuple[str, int, str]]:
+    """Return each ending of a language, its length, and the tag of its group."""
+    return [
+        (ending, len(ending), f"{_TAG}{number}")
+        for number, group in enumerate(_groups(language))
+        for ending in sorted(group)
+    ]
 
 
 def _own_agglutinated(plain: str, language: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ The words of the terms form a trie, and the stems of a word lead to the words of
 the time for a text does not grow with the number of terms; a list may have a hundred thousand of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import regex
 
 from jobs.writing.terms.endings import differs_in_accents, stems_in_text, stems_of_term
-from jobs.writing.terms.tokens import LIGHT, Token, is_unspaced, key_of, pattern_of, plain_of, tokens
+from jobs.writing.terms.tokens import LIGHT, is_unspaced, key_of, pattern_of, plain_of, tokens
 from jobs.writing.words.words import primary
 
 LONGEST_ACRONYM: Final = 5
@@ -44,6 +44,10 @@ class SoughtTerm:
         return self.case_sensitive or (self.text.isupper() and len(self.text.strip()) <= LONGEST_ACRONYM)
 
 
+Span = tuple[int, int]
+"""The start and end of a word in a text."""
+
+
 class Occurrence(NamedTuple):
     """A place of a text where a term stands: start and end, and the number of the term in its list."""
 
@@ -70,6 +74,8 @@ class _Parts:
     before: str
     gaps: tuple[str, ...]
     after: str
+    is_word: bool
+    """Whether the term is one word of several letters, without signs around it."""
 
     @classmethod
     def of(cls, text: str) -> "_Parts":
@@ -77,9 +83,9 @@ class _Parts:
         gaps = tuple(text[one.end : other.start] for one, other in pairwise(found))
         words = tuple(plain_of(text[one.start : one.end]) for one in found)
         keys = tuple(one.key for one in found)
-        return cls(
-            text, words, keys, text[: found[0].start] if found else text, gaps, text[found[-1].end :] if found else ""
-        )
+        before, after = (text[: found[0].start], text[found[-1].end :]) if found else (text, "")
+        is_word = len(keys) == 1 and len(keys[0]) > 1 and not (before or after)
+        return cls(text, words, keys, before, gaps, after, is_word)
 
 
 class TermFinder:
@@ -94,7 +100,8 @@ class TermFinder:
         self._parts: list[_Parts] = []
         self._root = _Node()
         self._by_stem: dict[str, list[str]] = {}
-        self._formless: set[int] = set()
+        self._formless = {number for number, term in enumerate(terms) if not term.has_forms}
+        self._cased = {number for number, term in enumerate(terms) if term.keeps_case}
         self._known: dict[str, Sequence[str]] = {}
         self._begins: dict[str, Sequence[_Node]] = {}
         words: dict[str, None] = {}
@@ -108,8 +115,6 @@ class TermFinder:
                     self._add((joined,), number)
                     words[joined] = None
             words.update(dict.fromkeys(parts.keys))
-            if not term.has_forms:
-                self._formless.add(number)
         for word in words:
             for stem in stems_of_term(word, self._language):
                 self._by_stem.setdefault(stem, []).append(word)
@@ -120,14 +125,23 @@ class TermFinder:
         Of terms that overlap, the longest is found. Of those that are equally long, it is the one that is written so and not
         inflected, then the one that stands first.
         """
-        begun = [(n, nodes) for n, nodes in enumerate(map(self._first, pattern_of(text).findall(text))) if nodes]
-        if not begun:
-            return []
-        found = tokens(text)
-        places = {place for n, nodes in begun for place in self._from(text, found, n, nodes)}
+        spans = [match.span() for match in pattern_of(text).finditer(text)]
+        words = [text[start:end] for start, end in spans]
+        begins, found = self._begins, list[Occurrence]()
+        for n, word in enumerate(words):
+            if (nodes := begins.get(word)) is None:
+                nodes = self._first(word)
+            if nodes:
+                self._add_places(text, words, spans, n, nodes, found)
+        return self._longest(text, found) if len(found) > 1 else found
+
+    def _longest(self, text: str, found: Sequence[Occurrence]) -> list[Occurrence]:
+        """Return those occurrences that overlap none that comes before them, in the order of the text."""
+        if all(one.end <= other.start for one, other in pairwise(found)):
+            return list(found)
         chosen: list[Occurrence] = []
         taken = bytearray(len(text))
-        for _, _, place in sorted(self._ranked(text, place) for place in places):
+        for _, _, place in sorted({self._ranked(text, place) for place in found}):
             if not any(taken[place.start : place.end]):
                 taken[place.start : place.end] = b"\1" * (place.end - place.start)
                 chosen.append(place)
@@ -143,61 +157,69 @@ class TermFinder:
 
     def _first(self, word: str) -> Sequence[_Node]:
         """Return the nodes of the terms whose first word a word of a text may be."""
-        if (known := self._begins.get(word)) is None:
-            if len(self._begins) >= KNOWN_WORDS:
-                self._begins.clear()
-            begins = self._root.next
-            known = tuple(begins[own] for own in self._words_of(key_of(word)) if own in begins)
-            self._begins[word] = known
-        return known
+        if len(self._begins) >= KNOWN_WORDS:
+            self._begins.clear()
+        begins = self._root.next
+        found = self._begins[word] = tuple(begins[own] for own in self._words_of(word) if own in begins)
+        return found
 
-    def _words_of(self, key: str) -> Sequence[str]:
+    def _words_of(self, word: str) -> Sequence[str]:
         """Return the words of terms that have a word of a text as a form."""
-        if (known := self._known.get(key)) is None:
+        if (known := self._known.get(word)) is None:
             if len(self._known) >= KNOWN_WORDS:
                 self._known.clear()
-            stems = stems_in_text(key, self._language)
-            near = {own for stem in stems for own in self._by_stem.get(stem, ())}
-            near = {own for own in near if not differs_in_accents(key, own, self._language)}
-            known = self._known[key] = (key, *sorted(near - {key}))
+            key, by_stem = key_of(word), self._by_stem
+            near = {own for stem in stems_in_text(key, self._language) for own in by_stem.get(stem, ())}
+            if near:
+                near = {own for own in near if not differs_in_accents(key, own, self._language)}
+            known = self._known[word] = (key, *sorted(near - {key})) if near else (key,)
         return known
 
-    def _from(self, text: str, found: Sequence[Token], n: int, nodes: Sequence[_Node]) -> Iterator[Occurrence]:
-        """Yield the terms that begin with token `n` of the text."""
-        steps = [(node, n) for node in nodes]
+    def _add_places(
+        self,
+        text: str,
+        words: Sequence[str],
+        spans: Sequence[Span],
+        first: int,
+        nodes: Sequence[_Node],
+        found: list[Occurrence],
+    ) -> None:
+        """Add the terms that begin with the word `first` of a text."""
+        steps = [(node, first) for node in nodes]
         while steps:
             node, at = steps.pop()
             for number in node.ends:
-                if (place := self._place(text, found[n : at + 1], number)) is not None:
-                    yield place
-            if node.next and at + 1 < len(found) and found[at + 1].start - found[at].end <= _BEFORE:
-                follow = (node.next.get(own) for own in self._words_of(found[at + 1].key))
-                steps += [(one, at + 1) for one in follow if one is not None]
+                place = self._place(text, words[first : at + 1], spans[first : at + 1], number)
+                if place is not None:
+                    found.append(place)
+            if node.next and at + 1 < len(words):
+                for own in self._known.get(words[at + 1]) or self._words_of(words[at + 1]):
+                    if (following := node.next.get(own)) is not None:
+                        steps.append((following, at + 1))
 
-    def _place(self, text: str, found: Sequence[Token], number: int) -> Occurrence | None:
-        """Return the place of a term whose words the tokens are, if the signs and the case of the term are right too."""
+    def _place(self, text: str, words: Sequence[str], spans: Sequence[Span], number: int) -> Occurrence | None:
+        """Return the place of a term whose words those of a text are, if the signs and the case of the term are right too."""
         parts = self._parts[number]
-        start, end = found[0].start - len(parts.before), found[-1].end + len(parts.after)
-        if not _has_signs(text, found, parts, start, end):
+        start, end = spans[0][0] - len(parts.before), spans[-1][1] + len(parts.after)
+        if not parts.is_word and not _has_signs(text, words, spans, parts, start, end):
             return None
-        is_whole = len(found) == len(parts.keys)  # else it was written as one word, without its hyphens
-        if number in self._formless and is_whole and tuple(one.key for one in found) != parts.keys:
+        is_whole = len(words) == len(parts.keys)  # else it was written as one word, without its hyphens
+        if number in self._formless and is_whole and tuple(map(key_of, words)) != parts.keys:
             return None
-        if self.terms[number].keeps_case and not self._has_case(text, found, parts):
+        if number in self._cased and not self._has_case(text, words, spans[0][0], parts):
             return None
         return Occurrence(start, end, number)
 
     @staticmethod
-    def _has_case(text: str, found: Sequence[Token], parts: _Parts) -> bool:
+    def _has_case(text: str, written: Sequence[str], start: int, parts: _Parts) -> bool:
         """Whether the words of a text have the case of a term's words. A sentence may begin with a capital."""
-        words = [plain_of(text[one.start : one.end]) for one in found]
+        words = [plain_of(one) for one in written]
         if len(words) != len(parts.words):
             return plain_of("".join(parts.words)) == "".join(words)
         own = list(parts.words)
-        if own[0][:1].islower() and words[0][:1].isupper():
-            start = found[0].start
-            if _SENTENCE_START.search(text[max(0, start - _BEFORE) : start]) is not None:
-                own[0] = own[0][:1].upper() + own[0][1:]
+        may_begin = own[0][:1].islower() and words[0][:1].isupper()
+        if may_begin and _SENTENCE_START.search(text[max(0, start - _BEFORE) : start]) is not None:
+            own[0] = own[0][:1].upper() + own[0][1:]
         return all(map(_same_case, words, own))
 
     def _ranked(self, text: str, place: Occurrence) -> tuple[int, bool, Occurrence]:
@@ -205,16 +227,16 @@ class TermFinder:
         return place.start - place.end, key_of(written) != key_of(self._parts[place.term].text), place
 
 
-def _has_signs(text: str, found: Sequence[Token], parts: _Parts, start: int, end: int) -> bool:
+def _has_signs(text: str, words: Sequence[str], spans: Sequence[Span], parts: _Parts, start: int, end: int) -> bool:
     """Whether the signs of a term stand around and between the words of a text that are those of the term."""
-    if start < 0 or not _same(text[start : found[0].start], parts.before):
+    if start < 0 or not _same(text[start : spans[0][0]], parts.before):
         return False
-    if not _same(text[found[-1].end : end], parts.after):
+    if not _same(text[spans[-1][1] : end], parts.after):
         return False
     if text[end : end + 1] in _SIGNS_OF_NAMES and (parts.after or end - start == 1):  # `C` is not found in `C++`
         return False
-    gaps = zip(parts.gaps, pairwise(found), strict=False)
-    return all(_fits_gap(gap, text[one.end : other.start], one.key, other.key) for gap, (one, other) in gaps)
+    pairs = zip(parts.gaps, pairwise(spans), pairwise(words), strict=False)
+    return all(_fits_gap(gap, text[one[1] : other[0]], *two) for gap, (one, other), two in pairs)
 
 
 def _same(written: str, signs: str) -> bool:
