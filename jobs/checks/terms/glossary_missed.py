@@ -17,8 +17,11 @@ from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.reading import is_unspaced
 from jobs.checks.translation.lines import prose_only
 from jobs.findings import Severity
+from jobs.writing.terms.endings import has_forms, stems_in_text, stems_of_term
 from jobs.writing.terms.finder import SoughtTerm, TermFinder
 from jobs.writing.terms.row_terms import row_terms
+from jobs.writing.words.function_words import function_words
+from jobs.writing.words.keywords import AGGLUTINATING
 from jobs.writing.words.words import primary
 
 _WORD: Final = regex.compile(r"[\p{L}\p{N}\p{M}]++(?:['\u2019-][\p{L}\p{N}\p{M}]++)*+")
@@ -33,6 +36,9 @@ ENDING: Final = 2
 """A word has the stem of a term if it begins with the term without this many letters, and is not much longer."""
 
 LONGEST_ENDING: Final = 5
+
+SHORTEST_PART: Final = 4
+"""A term with at least this many letters may stand anywhere in a compound."""
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -51,39 +57,70 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
 
 
 def has_term(text: str, target: str, similarity: float, language: str | None = None) -> bool:
-    """Whether a casefolded text has the words of a term side by side and in their order, in any inflection."""
-    term = _folded(target)
-    if term in text or _finder(term, primary(language)).find(text):
-        return True
+    """Whether a casefolded text has the words of a term near each other, in any order and inflection.
+
+    Articles and other function words count neither in the term nor between its words.
+    """
+    term, code = _folded(target), primary(language)
     if is_unspaced(target):
-        return len(term) > SHORTEST_STEM and _is_kana(term[-1]) and term[:-1] in text
-    wanted = _WORD.findall(term)
+        return term in text or (len(term) > SHORTEST_STEM and _is_kana(term[-1]) and term[:-1] in text)
+    if _is_part_of_word(text, term) or _finder(term, code).find(text):
+        return True
+    joining = function_words(code)
+    found = _WORD.findall(term)
+    wanted = [word for word in found if word not in joining] or found
     if len(wanted) == 1:
         words = _different_words(text)
-        plain = _unmarked(wanted[0])
-        if any(_has_stem(word, plain) for word in words):
+        if any(_has_stem(word, wanted[0], code) for word in words):
             return True
         return process.extractOne(wanted[0], words, scorer=fuzz.ratio, score_cutoff=similarity) is not None
-    words, size = _words(text), len(wanted)
-    if size == 0 or size > len(words):
+    return bool(wanted) and _are_near([word for word in _words(text) if word not in joining], wanted, similarity, code)
+
+
+def _is_part_of_word(text: str, term: str) -> bool:
+    """Whether a term stands in a text as a word, or as a part of a compound. A short term must begin the word."""
+    if term not in text:
         return False
-    plain_words = [_unmarked(word) for word in wanted]
-    first = {
-        n for n, word in enumerate(words[: len(words) - size + 1]) if _fits(word, wanted[0], plain_words[0], similarity)
-    }
-    return any(all(_fits(words[n + k], wanted[k], plain_words[k], similarity) for k in range(1, size)) for n in first)
+    return (
+        len(term) >= SHORTEST_PART
+        or regex.search(rf"(?<![\p{{L}}\p{{N}}\p{{M}}]){regex.escape(term)}", text) is not None
+    )
 
 
-def _fits(word: str, wanted: str, plain: str, similarity: float) -> bool:
-    return word == wanted or _has_stem(word, plain) or fuzz.ratio(word, wanted, score_cutoff=similarity) > 0
-
-
-def _has_stem(word: str, term: str) -> bool:
-    """Whether a word is a term with another ending. Accents of the word are ignored, so `Häuser` fits `Haus`."""
-    stem = term[: max(SHORTEST_STEM, len(term) - ENDING)]
-    if len(term) < SHORTEST_STEM or len(word) > len(term) + LONGEST_ENDING or (word[:1] != stem[:1] and word.isascii()):
+def _are_near(words: Sequence[str], wanted: Sequence[str], similarity: float, code: str) -> bool:
+    """Whether all words of a term are among as many words of a text and one more, in any order."""
+    if len(wanted) > len(words):
         return False
-    return _unmarked(word).startswith(stem)
+    places = [{n for n, word in enumerate(words) if _fits(word, one, similarity, code)} for one in wanted]
+    reach = len(wanted)
+    return any(all(one.intersection(range(n - reach, n + reach + 1)) for one in places[1:]) for n in places[0])
+
+
+def _fits(word: str, wanted: str, similarity: float, code: str) -> bool:
+    if word == wanted or _has_stem(word, wanted, code) or fuzz.ratio(word, wanted, score_cutoff=similarity) > 0:
+        return True
+    stems = stems_of_term(wanted, code)
+    return not stems.isdisjoint(stems_in_text(word, code))
+
+
+def _has_stem(word: str, wanted: str, code: str) -> bool:
+    """Whether a word is a term with another ending. Accents do not count, so `Häuser` fits `Haus`.
+
+    In a language whose endings are known, a short term is compared whole: `Haut` does not fit `Haus`. In one that adds several
+    suffixes to a word, the term may have some too: `nesne` fits `nesneler`.
+    """
+    term, plain = _unmarked(wanted), _unmarked(word)
+    if code in AGGLUTINATING and min(len(term), len(plain)) >= SHORTEST_PART:
+        shared = next(
+            (n for n, (a, b) in enumerate(zip(term, plain, strict=False)) if a != b), min(len(term), len(plain))
+        )
+        if shared >= SHORTEST_PART and shared * 5 >= min(len(term), len(plain)) * 4:
+            return True
+    if len(term) < SHORTEST_STEM or len(word) > len(term) + LONGEST_ENDING:
+        return False
+    if has_forms(code) and len(term) <= SHORTEST_PART:
+        return plain.startswith(term)
+    return plain.startswith(term[: max(SHORTEST_STEM, len(term) - ENDING)])
 
 
 @lru_cache(maxsize=4096)

@@ -36,6 +36,7 @@ _GROUPS: Final[Mapping[str, Sequence[str]]] = {
 
 _SAME_AS: Final = {"hr": "sl", "sr": "sl", "bs": "sl", "sl": "sl"}
 _MORE: Final[Mapping[str, Sequence[str]]] = {
+    "ar": ("- ات ون ين ان ة ه ها هم ي ية ا تي ك كم نا ت تك ته تها تنا تكم تهم تين تان",),
     "sl": ("- a e i o u om em ama ima ov ev eva ova i ih im imi ega emu oga omu iji ijo ja je jo ju jem",),
     "lt": ("as o ui a u e ai u ams us ais uose", "is io iui i iu yje iai iams ius iais iuose", "a os ai a a oje"),
     "lv": ("s a am u i iem us os", "is a im i i iem us os", "a as ai u e am as", "e es ei i em"),
