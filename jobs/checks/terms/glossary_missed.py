@@ -73,6 +73,8 @@ def has_term(text: str, target: str, similarity: float, language: str | None = N
         words = _different_words(text)
         if any(_has_stem(word, wanted[0], code) for word in words):
             return True
+        if has_forms(code) and len(wanted[0]) <= SHORTEST_PART:
+            return False  # `Wort` is similar to `Ort`
         return process.extractOne(wanted[0], words, scorer=fuzz.ratio, score_cutoff=similarity) is not None
     return bool(wanted) and _are_near([word for word in _words(text) if word not in joining], wanted, similarity, code)
 

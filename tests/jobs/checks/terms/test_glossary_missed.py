@@ -25,7 +25,12 @@ CODE = "glossary_missed"
         ("en de", "Made in the US", "Hergestellt dort", {"US": "USA"}),
         ("en de", "The house", "Die Haut", {"house": "Haus"}),
         ("en de", "The place", "Das Wort", {"place": "Ort"}),
-        ("en es", "the new password", "la contraseña del usuario que es nueva", {"new password": "contraseña nueva"}),
+        (
+            "en es",
+            "the new password",
+            "la contraseña del usuario en esta página blanca es nueva",
+            {"new password": "contraseña nueva"},
+        ),
     ],
 )
 def test_a_missing_translation_is_found(languages: str, source: str, target: str, glossary: dict[str, str]) -> None:
