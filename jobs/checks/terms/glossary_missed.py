@@ -21,7 +21,7 @@ from jobs.writing.terms.endings import has_forms, stems_in_text, stems_of_term
 from jobs.writing.terms.finder import SoughtTerm, TermFinder
 from jobs.writing.terms.row_terms import row_terms
 from jobs.writing.words.function_words import function_words
-from jobs.writing.words.keywords import AGGLUTINATING
+from jobs.writing.words.keywords import AGGLUTINATING, PREFIXES
 from jobs.writing.words.words import primary
 
 _WORD: Final = regex.compile(r"[\p{L}\p{N}\p{M}]++(?:['\u2019-][\p{L}\p{N}\p{M}]++)*+")
@@ -73,8 +73,8 @@ def has_term(text: str, target: str, similarity: float, language: str | None = N
         words = _different_words(text)
         if any(_has_stem(word, wanted[0], code) for word in words):
             return True
-        if has_forms(code) and len(wanted[0]) <= SHORTEST_PART:
-            return False  # `Wort` is similar to `Ort`
+        if has_forms(code) and code not in PREFIXES and len(wanted[0]) <= SHORTEST_PART:
+            return False  # `Wort` is similar to `Ort`; in Arabic and Hebrew, vowels within a short word change with its form
         return process.extractOne(wanted[0], words, scorer=fuzz.ratio, score_cutoff=similarity) is not None
     return bool(wanted) and _are_near([word for word in _words(text) if word not in joining], wanted, similarity, code)
 
