@@ -82,7 +82,7 @@ def usage(
 
 def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
     from jobs.accounts.summary import Tally
-    from jobs.formats.formulas import CsvWriter
+    from jobs.exchange.formulas import CsvWriter
 
     writer = CsvWriter(sys.stdout, line_end="\n")
     writer.write([by.value, "currency", *Tally().as_dict()])

@@ -10,6 +10,7 @@ from typing import Final
 
 import regex
 
+from jobs.documents.catalogues.escapes import has_half, paired
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.exchange.xml_content import end_of, raw_of, read_content, tokens_of, write_content
 from jobs.documents.exchange.xml_tokens import Token
@@ -17,7 +18,7 @@ from jobs.documents.source import Source
 from jobs.marks.building import Builder, has_words
 from jobs.marks.damage import Damaged
 from jobs.marks.mark import Mark
-from jobs.marks.plural_keys import categories_of, numbers_of, source_form
+from jobs.marks.plural_keys import categories_of, said_numbers, source_form
 
 _ESCAPE: Final = regex.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))|(\")|([ \t\r\n]++)", regex.DOTALL)
 _SHORT: Final = {"n": "\n", "t": "\t", "r": "\r"}
@@ -29,6 +30,7 @@ class AndroidFormat:
 
     name = "android"
     suffixes = (".xml",)
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return (
@@ -42,26 +44,34 @@ class AndroidFormat:
             raise source.error(
                 "its first element is not resources", "give a file of Android's strings", first.line if first else 1
             )
-        comment, n = "", 0
+        comment, n, seen = "", 0, dict[str, int]()
         while n < len(tokens):
             token = tokens[n]
             if token.sort == "comment":
                 comment = token.raw[4:-3].strip()
-            if token.sort == "opens" and token.name in ("string", "string-array", "plurals"):
+            if token.sort == "opens" and _is_resource(token):
                 end = end_of(tokens, n)
-                yield from _resource(source, tokens[n : end + 1], comment)
+                name = token.attributes.get("name", "")
+                seen[name] = seen.get(name, 0) + 1
+                name = name if seen[name] == 1 else f"{name}#{seen[name]}"
+                yield from _resource(source, tokens[n : end + 1], name, comment)
                 comment, n = "", end + 1
                 continue
             yield token.raw
             n += 1
 
 
-def _resource(source: Source, tokens: Sequence[Token], comment: str) -> Iterator[Piece]:
+def _is_resource(token: Token) -> bool:
+    """Whether an element holds text. An item that stands by itself is a string if its type says so."""
+    is_item = token.name == "item" and token.attributes.get("type") == "string"
+    return is_item or token.name in ("string", "string-array", "plurals")
+
+
+def _resource(source: Source, tokens: Sequence[Token], name: str, comment: str) -> Iterator[Piece]:
     first = tokens[0]
-    name = first.attributes.get("name", "")
     if first.attributes.get("translatable") == "false" or len(tokens) < 3:
         yield raw_of(tokens)
-    elif first.name == "string":
+    elif first.name in ("string", "item"):
         yield first.raw
         yield _text(source, tokens[1:-1], name, comment, first.line)
         yield tokens[-1].raw
@@ -99,7 +109,7 @@ def _content(source: Source, tokens: Sequence[Token]) -> tuple[Builder, tuple[Ma
             else:
                 made.append(match[4] if quoted else " ")
             at = match.end()
-        built.add("".join([*made, words[at:]]))
+        built.add(paired("".join([*made, words[at:]])))
         if mark is not None:
             built.keep(mark.text, mark.role)
             position = mark.end
@@ -110,7 +120,7 @@ def _text(source: Source, tokens: Sequence[Token], name: str, comment: str, line
     """Return the slot of a string, or its source if it has no words or refers to another string."""
     raw = raw_of(tokens)
     built, marks = _content(source, tokens)
-    if not has_words(built.text, marks) or regex.match(r"\s*[@?][\w:]+/", raw):
+    if not has_words(built.text, marks) or has_half(built.text) or regex.match(r"\s*[@?][\w:]+/", raw):
         return raw
     segment = Segment(name, built.text, "message", marks, comment)
     is_cdata = len(tokens) == 1 and tokens[0].sort == "cdata"
@@ -139,8 +149,7 @@ def _plurals(source: Source, tokens: Sequence[Token], name: str, comment: str) -
         start, end = present[source_form(category, present)]
         forms[category] = (start, _content(source, tokens[start + 1 : end]))
         built, marks = forms[category][1]
-        numbers = ", ".join(map(str, numbers_of(category, language)))
-        context = "; ".join(filter(None, (comment, f"for the numbers {numbers}")))
+        context = "; ".join(filter(None, (comment, said_numbers(category, language))))
         segments.append(Segment(f"{name}[{category}]", built.text, f"plural {category}", marks, context))
     raw = raw_of(tokens[first : last + 1])
     between = raw_of(tokens[items[0][1] + 1 : items[1][0]]) if len(items) > 1 else "\n        "

@@ -5,12 +5,14 @@ from typing import Final
 
 import regex
 
+from jobs.documents.catalogues.escapes import paired
 from jobs.documents.document import Piece
 from jobs.documents.message import message_piece
 from jobs.documents.source import Source
 
 _STRING: Final = r"\"(?:[^\"\\]|\\.)*+\""
-_PAIR: Final = regex.compile(rf"({_STRING}|[\w.-]++)\s*+=\s*+({_STRING})\s*+;", regex.DOTALL)
+_WORD: Final = r"[\w.$:/-]++"
+_PAIR: Final = regex.compile(rf"({_STRING}|{_WORD})\s*+=\s*+({_STRING}|{_WORD})\s*+;", regex.DOTALL)
 _BETWEEN: Final = regex.compile(r"(?:\s++|/\*.*?\*/|//[^\n\r]*+)*+", regex.DOTALL)
 _COMMENT: Final = regex.compile(r"/\*+(.*?)\*+/|//([^\n\r]*+)", regex.DOTALL)
 _ESCAPE: Final = regex.compile(r"\\(?:U([0-9A-Fa-f]{4})|([0-7]{3})|(.))", regex.DOTALL)
@@ -24,6 +26,7 @@ class AppleStringsFormat:
 
     name = "strings"
     suffixes = (".strings",)
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return _PAIR.match(head, _end_of_blanks(head, 0)) is not None
@@ -40,7 +43,7 @@ class AppleStringsFormat:
             comments = [(one[1] or one[2] or "").strip() for one in _COMMENT.finditer(text[position:start])]
             context = comments[-1] if comments and comments[-1].lower() != _NONE else ""
             name = key if seen[key] == 1 else f"{key}#{seen[key]}"
-            value = _value(match[2][1:-1])
+            value = _value(match[2][1:-1] if match[2].startswith('"') else match[2])
             yield text[position : match.start(2)]
             yield message_piece(match[2], name, value, source.options, _written, line, context)
             yield text[match.end(2) : match.end()]
@@ -55,9 +58,13 @@ def _end_of_blanks(text: str, position: int) -> int:
 
 
 def _value(raw: str) -> str:
-    return _ESCAPE.sub(
-        lambda one: chr(int(one[1], 16)) if one[1] else chr(int(one[2], 8)) if one[2] else _SHORT.get(one[3], one[3]),
-        raw,
+    return paired(
+        _ESCAPE.sub(
+            lambda one: (
+                chr(int(one[1], 16)) if one[1] else chr(int(one[2], 8)) if one[2] else _SHORT.get(one[3], one[3])
+            ),
+            raw,
+        )
     )
 
 

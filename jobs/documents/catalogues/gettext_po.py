@@ -50,6 +50,7 @@ class GettextFormat:
 
     name = "po"
     suffixes = (".po", ".pot")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.search(r'^msgid[ \t]+"', head, regex.MULTILINE) is not None
@@ -94,7 +95,7 @@ class _Reader:
     def _comment(self, entry: _Entry, line: str, number: int) -> None:
         """Take in a line that holds no string: a comment or a blank line."""
         text = line.strip()
-        if text.startswith("#,"):
+        if text.startswith(("#,", "#=")):
             entry.flags.update(flag.strip() for flag in text[2:].split(","))
         elif text.startswith(("#.", "# ")):
             entry.comments.append(text[2:].strip())
@@ -121,14 +122,15 @@ class _Reader:
 
     def _take(self, entry: _Entry, line: str, start: int, number: int) -> None:
         """Take in the string of a line."""
-        match = QUOTED.match(line, start)
-        if match is None or line[match.end() :].strip():
-            raise self._source.error("a string is not closed by a quote", "close it", number)
         if not entry.last:
             raise self._source.error("a string stands without a keyword", "add msgid or msgstr", number)
-        entry.strings[entry.last] = entry.strings.get(entry.last, "") + unescaped(match[1])
+        while (match := QUOTED.match(line, start)) is not None:
+            entry.strings[entry.last] = entry.strings.get(entry.last, "") + unescaped(match[1])
+            start = match.end()
+        if line[start:].strip() or entry.last not in entry.strings:
+            raise self._source.error("a string is not closed by a quote", "close it", number)
 
-    def _slot(self, entry: _Entry) -> Slot:
+    def _slot(self, entry: _Entry) -> Piece:
         if entry.is_header:
             return self._header(entry)
         self._count += 1
@@ -143,7 +145,7 @@ class _Reader:
                 return entry.raw
             return _ended(quoted_lines(_fitted(text, segment), "msgstr", end), entry.raw)
 
-        return Slot(entry.raw, (segment,) if segment.text else (), write, entry.line)
+        return Slot(entry.raw, (segment,), write, entry.line) if segment.text else entry.raw
 
     def _segment(self, entry: _Entry, name: str, text: str, target: str, kind: str, more: str = "") -> Segment:
         target = "" if self._is_of_other else target
@@ -212,7 +214,7 @@ def _header_lines(text: str, end: str) -> str:
 
 
 def _line_end(raw: str) -> str:
-    return "\r\n" if "\r\n" in raw else "\n"
+    return next((end for end in ("\r\n", "\n", "\r") if end in raw), "\n")
 
 
 def _ended(made: str, raw: str) -> str:

@@ -8,7 +8,9 @@ WIDTH: Final = 77
 """A line of a catalogue is at most so many characters wide, unless a word is longer. This is the width of the GNU tools."""
 
 QUOTED: Final = regex.compile(r'[ \t]*+"((?:[^"\\\r\n]|\\.)*+)"[ \t]*+')
-_ESCAPE: Final = regex.compile(r"\\(?:([abfnrtv\"\\?'])|([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))")
+_ESCAPE: Final = regex.compile(
+    r"\\(?:([abfnrtv\"\\?'])|([0-7]{1,3}(?:\\[0-7]{1,3})*+|x[0-9A-Fa-f]{1,2}(?:\\x[0-9A-Fa-f]{1,2})*+)|(.))"
+)
 _SHORT: Final = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _LONG: Final = {value: f"\\{key}" for key, value in _SHORT.items()} | {'"': '\\"', "\\": "\\\\"}
 _WORD: Final = regex.compile(r"(?:\\.|[^\s\\])*+(?:\s|$)++|(?:\\.|[^\s\\])++")
@@ -22,9 +24,18 @@ def unescaped(quoted: str) -> str:
 def _value(match: regex.Match[str]) -> str:
     if match[1]:
         return _SHORT.get(match[1], match[1])
-    if match[2] or match[3]:
-        return chr(int(match[2], 8) & 255 if match[2] else int(match[3], 16))
+    if match[2]:
+        parts = match[2].split("\\")
+        return _decoded(bytes(int(one[1:], 16) if one[0] == "x" else int(one, 8) & 255 for one in parts))
     return str(match[0])
+
+
+def _decoded(data: bytes) -> str:
+    """Return the characters of bytes that are escaped one by one."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def escaped(text: str) -> str:

@@ -2,7 +2,8 @@
 
 Each string with words is a segment, named by its JSON pointer. Keys, numbers and order stay. The plural forms of i18next are keys
 that end in `_one`, `_other`, …: neighbours with the same stem are one message, and its translation has the forms of the target
-language. In ARB, keys that begin with `@` describe other messages: they stay, and their `description` is the context.
+language. In ARB, keys that begin with `@` describe other messages: they stay, and their `description` is the context. In the
+messages of browser extensions, each an object, only `message` is translated, and `description` is the context.
 
 The plural rules are those of https://www.i18next.com/misc/json-format (version 4); ARB is described at
 https://github.com/google/app-resource-bundle.
@@ -19,10 +20,11 @@ from jobs.documents.catalogues.json_values import NotJson, Value, pointer, value
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.message import message_piece
 from jobs.documents.source import Source
+from jobs.languages.plurals import CATEGORIES
 from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
 from jobs.marks.keeping import check_kept
-from jobs.marks.plural_keys import CATEGORIES, categories_of, numbers_of, source_form
+from jobs.marks.plural_keys import categories_of, said_numbers, source_form
 
 _PLURAL: Final = regex.compile(r"(.+?)_(ordinal_)?(zero|one|two|few|many|other)")
 
@@ -32,6 +34,7 @@ class JsonFormat:
 
     name = "json"
     suffixes = (".json", ".arb")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.match(r'\s*\{\s*"(?:[^"\\]|\\.){1,200}"\s*:\s*[{"]', head) is not None
@@ -50,6 +53,8 @@ class _Catalogue:
     def __init__(self, source: Source, text: str, found: list[Value]) -> None:
         self._source, self._text, self._found = source, text, found
         self._is_arb = any(str(one.path[0]).startswith("@@locale") for one in found if one.path)
+        messages = {one.path[0] for one in found if one.path[1:] == ("message",)}
+        self._is_of_extension = bool(messages) and messages == {one.path[0] for one in found if one.path}
         self._context = {one.path[0]: one.text for one in found if one.path[1:] == ("description",)}
         self._at, self._line, self._seen = 0, 1, set[str]()
         self._is_ascii = text.isascii() and "\\u" in text
@@ -86,7 +91,10 @@ class _Catalogue:
         raw = self._text[value.start : value.end]
         if self._is_arb and str(value.path[0]).startswith("@"):
             return raw
-        context = self._context.get(f"@{value.path[0]}", "") if value.path else ""
+        if self._is_of_extension and value.path[1:] != ("message",):
+            return raw
+        described = f"{'' if self._is_of_extension else '@'}{value.path[0]}" if value.path else ""
+        context = self._context.get(described, "")
         name, line = self._name(value.path), self._line_of(value.start)
         return message_piece(raw, name, value.text, self._source.options, self._string, line, context)
 
@@ -127,9 +135,9 @@ class _Catalogue:
         for category in wanted:
             like = present[source_form(category, present)]
             marks = find_marks(like.text, language=self._source.options.source_language)
-            numbers = ", ".join(map(str, numbers_of(category, language, is_ordinal=is_ordinal)))
+            said = said_numbers(category, language, is_ordinal=is_ordinal)
             name = self._name((*run[0].path[:-1], stem + category))
-            segments.append(Segment(name, like.text, f"plural {category}", marks, f"for the numbers {numbers}"))
+            segments.append(Segment(name, like.text, f"plural {category}", marks, said))
         blanks = self._text[len(self._text[:start].rstrip(" \t\r\n")) : start]
         between = self._text[run[0].end : run[1].key_start] if len(run) > 1 else f",{blanks or ' '}"
         colon = self._text[run[0].key_end : run[0].start]

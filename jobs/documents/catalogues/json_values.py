@@ -1,6 +1,7 @@
 """Finds the strings of a JSON text with their places and paths, without building what the text means.
 
-The standard library's parser does not tell places, and a nested text would fill its stack.
+The standard library's parser does not tell places, and a nested text would fill its stack. Comments, and a comma behind the last
+member, which many programs allow, are read over.
 """
 
 import json
@@ -13,8 +14,10 @@ import regex
 MAX_DEPTH: Final = 200
 """Objects and lists may be nested this deep."""
 
-_TOKEN: Final = regex.compile(
-    r"[ \t\r\n]*+(?:(?P<string>\"(?:[^\"\\\x00-\x1f]++|\\(?:[\"\\/bfnrt]|u[0-9a-fA-F]{4}))*+\")|(?P<sign>[{}\[\]:,])"
+_BLANK: Final = r"(?:[ \t\r\n]++|//[^\n\r]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+"
+_BLANKS: Final = regex.compile(_BLANK)
+TOKEN: Final = regex.compile(
+    _BLANK + r"(?:(?P<string>\"(?:[^\"\\\x00-\x1f]++|\\(?:[\"\\/bfnrt]|u[0-9a-fA-F]{4}))*+\")|(?P<sign>[{}\[\]:,])"
     r"|(?P<other>-?\d[\d.eE+-]*+|true|false|null))"
 )
 
@@ -57,7 +60,7 @@ def values(text: str) -> Iterator[Value]:
     """
     opened: list[_Open] = []
     position, is_done = 0, False
-    while (match := _TOKEN.match(text, position)) is not None:
+    while (match := TOKEN.match(text, position)) is not None:
         start = match.start(match.lastgroup or 0)
         position = match.end()
         if is_done:
@@ -79,7 +82,7 @@ def values(text: str) -> Iterator[Value]:
                 path = tuple(one.key for one in opened)
                 yield Value(path, json.loads(match["string"]), start, position, *(place or (start, start)))
             is_done = _ended(opened)
-    if text[position:].strip(" \t\r\n"):
+    if _BLANKS.fullmatch(text, position) is None:
         raise NotJson("a value is not valid", position)
     if not is_done:
         raise NotJson("the end is missing", len(text))
@@ -87,7 +90,8 @@ def values(text: str) -> Iterator[Value]:
 
 def _close(opened: list[_Open], sign: str, start: int) -> None:
     """End an object or a list."""
-    if not opened or (sign == "}") != opened[-1].is_object or opened[-1].awaits not in ("comma", "first"):
+    may_end = ("comma", "first", "key" if sign == "}" else "value")
+    if not opened or (sign == "}") != opened[-1].is_object or opened[-1].awaits not in may_end:
         raise NotJson(f"{sign!r} stands where it may not", start)
     opened.pop()
     _ended(opened)

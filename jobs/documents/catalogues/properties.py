@@ -1,6 +1,8 @@
 r"""Reads `.properties` of Java line by line: the value of each key is a segment, and is written in one line.
 
-Characters are escaped (`\u00e9`) if the source is ASCII with such escapes. The format is that of java.util.Properties.
+Characters are escaped (`\u00e9`) if the source is ASCII with such escapes. A file that is not UTF-8 is read as ISO 8859-1, as
+Java does. A message with arguments (`{0}`) doubles its apostrophes, as java.text.MessageFormat wants it, unless the source shows
+that nobody reads it so. The format is that of java.util.Properties.
 """
 
 from collections.abc import Iterator
@@ -8,15 +10,17 @@ from typing import Final
 
 import regex
 
+from jobs.checks.signs.icu import is_icu
+from jobs.documents.catalogues.escapes import paired
 from jobs.documents.document import Piece
 from jobs.documents.message import message_piece
 from jobs.documents.source import Source
 
 _KEY: Final = regex.compile(r"[ \t\f]*+((?:[^\\\s=:]|\\.)++)[ \t\f]*+(?:[=:][ \t\f]*+)?")
 _ESCAPE: Final = regex.compile(r"\\(?:u([0-9A-Fa-f]{4})|(\r\n|\n|\r)[ \t\f]*+|(.))", regex.DOTALL)
+_ARGUMENT: Final = regex.compile(r"\{\s*\d{1,3}\s*[,}]")
 _SHORT: Final = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
 _LONG: Final = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "\f": "\\f"}
-_BOTH: Final = regex.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 
 
 class PropertiesFormat:
@@ -24,11 +28,13 @@ class PropertiesFormat:
 
     name = "properties"
     suffixes = (".properties",)
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.match(r"(?:[#!].*\n|\s*\n)*[\w.-]{1,80}[ \t]*=[ \t]*\S", head) is not None
 
     def pieces(self, source: Source) -> Iterator[Piece]:
+        source.settle("latin-1")
         seen: dict[str, int] = {}
         comment = ""
         for number, line in _logical_lines(source):
@@ -46,10 +52,14 @@ class PropertiesFormat:
             yield line[: match.end()]
             is_escaped = (raw.isascii() and "\\u" in raw) or not source.encoding.startswith("utf")
 
-            def encode(text: str, is_escaped: bool = is_escaped) -> str:
-                return _written(text, is_escaped=is_escaped)
+            value = _value(raw)
+            doubles = _ARGUMENT.search(value) is not None and "'" not in value.replace("''", "") and not is_icu(value)
 
-            yield message_piece(raw, name, _value(raw), source.options, encode, number, comment)
+            def encode(text: str, is_escaped: bool = is_escaped, doubles: bool = doubles) -> str:
+                return _written(text.replace("'", "''") if doubles else text, is_escaped=is_escaped)
+
+            shown = value.replace("''", "'") if doubles else value
+            yield message_piece(raw, name, shown, source.options, encode, number, comment)
             yield line[len(body) :]
             comment = ""
 
@@ -77,7 +87,7 @@ def _value(raw: str) -> str:
     made = _ESCAPE.sub(
         lambda one: chr(int(one[1], 16)) if one[1] else "" if one[2] else _SHORT.get(one[3], one[3]), raw
     )
-    return _BOTH.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), made)
+    return paired(made)
 
 
 def _written(text: str, *, is_escaped: bool) -> str:

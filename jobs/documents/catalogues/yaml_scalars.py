@@ -18,6 +18,9 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Final[Any] = yaml.SafeLoader("")
 _PLAIN: Final = regex.compile(r"[\p{L}\p{N}_(/][^\x00-\x1f\x7f\u0085\u2028\u2029]*+", regex.V1)
 _RISKY: Final = regex.compile(r":(?:\s|$)|\s#|[\[\]{},]|\s$")
+_PROPERTIES: Final = regex.compile(r"(?:[&!]\S*+\s++)++")
+"""Matches the anchor and the tag before a plain value."""
+
 _HEADER: Final = regex.compile(r"[|>][^\n]*+\n?")
 
 
@@ -135,6 +138,8 @@ def _scalar(event: Any, text: str, path: tuple[str | int, ...]) -> Scalar:
         tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
     if event.style in ("|", ">") or event.style in ('"', "'"):
         start = text.index(event.style, start)
+    elif match := _PROPERTIES.match(text, start, end):
+        start = match.end()
     is_text = tag == "tag:yaml.org,2002:str" and bool(event.value)
     return Scalar(path, event.value, start, end, event.style, _line(event), is_text, event.anchor is None)
 
@@ -149,7 +154,7 @@ def written(text: str, like: Scalar, raw: str) -> str:
         block = _block(text, raw)
         if block is not None:
             return block
-    is_plain = like.style is None and _PLAIN.fullmatch(text) and not _RISKY.search(text)
+    is_plain = not like.style and _PLAIN.fullmatch(text) and not _RISKY.search(text)
     if is_plain and _RESOLVER.resolve(yaml.ScalarNode, text, (True, False)) == "tag:yaml.org,2002:str":
         return text
     made = json.dumps(text, ensure_ascii=False)

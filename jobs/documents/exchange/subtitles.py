@@ -1,7 +1,8 @@
 """Reads subtitles, SubRip (`.srt`) and WebVTT (`.vtt`), cue by cue: the text of a cue is a segment.
 
-The lines of a cue count as one text; a translation that is longer than a line may be is broken at a blank near its middle.
-Tags within a cue are marks; numbers, times, comments, styles and regions stay. WebVTT is described at https://www.w3.org/TR/webvtt1/.
+The lines of a cue count as one text; a translation that is longer than a line may be is broken at a blank near its middle. A
+line of another speaker (`- `, `>>`, `<v Ann>`) or of music stays a line. Tags within a cue are marks; numbers, times, comments,
+styles and regions stay. WebVTT is described at https://www.w3.org/TR/webvtt1/.
 """
 
 from collections.abc import Iterator
@@ -21,11 +22,16 @@ LINE: Final = 42
 """A line of a subtitle should have at most so many characters."""
 
 _TIMES: Final = regex.compile(r"\s*(?:\d{1,3}:)?\d{1,2}:\d{2}[,.]\d{1,3}\s*-->\s*(?:\d{1,3}:)?\d{1,2}:\d{2}[,.]\d{1,3}")
+_JOINED: Final = regex.compile(r"[ \t]*(?:\r\n|\r|\n)[ \t]*(?![-\u2013\u2014] ?\p{L}|>>|♪|<v[ .])")
+_LINE_END: Final = regex.compile(r"[ \t]*(?:\r\n|\r|\n)[ \t]*")
+_SPEAKER: Final = regex.compile(r"\n(?:[-\u2013\u2014] ?|>> ?|♪ ?)?")
 _TAG: Final = regex.compile(r"</?[a-zA-Z0-9][^<>\n]{0,200}>|\{\\[^{}\n]{1,100}\}|^(?:- ?|\u2013 ?|>> ?|♪ ?)")
 
 
 class SubtitleFormat:
     """The format `srt` or `vtt`."""
+
+    holds_languages = False
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -41,11 +47,14 @@ class SubtitleFormat:
         before = ""
         for number, line in source.lines():
             last = number
-            if is_cue and line.strip():
+            if is_cue and line.strip() and not _TIMES.match(line):
                 cue, first = cue + line, first or number
                 continue
             if is_cue:
+                held = _number_at_end(cue) if line.strip() else ""
+                cue = cue[: len(cue) - len(held)]
                 yield from self._cue(source, cue, count, first, before)
+                yield held
                 before, cue, is_cue, first = " ".join(cue.split()), "", False, 0
             if number == 1 and self.name == "vtt" and not line.startswith("WEBVTT"):
                 raise source.error("the first line is not WEBVTT", "add it", 1)
@@ -64,18 +73,24 @@ class SubtitleFormat:
 
     def _cue(self, source: Source, cue: str, count: int, line: int, before: str) -> Iterator[Piece]:
         body = cue.rstrip("\r\n")
-        end = "\r\n" if "\r\n" in cue else "\n"
-        text = regex.sub(r"\s*[\r\n]+\s*", " ", body).strip()
-        found = [Mark(*one.span(), one[0]) for one in _TAG.finditer(text)]
+        end = next((one for one in ("\r\n", "\n", "\r") if one in cue), "\n")
+        text = _LINE_END.sub("\n", _JOINED.sub(" ", body)).strip()
+        found = [Mark(*one.span(), one[0]) for pattern in (_TAG, _SPEAKER) for one in pattern.finditer(text)]
         marks = apart([*found, *find_marks(text, language=source.options.source_language)])
         segment = Segment(str(count), text, "cue", marks, before) if has_words(text, marks) else None
 
         def encode(new: str) -> str:
-            flat = " ".join(new.split()).replace("-->", "→")
-            return _broken(flat, end)
+            lines = [" ".join(line.split()).replace("-->", "→") for line in new.split("\n")]
+            return end.join(lines) if "\n" in text else _broken(" ".join(lines).strip(), end)
 
         yield message_slot(body, segment, encode, line)
         yield cue[len(body) :]
+
+
+def _number_at_end(cue: str) -> str:
+    """Return the last line of a cue if it is the number of the next, before which no blank line stands."""
+    last = cue.splitlines(keepends=True)[-1] if cue else ""
+    return last if last.strip().isdecimal() else ""
 
 
 def _broken(text: str, end: str) -> str:

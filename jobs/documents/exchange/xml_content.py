@@ -52,7 +52,7 @@ def read_content(tokens: Sequence[Token], pairs: Collection[str] | None) -> Buil
         if token.sort == "opens":
             end = end_of(tokens, n)
             is_pair = ":" not in token.name if pairs is None else local(token.name) in pairs
-            if not is_pair or end == n + 1:
+            if not is_pair or end == n + 1 or _is_kept(token):
                 built.keep(raw_of(tokens[n : end + 1]))
                 n = end
             else:
@@ -60,13 +60,23 @@ def read_content(tokens: Sequence[Token], pairs: Collection[str] | None) -> Buil
         elif token.sort == "closes":
             built.keep(token.raw, Role.CLOSES)
         elif token.sort == "cdata":
-            built.add(token.raw.removeprefix("<![CDATA[").removesuffix("]]>"))
+            built.add(_lines(token.raw.removeprefix("<![CDATA[").removesuffix("]]>")))
         elif token.sort == "comment":
             built.keep(token.raw)
         else:
-            built.add(unescape(token.raw) if token.raw.startswith("&") else token.raw)
+            built.add(unescape(token.raw) if token.raw.startswith("&") else _lines(token.raw))
         n += 1
     return built
+
+
+def _is_kept(token: Token) -> bool:
+    """Whether an element says that its words are not to be translated."""
+    return token.attributes.get("translate") == "no" or token.attributes.get("mtype") == "protected"
+
+
+def _lines(words: str) -> str:
+    """Return words with the line ends that XML gives to a program."""
+    return words.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def write_content(

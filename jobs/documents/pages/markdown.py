@@ -15,9 +15,11 @@ import pyromark
 import regex
 
 from jobs.documents.document import Piece, Segment, Slot
+from jobs.documents.message import message, message_slot
 from jobs.documents.pages.front_matter import front_matter_pieces
 from jobs.documents.pages.html import Page
 from jobs.documents.pages.inline import OPTIONS, Inline, Known, write_inline
+from jobs.documents.pages.lines import Event, Title, parts
 from jobs.documents.source import Source
 from jobs.marks.building import Builder, has_words, trimmed
 from jobs.marks.mark import Mark
@@ -37,7 +39,7 @@ _KINDS: Final = {
 }
 _DIRECTIVE: Final = regex.compile(
     r":::.*+|\[\[[^\[\]\n]{1,200}+\]\]|\{:[^{}\n]{1,200}+\}|\[![A-Z]{3,12}\]|^\[[ xX]\](?= )"
-    r"|\{[#.][^{}\n]{1,120}+\}|https?://[^\s<>\"\\]*+(?:\\[^\s][^\s<>\"\\]*+)++"
+    r"|\{[#.][^{}\n]{1,120}+\}|\{/\*.*?\*/\}|https?://[^\s<>\"\\]*+(?:\\[^\s][^\s<>\"\\]*+)++"
     r"|\[\^[^\[\]\s]{1,60}+\]|\]\((?:[^()\s]{1,500}+\))?",
     regex.MULTILINE,
 )
@@ -46,6 +48,12 @@ _DIRECTIVE: Final = regex.compile(
 _MDX: Final = regex.compile(
     r"(?:import\s[^\n]*?\bfrom\s*['\"]|import\s*['\"]|export\s+(?:default|const|function|let|var)\b)"
 )
+_LONE: Final = regex.compile(r"\r(?!\n)")
+_COMMENT: Final = regex.compile(r"\s*\{/\*.*\*/\}\s*", regex.DOTALL)
+_FORMULA: Final = regex.compile(r"\\\((.{1,300}?)\\\)|\\\[(.{1,1000}?)\\\]", regex.DOTALL)
+_TEX: Final = regex.compile(r"[\^_=]|\\[A-Za-z]|^\s*\S\s*$")
+"""Matches what a formula has, and words in brackets have not."""
+
 _WIDE: Final = regex.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uff00-\uffef]")
 
 
@@ -67,6 +75,7 @@ class MarkdownFormat:
 
     name = "markdown"
     suffixes = (".md", ".markdown", ".mdown", ".mkd", ".mdx")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.match(r"---\r?\n(?:[\w-]+:.*\r?\n){1,60}---\r?\n|#{1,6} \S", head) is not None
@@ -82,7 +91,7 @@ class _Reader:
     source: Source
     text: str
     _at: int = 0
-    _run: list[tuple[str, str, Any, int, int]] = field(default_factory=list)
+    _run: list[Event] = field(default_factory=list)
     _blocks: list[str] = field(default_factory=list)
     _heading: str = ""
 
@@ -95,7 +104,8 @@ class _Reader:
     def pieces(self) -> Iterator[Piece]:
         """Yield the pieces of the page."""
         skipping = 0
-        for event, place in pyromark.events_with_range(self.text, options=OPTIONS):
+        lines = _LONE.sub("\n", self.text)  # old line ends, which pyromark takes for blanks
+        for event, place in pyromark.events_with_range(lines, options=OPTIONS):
             sort, name, data = name_of(event)
             start, end = place["start"], place["end"]
             if skipping:
@@ -151,25 +161,40 @@ class _Reader:
             self._at = end
 
     def _flush(self) -> Iterator[Piece]:
-        """Yield the run of inline elements that ended, as a slot if it has words."""
+        """Yield the run of inline elements that ended, as slots of what has words."""
         run, self._run = self._run, []
         while run and run[0][1] in ("SoftBreak", "HardBreak"):
             run.pop(0)
         while run and run[-1][1] in ("SoftBreak", "HardBreak"):
             run.pop()
-        if not run:
-            return
+        for part in parts(run, self._data) if run else ():
+            yield from self._title(part) if isinstance(part, Title) else self._part(part)
+
+    def _title(self, title: Title) -> Iterator[Piece]:
+        """Yield the title of an admonition."""
+        yield self._upto(title.start)
+        raw = self._data[title.start : title.end].decode()
+        segment = message(str(next(self._numbers)), raw, self.source.options, kind="title", context=self._heading)
+        self._at = title.end
+        yield message_slot(raw, segment, lambda text: text.replace('"', "'"), self._line_of(title.start))
+
+    def _part(self, run: list[Event]) -> Iterator[Piece]:
+        """Yield a part of a run, as a slot if it has words."""
         start, end = run[0][3], max(one[4] for one in run)
         while start > self._at and self._data[start - 1 : start] == b"\\":
             start -= 1  # the run begins with an escaped character
         raw = self._data[start:end].decode()
-        if _MDX.match(raw) or (raw.lstrip().startswith(("{{<", "{{%", "{%")) and not has_words(*_marked(raw))):
+        if (
+            _MDX.match(raw)
+            or _COMMENT.fullmatch(raw)
+            or (raw.lstrip().startswith(("{{<", "{{%", "{%")) and not has_words(*_marked(raw)))
+        ):
             return
         yield self._upto(start)
         self._at = end
         yield self._slot(run, start, end, raw)
 
-    def _slot(self, run: list[tuple[str, str, Any, int, int]], start: int, end: int, raw: str) -> Piece:
+    def _slot(self, run: list[Event], start: int, end: int, raw: str) -> Piece:
         inline = Inline(self._data, start, end)
         inline.read(run)
         built = inline.built
@@ -199,7 +224,9 @@ class _Reader:
 
 
 def _directives(text: str) -> list[Mark]:
-    return [Mark(*match.span(), match[0]) for match in _DIRECTIVE.finditer(text)]
+    found = [Mark(*match.span(), match[0]) for match in _DIRECTIVE.finditer(text)]
+    formulas = (one for one in _FORMULA.finditer(text) if _TEX.search(one[1] or one[2]))
+    return [*found, *(Mark(*one.span(), one[0]) for one in formulas)]
 
 
 def _marked(raw: str) -> tuple[str, tuple[Mark, ...]]:

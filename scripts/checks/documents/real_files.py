@@ -4,7 +4,8 @@
 
 For each file under the folders (the same bytes count once) whose name has a suffix of a format, the check
 
-1. joins its pieces, and rebuilds it with each segment as its own translation: both must be the file, byte for byte;
+1. joins its pieces, and rebuilds it with each segment as its own translation (in a format that holds source and target, with the
+   target that it has): both must be the file, byte for byte;
 2. masks each segment, and looks in what a model would see for addresses, code, tags and references;
 3. rebuilds it with a translation that has an accent on each vowel, and reads that file again: it must have the same segments
    with the same marks, and the words must be those that were written.
@@ -23,10 +24,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from jobs.documents.document import DocumentFormat, Segment, Slot
+from jobs.documents.document import DocumentFormat, Segment, Slot, State
 from jobs.documents.rebuilding import rebuild, segments
 from jobs.documents.registry import FORMATS
-from jobs.documents.source import Source
+from jobs.documents.source import Options, Source
 from jobs.errors import DocumentError
 from jobs.marks.keeping import split_at_marks
 from jobs.marks.mark import Mark
@@ -37,6 +38,10 @@ UNMASKED: Final = re.compile(
 )
 REFERENCES: Final = re.compile(r"\]\(|\]\[|\[\^|`[^`\n]{1,500}`")
 """What Markdown alone has: in HTML a backtick is a quote of old texts."""
+BILINGUAL: Final = frozenset(("po", "xliff", "csv", "xlsx", "xcstrings"))
+"""Formats whose files hold the source beside its translation."""
+
+OPTIONS: Final = Options(target_languages=("fr",))
 ACCENTS: Final = str.maketrans("aeiouAEIOU", "áéíóúÁÉÍÓÚ")
 
 
@@ -66,7 +71,7 @@ def faults(form: DocumentFormat, path: Path, counts: Counter[str], *, shows: boo
     """Yield what is wrong with a file."""
     data = path.read_bytes()
     try:
-        pieces = list(form.pieces(source := Source(io.BytesIO(data), path.name)))
+        pieces = list(form.pieces(source := Source(io.BytesIO(data), path.name, OPTIONS)))
     except DocumentError as error:
         counts["refused"] += 1
         counts[f"refused: {str(error).split(': ', 1)[1]}"] += 1
@@ -78,10 +83,15 @@ def faults(form: DocumentFormat, path: Path, counts: Counter[str], *, shows: boo
         yield "the pieces are not the file"
     found = [segment for one in pieces if isinstance(one, Slot) for segment in one.segments]
     counts["segments"] += len(found)
-    if len({one.id for one in found}) != len(found):
+    if len({one.key for one in found}) != len(found):
         yield "two segments have one id"
-    out = io.BytesIO()
-    rebuild(form, io.BytesIO(data), {one.id: one.text for one in found}, out)
+    out, is_bilingual = io.BytesIO(), form.name in BILINGUAL
+    own = {
+        one.key: one.target if is_bilingual else one.text
+        for one in found
+        if not is_bilingual or (one.target and one.state is not State.NEW)
+    }
+    rebuild(form, io.BytesIO(data), own, out, options=OPTIONS)
     if out.getvalue() != data:
         yield "the file with its own texts is another file"
     for one in found:
@@ -96,30 +106,33 @@ def after_translation(
     form: DocumentFormat, path: Path, data: bytes, found: Sequence[Segment], counts: Counter[str], *, shows: bool
 ) -> Iterator[str]:
     """Yield what is wrong with a file after its translation. A translation that the format refuses is left out, and counted."""
-    left = {one.id: accented(one) for one in found}
+    left = {one.key: accented(one) for one in found}
     while True:
         try:
             out = io.BytesIO()
-            rebuild(form, io.BytesIO(data), left, out)
+            rebuild(form, io.BytesIO(data), left, out, options=OPTIONS)
             break
         except DocumentError as error:
             match = re.search(r"segment (\S+?)[,:]", str(error))
             counts["refused translations"] += 1
             if shows:
                 print(f"{path}: refused: {error}")
-            if match is None or left.pop(match[1], None) is None:
+            ids = [key for key in left if match and match[1] in (key, key[0])]
+            if not ids or left.pop(ids[0], None) is None:
                 yield str(error)
                 return
-    again = list(segments(form, io.BytesIO(out.getvalue()), with_done=True))
+    again = list(segments(form, io.BytesIO(out.getvalue()), options=OPTIONS, with_done=True))
     if [one.id for one in again] != [one.id for one in found]:
         yield f"the accented file has {len(again)} segments, not {len(found)}"
         return
     for before, after in zip(found, again, strict=True):
-        wanted = left.get(before.id, before.text)
-        if plain(after.text) == plain(wanted):
+        wanted, read = left.get(before.key, before.text), after.text
+        if form.name in BILINGUAL:
+            read = after.target if before.key in left and before.kind != "form" else wanted
+        if plain(read) == plain(wanted):
             continue
-        if plain(words_of(after.text, after.marks)) != plain(words_of(wanted, before.marks)):
-            yield f"segment {before.id} reads {after.text[:150]!r} and was written as {wanted[:150]!r}"
+        if plain(words_of(read, after.marks)) != plain(words_of(wanted, before.marks)):
+            yield f"segment {before.id} reads {read[:150]!r} and was written as {wanted[:150]!r}"
             return
 
 

@@ -187,3 +187,44 @@ def test_msgfmt_takes_what_is_written(tmp_path: Path) -> None:
         done = subprocess.run([msgfmt, "-c", "-o", "/dev/null", path], capture_output=True, text=True, check=False)
         faults = [line for line in done.stderr.splitlines() if "missing in header" not in line]
         assert (done.returncode, faults) == (0, [])
+
+
+HEAD = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "wanted"),
+    [
+        pytest.param(HEAD + 'msgid "a"\nmsgstr ""\n', "a", HEAD + 'msgid "a"\nmsgstr "x"\n', id="usual"),
+        pytest.param(
+            (HEAD + 'msgid "a"\nmsgstr ""\n').replace("\n", "\r"),
+            "a",
+            (HEAD + 'msgid "a"\nmsgstr "x"\n').replace("\n", "\r"),
+            id="carriage returns",
+        ),
+        pytest.param('msgid "a" "b"\nmsgstr "" ""\n', "ab", 'msgid "a" "b"\nmsgstr "x"\n', id="two strings in a line"),
+        pytest.param(
+            'msgid "caf\\303\\251\\x41"\nmsgstr ""\n', "caféA", 'msgid "caf\\303\\251\\x41"\nmsgstr "x"\n', id="bytes"
+        ),
+        pytest.param(
+            '#= fuzzy\nmsgid "a"\nmsgstr "y"\n', "a", '#= fuzzy\nmsgid "a"\nmsgstr "x"\n', id="flags that stay"
+        ),
+    ],
+)
+def test_lines_as_other_programs_write_them(data: str, text: str, wanted: str) -> None:
+    (found,) = read(GettextFormat(), data)
+    assert (found.text, found.state is State.DONE) == (text, False)
+    assert translated(GettextFormat(), data, {text: "x"}).decode() == wanted
+
+
+def test_a_message_without_a_text_stays() -> None:
+    data = HEAD + 'msgctxt "menu"\nmsgid ""\nmsgstr ""\n\n#~ msgid "old"\n#~ msgstr ""\n'
+    assert not read(GettextFormat(), data)
+    assert translated(GettextFormat(), data, {}).decode() == data
+
+
+def test_the_encoding_in_a_header_of_one_line() -> None:
+    data = (
+        'msgid ""\nmsgstr "Language: fr\\nContent-Type: text/plain; charset=ISO-8859-1\\n"\n\nmsgid "a"\nmsgstr "é"\n'
+    )
+    assert [one.target for one in read(GettextFormat(), data.encode("latin-1"))] == ["é"]

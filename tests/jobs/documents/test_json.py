@@ -80,7 +80,9 @@ def test_arb_keeps_what_describes_messages() -> None:
         pytest.param("[" * 1000, "nested more than 200 deep", id="1,000 deep"),
         pytest.param('{"a": "\n"}', "a value is not valid", id="a line break in a string"),
         pytest.param("{'a': 'b'}", "not valid JSON", id="other quotes"),
-        pytest.param('{"a": "b",}', "'}' stands where it may not", id="a comma too many"),
+        pytest.param('{"a": "b",,}', "',' stands where it may not|a key in quotes is missing", id="two commas"),
+        pytest.param('{"a": }', "'}' stands where it may not", id="no value"),
+        pytest.param("{a: 'b'}", "not valid JSON", id="JSON5"),
     ],
 )
 def test_what_cannot_be_read(text: str, message: str) -> None:
@@ -121,3 +123,25 @@ def test_any_tree_is_read_and_written(tree: Any, indent: int | None, is_ascii: b
     got = {pointer(path): value for path, value in strings(again)}
     assert all(wanted.get(name, value) == value for name, value in got.items())
     assert set(new) <= set(got)
+
+
+def test_comments_and_a_comma_too_many_stay() -> None:
+    data = '// "a": "b"\n{ /* "x" */ "a": "One", // "c"\n "b": ["Two", ], "e": [], }\n/* end */'
+    assert texts(JsonFormat(), data) == ["One", "Two"]
+    assert translated(JsonFormat(), data, {"One": "Un"}).decode() == data.replace("One", "Un")
+
+
+def test_the_messages_of_a_browser_extension() -> None:
+    data = (
+        '{"name": {"message": "Hi $USER$", "description": "The name", "placeholders": {"user": {"content": "$1", '
+        '"example": "Ann"}}}, "b": {"message": "Go"}}'
+    )
+    found = read(JsonFormat(), data)
+    assert [(one.id, one.context, [mark.text for mark in one.marks]) for one in found] == [
+        ("/name/message", "The name", ["$USER$"]),
+        ("/b/message", "", []),
+    ]
+
+
+def test_half_a_character_is_no_text() -> None:
+    assert texts(JsonFormat(), '{"a": "\\ud83d x", "b": "\\ud83d\\ude00 y"}') == ["😀 y"]

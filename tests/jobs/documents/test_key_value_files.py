@@ -9,6 +9,7 @@ from jobs.documents.catalogues.apple_strings import AppleStringsFormat
 from jobs.documents.catalogues.properties import PropertiesFormat
 from jobs.documents.catalogues.yaml_catalogue import YamlFormat
 from jobs.documents.document import DocumentFormat
+from jobs.documents.source import Options
 from jobs.errors import DocumentError
 from tests.support.documents.reading import read, texts, translated
 
@@ -148,7 +149,6 @@ def test_any_value_comes_back(values: list[str], new: str) -> None:
         pytest.param(
             AppleStringsFormat(), b'"a" = "\xff";', "line 1: it is not valid utf-8", id="strings of wrong bytes"
         ),
-        pytest.param(PropertiesFormat(), b"a=b\nc=\xe9\n", "it is not valid utf-8: save it as UTF-8", id="Latin-1"),
     ],
 )
 def test_what_cannot_be_read(form: YamlFormat, text: str | bytes, message: str) -> None:
@@ -159,3 +159,96 @@ def test_what_cannot_be_read(form: YamlFormat, text: str | bytes, message: str) 
 def test_a_yaml_bomb_is_not_expanded() -> None:
     bomb = "a0: &a0 [lol, lol]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 100))
     assert texts(YamlFormat(), bomb) == ["lol", "lol"]
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "text", "new", "wanted"),
+    [
+        pytest.param(
+            PropertiesFormat(), b"a=caf\xe9 %s\n", "café %s", "thé %s €", b"a=th\\u00e9 %s \\u20ac\n", id="ISO 8859-1"
+        ),
+        pytest.param(
+            PropertiesFormat(), b"a=It''s {0}\n", "It's {0}", "L'{0}", b"a=L''{0}\n", id="doubled apostrophes"
+        ),
+        pytest.param(PropertiesFormat(), b"a=All {0}\n", "All {0}", "L'{0}", b"a=L''{0}\n", id="arguments"),
+        pytest.param(PropertiesFormat(), b"a=It's {0}\n", "It's {0}", "L'{0}", b"a=L'{0}\n", id="no MessageFormat"),
+        pytest.param(PropertiesFormat(), b"a=It's\n", "It's", "L'a", b"a=L'a\n", id="no arguments"),
+        pytest.param(AppleStringsFormat(), b"a = b.c;", "b.c", "x", b'a = "x";', id="no quotes"),
+        pytest.param(AppleStringsFormat(), rb'"a" = "\Ud83d\Ude00 b";', "😀 b", "x", b'"a" = "x";', id="two halves"),
+        pytest.param(
+            AppleStringsFormat(),
+            '"a" = "b";'.encode("utf-16-be"),
+            "b",
+            "é",
+            '"a" = "é";'.encode("utf-16-be"),
+            id="no mark",
+        ),
+        pytest.param(YamlFormat(), b"a: One\n", "One", "Été un", "a: Été un\n".encode(), id="plain YAML"),
+        pytest.param(YamlFormat(), b"a: One\n", "One", "no", b'a: "no"\n', id="a truth value of YAML"),
+    ],
+)
+def test_what_a_value_is_and_how_it_is_written(
+    form: YamlFormat, data: bytes, text: str, new: str, wanted: bytes
+) -> None:
+    assert [one.text for one in read(form, data)] == [text]
+    assert translated(form, data, {text: new}) == wanted
+
+
+def test_half_a_character_is_no_text() -> None:
+    assert not read(PropertiesFormat(), "a=\\ud83d b\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "new", "wanted"),
+    [
+        pytest.param("a: &x One\nb: *x\n", {"One": "Un"}, "a: &x Un\nb: *x\n", id="anchor"),
+        pytest.param("a: !!str &x One\nb: *x\n", {"One": "Un: y"}, 'a: !!str &x "Un: y"\nb: *x\n', id="anchor and tag"),
+        pytest.param("a: &x |\n  One\nb: *x\n", {"One\n": "Un\n"}, "a: &x |\n  Un\nb: *x\n", id="anchor of a block"),
+    ],
+)
+def test_anchors_stay_with_their_values(data: str, new: dict[str, str], wanted: str) -> None:
+    assert translated(YamlFormat(), data, new).decode() == wanted
+
+
+RAILS = """# A catalogue
+en:
+  files:
+    one: "%{count} file"
+    other: "%{count} files"
+  flow: {one: One, other: "Many"}
+  lone:
+    other: All
+  words:
+    one: Only
+    three: Three
+  en: x
+"""
+POLISH = Options(source_language="en", target_language="pl")
+
+
+def test_a_catalogue_of_rails_gets_the_language_and_its_forms() -> None:
+    found = {one.id: one.text for one in read(YamlFormat(), RAILS, POLISH)}
+    forms = ("one", "few", "many", "other")
+    assert list(found) == [
+        *(f"/en/files/{form}" for form in forms),
+        *(f"/en/flow/{form}" for form in forms),
+        *(f"/en/lone/{form}" for form in forms),
+        "/en/words/one",
+        "/en/words/three",
+        "/en/en",
+    ]
+    assert [found[f"/en/files/{form}"] for form in forms] == ["%{count} file", *["%{count} files"] * 3]
+    new = {"/en/files/few": "%{count} pliki", "/en/flow/one": "Jeden", "/en/lone/many": "no"}
+    assert translated(YamlFormat(), RAILS, new, POLISH).decode() == RAILS.replace("\nen:", "\npl:").replace(
+        '    other: "%{count} files"',
+        '    few: "%{count} pliki"\n    many: "%{count} files"\n    other: "%{count} files"',
+    ).replace('{one: One, other: "Many"}', '{one: Jeden, few: "Many", many: "Many", other: "Many"}').replace(
+        "    other: All\n", '    one: All\n    few: All\n    many: "no"\n    other: All\n'
+    )
+    assert translated(YamlFormat(), RAILS, {}, POLISH).decode() == RAILS.replace("\nen:", "\npl:")
+    assert translated(YamlFormat(), RAILS, {}).decode() == RAILS
+
+
+def test_the_first_key_stays_if_it_is_no_language_of_the_source() -> None:
+    for data in ("fr:\n  a: One\n", "en:\n  a: One\nde:\n  a: One\n", "en: One\nb: Two\n"):
+        assert translated(YamlFormat(), data, {}, POLISH).decode() == data

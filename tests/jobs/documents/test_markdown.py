@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.documents.document import Segment
 from jobs.documents.pages.markdown import MarkdownFormat
 from jobs.errors import DocumentError
+from jobs.marks.masking import mask
 from tests.support.documents.reading import read, texts, translated
 
 FORM = MarkdownFormat()
@@ -198,3 +200,39 @@ def test_a_translation_is_written_so_that_it_reads_the_same_or_is_refused(page: 
         if again:  # a translation without letters is no segment
             bare = "".join(again[0].text.replace("\\", "").split())
             assert bare == "".join(words.split()) or not any(map(str.isalpha, words))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param(
+            '!!! note "One"\n    Two\n    three\n', '!!! note "ONE"\n    TWO THREE\n', id="admonition of MkDocs"
+        ),
+        pytest.param("??? question\n    Two\n", "??? question\n    TWO\n", id="admonition without a title"),
+        pytest.param('=== "One"\n    Two\n', '=== "ONE"\n    TWO\n', id="tab"),
+        pytest.param("> [!NOTE]\n> Two\n> three\n", "> [!NOTE]\n> TWO THREE\n", id="alert"),
+        pytest.param(":::tip Title\nTwo\nthree\n:::\n", ":::tip Title\nTWO THREE\n:::\n", id="container"),
+        pytest.param("One\n: Two\n  three\n: Four\n", "ONE\n: TWO THREE\n: FOUR\n", id="definitions"),
+        pytest.param(
+            "One\n{% if x %}\nTwo\n{% endif %}\n", "ONE\n{% if x %}\nTWO\n{% endif %}\n", id="tags of a template"
+        ),
+        pytest.param(
+            "{{% note %}}\nTwo *three\nfour*\n{{% /note %}}\n",
+            "{{% note %}}\nTWO *THREE FOUR*\n{{% /note %}}\n",
+            id="shortcode",
+        ),
+        pytest.param("One\n\\: two\n", "ONE \\: TWO\n", id="no definition"),
+        pytest.param("One !!! note\ntwo\n", "ONE !!! NOTE TWO\n", id="no admonition"),
+        pytest.param("{/* one */}\n\nTwo {/* three */}\n", "{/* one */}\n\nTWO {/* three */}\n", id="comments of MDX"),
+        pytest.param(
+            "One \\(x\\) two \\[a = b\\] \\[c d\\]\n", "ONE \\(x\\) TWO \\[a = b\\] \\[C D\\]\n", id="formulas"
+        ),
+        pytest.param("# One\r\rTwo\r", "# ONE\r\rTWO\r", id="carriage returns"),
+    ],
+)
+def test_lines_that_mean_something_by_standing_alone(text: str, wanted: str) -> None:
+    def upper(segment: Segment) -> str:
+        masked = mask(segment.text, segment.marks, "private")
+        return masked.restore(masked.text.upper())
+
+    assert translated(MarkdownFormat(), text, upper).decode() == wanted

@@ -81,3 +81,22 @@ def test_any_cues_come_back(cues: list[str], new: str) -> None:
     if found and new.strip():
         again = {one.id: one.text for one in read(SRT, translated(SRT, text, {found[0].id: f"a{new}"}))}
         assert again[found[0].id] == " ".join(f"a{new}".split())
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_each_speaker_keeps_a_line(end: str) -> None:
+    data = "1\n00:00:01,000 --> 00:00:02,000\nOne,\nand\n- Two\n2\n00:00:02,000 --> 00:00:03,000\n<b>A</b>\n".replace(
+        "\n", end
+    )
+    (first, second) = read(SRT, data)
+    assert (first.text, second.text) == ("One, and\n- Two", "<b>A</b>")
+    assert [one.text for one in first.marks] == ["\n- "]
+    made = translated(SRT, data, {"1": "Un, et\n- Deux", "2": "<b>B</b>"}).decode()
+    assert made == data.replace(f"One,{end}and{end}- Two", f"Un, et{end}- Deux").replace("<b>A", "<b>B")
+    with pytest.raises(DocumentError, match=r"lost '\\n- '"):
+        translated(SRT, data, {"1": "Un, et Deux"})
+
+
+def test_voices_keep_their_lines() -> None:
+    data = "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Bob>One</v>\n<v Ann>Two\n"
+    assert texts(VTT, data) == ["<v Bob>One</v>\n<v Ann>Two"]

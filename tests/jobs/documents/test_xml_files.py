@@ -203,3 +203,76 @@ def test_tokens_are_the_text(parts: list[str]) -> None:
     except ValueError:
         return
     assert "".join(one.raw for one in tokens) == text
+
+
+UNIT = '<xliff version="1.2"><file original="f" target-language="fr"><body>%s</body></file></xliff>'
+
+
+def test_a_source_cut_into_sentences_keeps_the_marks_of_its_sentences() -> None:
+    first, second = '<mrk mtype="seg" mid="1">%s</mrk>', '<mrk mtype="seg" mid="2">%s</mrk>'
+    both = f"{first} {second}"
+    unit = f'<trans-unit id="1"><source>One. Two.</source><seg-source>{both % ("One.", "Two.")}</seg-source>%s</trans-unit>'
+    data = UNIT % (unit % f"<target>{both % ('', '')}</target>")
+    (found,) = read(XLIFF, data, Options(target_language="fr"))
+    assert (found.text, found.state, found.target) == (both % ("One.", "Two."), State.NEW, "")
+    made = translated(XLIFF, data, {found.id: both % ("Un.", "Deux.")}).decode()
+    assert made == UNIT % (unit % f"<target>{both % ('Un.', 'Deux.')}</target>")
+
+
+def test_what_a_unit_says_of_its_translation() -> None:
+    data = (
+        UNIT % '<trans-unit id="1" maxwidth="20" size-unit="char"><source>One</source><note>A  verb</note></trans-unit>'
+    )
+    (found,) = read(XLIFF, data)
+    assert (found.most, found.context) == (20, "A verb")
+    (found,) = read(XLIFF, data.replace("char", "pixel"))
+    assert found.most is None
+    new = (
+        '<unit id="u"><notes><note>hint</note></notes><segment state="initial"><source>One</source><target>x</target>'
+        "</segment></unit>"
+    )
+    data = f'<xliff version="2.0" srcLang="en" trgLang="fr"><file id="f">{new}</file></xliff>'
+    (found,) = read(XLIFF, data)
+    assert (found.context, found.state) == ("hint", State.NEW)
+    made = translated(XLIFF, data, {"One": "Un"}).decode()
+    assert made == data.replace('"initial"', '"translated"').replace(">x<", ">Un<")
+    assert translated(XLIFF, data, {}).decode() == data
+
+
+def test_words_that_are_not_to_be_translated_are_a_mark() -> None:
+    data = UNIT % '<trans-unit id="1"><source>A <mrk mtype="protected">Brand</mrk> x</source></trans-unit>'
+    assert [one.text for one in read(XLIFF, data)[0].marks] == ['<mrk mtype="protected">Brand</mrk>']
+
+
+def test_a_message_of_icu_in_xliff() -> None:
+    options = Options(source_language="en", target_language="pl")
+    data = (
+        UNIT.replace('"fr"', '"pl"')
+        % '<trans-unit id="1"><source>{N, plural, one {a &amp;} other {# b}}</source></trans-unit>'
+    )
+    assert [one.id for one in read(XLIFF, data, options)] == [
+        f"f/1[N={one}]" for one in ("one", "few", "many", "other")
+    ]
+    made = translated(XLIFF, data, {"f/1[N=one]": "& c"}, options).decode()
+    assert "<target>{N, plural, one {&amp; c} few {# b} many {# b} other {# b}}</target>" in made
+    data = data.replace("# b", "# <x id='i' equiv-text='{{i}}'/> b")
+    assert not read(XLIFF, data, options)
+
+
+def test_line_ends_are_those_of_xml() -> None:
+    data = UNIT % '\r\n<trans-unit id="1"><source>One\r\ntwo</source></trans-unit>\r\n'
+    assert texts(XLIFF, data) == ["One\ntwo"]
+    assert b"<target>Un\r\ndeux</target>" in translated(XLIFF, data, {"One\ntwo": "Un\ndeux"})
+
+
+def test_strings_of_android_with_one_name_and_of_other_kinds() -> None:
+    data = (
+        '<resources><string name="a" product="x">One</string><string name="a">Two</string><item type="string" name="b">Three'
+        r'</item><string name="c">\ud83d\ude00 d</string><string name="e">\ud83d f</string></resources>'
+    )
+    assert [(one.id, one.text) for one in read(ANDROID, data)] == [
+        ("a", "One"),
+        ("a#2", "Two"),
+        ("b", "Three"),
+        ("c", "😀 d"),
+    ]

@@ -1,6 +1,6 @@
 """Measures what a long glossary costs intake: rows per second with and without it, and the time to read it.
 
-    taskset -c 0 python scripts/bench/terms.py --terms 50000 --rows 20000
+    taskset -c 0 python scripts/bench/content/terms.py --terms 50000 --rows 20000
 
 The words are made of syllables, and rare ones are as rare as in a language (Zipf's law). The terms have one to three words. The
 same rows are read with and without the glossary, in turn, and the best of the turns is printed.
