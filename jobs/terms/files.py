@@ -16,7 +16,8 @@ from jobs.errors import DocumentError, RequestError
 from jobs.exchange.tbx import TermStatus, read_tbx
 from jobs.terms.cleaning import cleaned, shown
 from jobs.terms.concept import Concept, ConceptTerm, Glossary, Status
-from jobs.terms.tables import Languages, language_tag, read_table
+from jobs.terms.table_headers import language_tag
+from jobs.terms.tables import Languages, read_table
 
 MOST_BYTES: Final = 256 << 20
 MOST_CONCEPTS: Final = 500_000

@@ -17,7 +17,8 @@ from jobs.tenants import TermFile, TermSettings
 from jobs.terms.concept import Glossary
 from jobs.terms.files import read_glossary
 from jobs.terms.language_pair import Entry, PairBuilder, PairTerms, key_of_term
-from jobs.terms.tables import Languages, language_tag
+from jobs.terms.table_headers import language_tag
+from jobs.terms.tables import Languages
 from jobs.writing.terms.row_terms import FIELDS, FORBIDDEN, GLOSSARY, MOST_TERMS, NAMES, targets_of
 from jobs.writing.terms.tokens import key_of
 

@@ -70,7 +70,7 @@ def list_terms(
 ) -> None:
     """List the terms that the settings give to a tenant's translations."""
     from jobs.terms.row_glossaries import RowGlossaries
-    from jobs.terms.tables import language_tag
+    from jobs.terms.table_headers import language_tag
 
     session: Session = ctx.obj
     tags = []
