@@ -25,12 +25,12 @@ from jobs.did_you_mean import did_you_mean, nearest
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings
 from jobs.prices import Prices
-from jobs.tenants import RowRight, TenantSettings
+from jobs.tenants import RowRight, TenantSettings, TermSettings
 from jobs.urls import absolute, local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
-NESTED: Final = frozenset({"aliases", "checks", "models", "prices", "store_options", "tenants"})
+NESTED: Final = frozenset({"aliases", "checks", "models", "prices", "store_options", "tenants", "terms"})
 """Settings that hold named values. An environment variable joins the names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
@@ -203,12 +203,18 @@ class Settings(BaseSettings):
     tenants: Mapping[TenantName, TenantSettings] = Field(
         default={},
         description="By tenant: weight, its part of the work while several tenants wait (default 1), and rows_in_flight, the "
-        "most of its rows that may be leased at once (default: no limit), and checks, what is changed of checks of content.",
+        "most of its rows that may be leased at once (default: no limit), checks, what is changed of checks of content, and "
+        "terms, its glossaries and names.",
     )
     checks: CheckSettings = Field(
         default={},
         description="By check: severity (fail, review, note or off) and limits, or the severity alone. `nightpress checks` "
         "lists them. `checks` of a tenant comes after these. `audit` has the limits for how alike the rows of a batch may be.",
+    )
+    terms: TermSettings = Field(
+        default=TermSettings(),
+        description="Terms of translations: files, glossaries in CSV or TBX, and do_not_translate, names that stay as they are. "
+        "`terms` of a tenant comes before these.",
     )
     accept_review: bool = Field(
         default=False,
@@ -440,5 +446,7 @@ def _fault(toml: Path | None, *loc: str, message: str) -> str:
 
 def _known(*loc: str) -> Sequence[str]:
     """Return the names of the settings at this path."""
+    if loc[-1:] == ("terms",):
+        return list(TermSettings.model_fields)
     models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantSettings, "prices": Prices}
     return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

@@ -119,7 +119,8 @@ class Batch(StoredRecord):
     `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are
     the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
     describes the user's file; it is None if no row was refused. `documents` describes the documents whose segments are the rows;
-    it is None if the rows came as rows.
+    it is None if the rows came as rows. `glossaries` are the files of terms that intake read, each by its path with its sha256;
+    each row holds those of their terms that stand in its text.
     """
 
     batch_id: str
@@ -139,6 +140,7 @@ class Batch(StoredRecord):
     extra_columns: tuple[str, ...] = ()
     layout: InputLayout | None = None
     documents: DocumentSet | None = None
+    glossaries: Mapping[str, Sha256] = {}
     full_sha256: Sha256
     created_at: Moment
 

@@ -39,6 +39,7 @@ from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.tenants import RowsMaySet
+from jobs.terms.row_glossaries import RowGlossaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def staged(
                 else:
                     records = files.enter_context(row_records(lines, reader, options.form, columns, settings))
                 staging.fill(records, reader, options.limit)
+            staging.glossaries = reader.glossary_files
             yield staging
     except (OSError, sqlite3.Error) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
@@ -183,9 +185,14 @@ def staged(
 
 
 def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> RowReader:
-    """Return the reader of rows under these options. Raises RequestError if an option is wrong for every row."""
+    """Return the reader of rows under these options.
+
+    Raises RequestError if an option is wrong for every row, or if a glossary of the tenant is not valid.
+    """
     _check(options, kinds, settings)
-    return RowReader(kinds, settings.known_models, _defaults(options, settings))
+    defaults, glossaries = _defaults(options, settings), RowGlossaries(settings)
+    glossaries.require(defaults.tenant)
+    return RowReader(kinds, settings.known_models, defaults, glossaries)
 
 
 def _accepted(
@@ -234,6 +241,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
         extra_columns=tuple(staging.extra),
         layout=staging.layout,
         documents=documents,
+        glossaries=staging.glossaries,
         options=typed,
         full_sha256=full,
         created_at=created_at,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
+from jobs.findings import CheckSetting
 from jobs.generation import Completion, Prompt
 from jobs.kinds.asking import asked_until_kept
 from jobs.kinds.translating.memory import Forgetful, Memory
@@ -58,12 +59,14 @@ class TranslationKind:
             "numbers_changed",
             "url_or_email_changed",
             "glossary_missed",
+            "names_changed",
             "end_punctuation",
             "whitespace_edges",
             "max_length",
             "length_ratio",
             "wrapper",
         ),
+        settings={"forbidden_term": CheckSetting.model_validate({"inflected": True})},
         language="target_language",
         source="text",
         source_language="source_language",

@@ -26,6 +26,7 @@ from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
+from jobs.writing.terms.row_terms import terms_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Attempt:
             **({"constraints": self._constraints} if self._constraints else {}),
             **({"avoid": list(self.row.avoid)} if self.row.avoid else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
+            **({"terms": terms} if (terms := terms_sha256(self.row.request)) else {}),
         }
 
     @property
