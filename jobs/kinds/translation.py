@@ -18,10 +18,12 @@ from jobs.checks.translation.mending import mended
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams, Translatable
 from jobs.kinds.asking import asked_until_kept
+from jobs.languages.names import language_name
+from jobs.languages.tags import same_language
 from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief, Original, key_of, sentence_count
-from jobs.writing.fields import LanguageTag, Line, Text, language_name, same_language
+from jobs.writing.fields import LanguageTag, Line, Text
 from jobs.writing.labels import TRANSLATION, label
 from jobs.writing.prose import FENCE, sentences, whole_length
 from jobs.writing.templates import Templates

@@ -17,10 +17,11 @@ from typing import Final
 import regex
 
 from jobs.documents.catalogues.json_values import NotJson, Value, pointer, values
-from jobs.documents.catalogues.plural_keys import CATEGORIES, categories_of, said_numbers, source_form
+from jobs.documents.catalogues.plural_keys import categories_of, said_numbers, source_form
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.message import message_piece
 from jobs.documents.source import Source
+from jobs.languages.plurals import CATEGORIES
 from jobs.marks.grammar import find_marks
 from jobs.marks.masking import Damaged, check_kept
 

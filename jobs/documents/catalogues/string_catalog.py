@@ -19,10 +19,11 @@ import regex
 
 from jobs.documents.catalogues.json_tree import Node, tree
 from jobs.documents.catalogues.json_values import NotJson
-from jobs.documents.catalogues.plural_keys import CATEGORIES, categories_of, said_numbers, source_form
+from jobs.documents.catalogues.plural_keys import categories_of, said_numbers, source_form
 from jobs.documents.document import Piece, Segment, Slot, State
 from jobs.documents.message import message
 from jobs.documents.source import Source
+from jobs.languages.plurals import CATEGORIES
 from jobs.marks.masking import Damaged, check_kept
 
 Path = tuple[str, ...]
