@@ -1,8 +1,9 @@
 """Reads pages in HTML: each run of words and inline tags between two blocks is a segment.
 
-Scripts, styles, code, drawings, formulas, comments and elements with `translate="no"` stay as they are. Within a run, inline tags
-and code are marks; a reference to a visible character counts as that character. Attributes that a reader sees (`alt`, `title`,
-`placeholder`, `aria-label`, descriptions in `<meta>`) are segments of their own. Blanks in a row count as one, as they are shown.
+Scripts, styles, code, drawings, formulas, comments, elements with `translate="no"` and elements in another language than the
+source stay as they are; the first tag gets the target language. Within a run, inline tags and code are marks; a reference to a
+visible character counts as that character. Attributes that a reader sees (`alt`, `title`, `placeholder`, `aria-label`,
+descriptions in `<meta>`) are segments of their own. Blanks in a row count as one, as they are shown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from jobs.documents.source import Source
 from jobs.marks.building import Builder, has_words, trimmed
 from jobs.marks.mark import Mark, Role
 from jobs.marks.masking import Damaged, check_kept
+from jobs.writing.words.words import primary
 
 _INLINE_WORDS: Final = (
     "a abbr acronym audio b bdi bdo big br button cite code data del dfn em embed font i iframe img input ins kbd "
@@ -48,6 +50,7 @@ _ATTRIBUTE: Final = regex.compile(
 _NOT_TRANSLATED: Final = regex.compile(
     r"\stranslate\s?=\s?[\"']?no\b|\sclass\s?=\s?(?:\"[^\"]*\bnotranslate\b|'[^']*\bnotranslate\b)", regex.IGNORECASE
 )
+_LANGUAGE: Final = regex.compile(r"(?i)(\s(?:xml:)?lang\s*=\s*[\"']?)([a-z]{2,3}(?:-[a-z0-9]{1,8})*+)")
 _BLANKS: Final = regex.compile(r"[ \t\n\r\f]++")
 
 
@@ -120,7 +123,7 @@ class Page:
         n = 0
         while n < len(found):
             token = found[n]
-            end = _kept_end(found, n)
+            end = _kept_end(found, n, self.source.options.source_language)
             if end is not None:
                 whole = Token("other", "".join(one.text for one in found[n:end]), token.start, token.name)
                 if token.name in INLINE and token.name not in ("noscript",):
@@ -143,6 +146,9 @@ class Page:
     def _tag(self, token: Token) -> Iterator[Piece]:
         """Yield a tag with a slot for each attribute that a reader sees."""
         position = 0
+        if token.name == "html" and (made := self._root(token.text)) is not None:
+            yield Slot(token.text, (), lambda texts: made, self._line(token.start))
+            return
         for one in seen_attributes(token) if token.sort != "closes" else ():
             built = self._value(one)
             if built is not None:
@@ -155,6 +161,15 @@ class Page:
                 yield Slot(one.raw, (segment,), write, self._line(token.start))
                 position = one.end
         yield token.text[position:]
+
+    def _root(self, tag: str) -> str | None:
+        """Return the first tag of a page with the target language in place of that of the source; None if it stays."""
+        options = self.source.options
+        found = _LANGUAGE.findall(tag)
+        source = options.source_language
+        if not options.target_language or not found or (source and primary(found[0][1]) != primary(source)):
+            return None
+        return _LANGUAGE.sub(lambda one: f"{one[1]}{options.target_language}", tag)
 
     def _value(self, one: Attribute) -> tuple[str, tuple[Mark, ...]] | None:
         built = Builder()
@@ -277,10 +292,18 @@ class Page:
         return made
 
 
-def _kept_end(found: Sequence[Token], n: int) -> int | None:
+def _is_kept(token: Token, source: str | None) -> bool:
+    """Whether the content of an element stays as it is: by its name, by what it says, or since it is in another language."""
+    if token.name in KEPT or _NOT_TRANSLATED.search(token.text):
+        return True
+    other = _LANGUAGE.search(token.text) if source and token.name not in ("html", "body") else None
+    return other is not None and source is not None and primary(other[2]) != primary(source)
+
+
+def _kept_end(found: Sequence[Token], n: int, source: str | None) -> int | None:
     """Return the position behind an element whose content stays as it is, if one begins at token `n`; else None."""
     token = found[n]
-    if token.sort != "opens" or not (token.name in KEPT or _NOT_TRANSLATED.search(token.text)):
+    if token.sort != "opens" or not _is_kept(token, source):
         return None
     depth = 0
     for end in range(n, len(found)):
