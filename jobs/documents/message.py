@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from jobs.checks.signs.icu import IcuError, is_icu
 from jobs.documents.catalogues.escapes import has_half
 from jobs.documents.document import Segment, Slot, State
-from jobs.documents.icu_messages import IcuSentences, TooManyForms
 from jobs.documents.source import Options
 from jobs.marks.building import has_words
+from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
-from jobs.marks.masking import Damaged, check_kept
+from jobs.marks.icu_messages import IcuSentences, TooManyForms
+from jobs.marks.keeping import check_kept
 
 
 def message_slot(

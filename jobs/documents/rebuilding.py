@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from jobs.documents.document import DocumentFormat, Segment, Slot, State
 from jobs.documents.source import NO_OPTIONS, Options, Source
-from jobs.marks.masking import Damaged
+from jobs.marks.damage import Damaged
 
 _Key = str | tuple[str, str]
 Translations = Mapping[str, str] | Mapping[tuple[str, str], str] | Mapping[_Key, str] | Callable[[Segment], str | None]

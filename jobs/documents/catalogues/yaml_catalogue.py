@@ -13,14 +13,15 @@ from typing import Final
 import regex
 
 from jobs.documents.catalogues.json_values import pointer
-from jobs.documents.catalogues.plural_keys import categories_of, said_numbers, source_form
 from jobs.documents.catalogues.yaml_scalars import Broken, Scalar, scalars, written
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.message import message_piece
 from jobs.documents.source import Source
 from jobs.languages.plurals import CATEGORIES
+from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
-from jobs.marks.masking import Damaged, check_kept
+from jobs.marks.keeping import check_kept
+from jobs.marks.plural_keys import categories_of, said_numbers, source_form
 
 _ROOT: Final = regex.compile(
     r"(?:#[^\n]*+\n|---[ \t]*+\r?\n|[ \t]*+\r?\n)*+[\"']?([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*+)[\"']?:\s"

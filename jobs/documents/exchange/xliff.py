@@ -30,7 +30,7 @@ from jobs.documents.exchange.xml_tokens import Token
 from jobs.documents.message import Unit, unit_piece
 from jobs.documents.source import Source
 from jobs.marks.building import Builder, has_words
-from jobs.marks.masking import Damaged
+from jobs.marks.damage import Damaged
 from jobs.writing.words.words import primary
 
 _PAIRS: Final = frozenset(("g", "pc", "mrk"))

@@ -14,11 +14,13 @@ from typing import Final
 import regex
 
 from jobs.documents.document import Piece, Segment, Slot
+from jobs.documents.pages.html_attributes import Attribute, seen_attributes
 from jobs.documents.pages.html_tokens import Token, line_of, line_starts, tokens
 from jobs.documents.source import Source
 from jobs.marks.building import Builder, has_words, trimmed
+from jobs.marks.damage import Damaged
+from jobs.marks.keeping import check_kept
 from jobs.marks.mark import Mark, Role
-from jobs.marks.masking import Damaged, check_kept
 from jobs.writing.words.words import primary
 
 _INLINE_WORDS: Final = (
@@ -33,56 +35,11 @@ _KEPT_WORDS: Final = "code kbd math pre samp script style svg template textarea 
 KEPT: Final = frozenset(_KEPT_WORDS.split())
 """Elements whose content stays as it is."""
 
-_SEEN_WORDS: Final = "alt title aria-label aria-description aria-placeholder aria-roledescription placeholder summary"
-SEEN: Final = frozenset(_SEEN_WORDS.split())
-"""Attributes that a reader sees."""
-
-_LABELLED: Final = frozenset(("option", "optgroup", "track"))
-_BUTTONS: Final = frozenset(("button", "submit", "reset"))
-_META_WORDS: Final = (
-    "description keywords og:title og:description og:site_name og:image:alt twitter:title twitter:description "
-    "twitter:image:alt application-name apple-mobile-web-app-title"
-)
-_META: Final = frozenset(_META_WORDS.split())
-_ATTRIBUTE: Final = regex.compile(
-    r"(?<=[\s\"'/])([^\s\"'<>/=]{1,100}+)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'=<>`]++))"
-)
 _NOT_TRANSLATED: Final = regex.compile(
     r"\stranslate\s?=\s?[\"']?no\b|\sclass\s?=\s?(?:\"[^\"]*\bnotranslate\b|'[^']*\bnotranslate\b)", regex.IGNORECASE
 )
 _LANGUAGE: Final = regex.compile(r"(?i)(\s(?:xml:)?lang\s*=\s*[\"']?)([a-z]{2,3}(?:-[a-z0-9]{1,8})*+)")
 _BLANKS: Final = regex.compile(r"[ \t\n\r\f]++")
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A value that a reader sees: its name, its place in its tag, and the value as it stands there."""
-
-    name: str
-    start: int
-    end: int
-    raw: str
-    quote: str
-
-
-def seen_attributes(token: Token) -> list[Attribute]:
-    """Return the attributes of a tag that a reader sees and that have words."""
-    if "=" not in token.text:
-        return []
-    found: dict[str, Attribute] = {}
-    for match in _ATTRIBUTE.finditer(token.text):
-        group = next(n for n in (2, 3, 4) if match[n] is not None)
-        quote = {2: '"', 3: "'", 4: ""}[group]
-        found.setdefault(match[1].lower(), Attribute(match[1].lower(), *match.span(group), match[group], quote))
-    names = {name for name in found if name in SEEN}
-    if token.name in _LABELLED:
-        names |= {"label"} & found.keys()
-    if token.name == "input" and "type" in found and found["type"].raw.lower() in _BUTTONS:
-        names |= {"value"} & found.keys()
-    if token.name == "meta":
-        named = next((found[key].raw.lower() for key in ("name", "property", "itemprop") if key in found), "")
-        names = {"content"} & found.keys() if named in _META else set()
-    return sorted((found[name] for name in names), key=lambda one: one.start)
 
 
 class HtmlFormat:

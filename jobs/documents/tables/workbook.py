@@ -20,7 +20,7 @@ from jobs.documents.tables.archive import Archive, NotArchive
 from jobs.documents.tables.columns import Layout, NoColumn, layout_of
 from jobs.documents.tables.rows import Names, units_of
 from jobs.documents.tables.sheet import MAX_TEXT, NotSheet, Sheet, SheetRow, elements, name_of, shared_texts
-from jobs.marks.masking import Damaged
+from jobs.marks.damage import Damaged
 
 _DOCUMENT: Final = "/officeDocument"
 _STRINGS: Final = "/sharedStrings"
