@@ -31,6 +31,7 @@ from jobs.formats.source import InputLimits, decompressed, open_source, source_n
 from jobs.intake.batch_files import write_batch
 from jobs.intake.column_options import checked_fields, typed
 from jobs.intake.refusals import StrictRefused
+from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_fields import TENANT
 from jobs.intake.row_reader import RowDefaults, RowReader
@@ -134,7 +135,8 @@ def accept(
         StoreUnavailable: The storage, the input or the scratch folder failed. No batch was made, unless the message names
             a batch that may have been accepted.
     """
-    with staged(lines, options, kinds, settings, names_in_memory) as staging:
+    memory = RowLookup(store, kinds, settings)
+    with staged(lines, options, kinds, settings, names_in_memory, memory) as staging:
         accepted = _accepted(store, staging, options, settings, run_key, clock)
     if accepted.created:
         batch = accepted.batch
@@ -149,8 +151,11 @@ def staged(
     kinds: Mapping[str, Kind],
     settings: Settings,
     names_in_memory: int = NAMES_IN_MEMORY,
+    memory: RowLookup | None = None,
 ) -> Iterator[Staging]:
     """Read all rows of an input into a Staging, and yield the Staging. The files of the Staging are deleted at the end.
+
+    `memory` is closed at the end. Without it, rows go without the translation memory.
 
     Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
     """
@@ -158,7 +163,7 @@ def staged(
     columns = checked_fields(options.columns, reader.known)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
-            staging = Staging(Path(scratch), settings, names_in_memory)
+            staging = Staging(Path(scratch), settings, names_in_memory, memory)
             with closing(staging), _records(lines, reader, options.form, columns, settings) as records:
                 staging.fill(records, reader, options.limit)
             yield staging

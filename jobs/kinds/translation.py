@@ -5,11 +5,13 @@ too, are something else.) Blank lines, indentation, and lines of signs or number
 and the marks at the beginning of a line stay as they are too. Only words pass through the model.
 """
 
+import hashlib
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.checks.checker import UNCHECKED, Checker
@@ -18,6 +20,8 @@ from jobs.checks.translation.mending import mended
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams, Translatable
 from jobs.kinds.asking import asked_until_kept
+from jobs.memory.entry import Query
+from jobs.memory.row_memory import NOTHING_KNOWN, RowMemory
 from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.cleaning import CleanedOutput, Draft
 from jobs.writing.evidence import Brief, Original, key_of, sentence_count
@@ -30,6 +34,8 @@ _INDENT: Final = re.compile(r"\s*")
 _MARKS: Final = re.compile(r"\s*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?|\d{1,9}[.)]\s+|>\s*)*")
 _NUMBERS: Final = re.compile(r"0*(\d{1,9})[.)]\s")
 _ADDED_MARK: Final = re.compile(r"(?:[-*+>•]|#{1,6})\s+")
+
+_TEMPLATES: Final = ("translation_system.j2", "translation_user.j2")
 
 Term = Annotated[Line, StringConstraints(max_length=200)]
 
@@ -151,18 +157,23 @@ class TranslationKind:
         self._templates = templates
 
     def compose(
-        self, request: BaseModel, checker: Checker = UNCHECKED
+        self, request: BaseModel, checker: Checker = UNCHECKED, memory: RowMemory = NOTHING_KNOWN
     ) -> Generator[Sequence[Prompt], Sequence[Completion], Translation]:
-        """Ask for all segments at once, and again for those that a check refuses. Returns the translation."""
+        """Ask for all segments at once, and again for those that a check refuses. Returns the translation.
+
+        Segments that the memory knows are not asked for, unless a check refuses them.
+        """
         if not isinstance(request, TranslationRequest):
             raise TypeError(type(request))
         lines = segmented(request.text, request.format)
         worded = [line for line in lines if line.words]
         removed, prompts, cut_off = dict[str, list[str]](), dict[int, Prompt](), set[int]()
+        given = _known(memory, checker, worded)
         mends = {code for code in ("end_punctuation", "whitespace_edges") if checker.limits(code) is not None}
 
         def ask(n: int, number: int, faults: Sequence[str]) -> Prompt:
-            prompts[n] = self._prompt(request, n + 1, worded[n].words, number, faults)
+            number -= n in given  # a known segment that was refused is asked for the first time
+            prompts[n] = self._prompt(request, n + 1, worded[n].words, number, faults, memory)
             return prompts[n]
 
         def read(n: int, prompt: Prompt, answer: Completion) -> TranslatedSegment:
@@ -176,29 +187,51 @@ class TranslationKind:
             return TranslatedSegment(source=source, target=target)
 
         def review(segments: Sequence[TranslatedSegment]) -> Mapping[int, Sequence[str]]:
-            found = {n: _faults(checker, one, prompts[n], n in cut_off) for n, one in enumerate(segments)}
+            found = {n: _faults(checker, one, prompts.get(n), n in cut_off) for n, one in enumerate(segments)}
             return found if any(found.values()) else _blamed(checker, request, lines, segments)
 
         tries = checker.tries if checker.checks else 1
-        segments = yield from asked_until_kept(len(worded), ask, read, review, tries)
+        segments = yield from asked_until_kept(len(worded), ask, read, review, tries, given)
+        memory.report(len(worded), [worded[n].words for n in given if n not in prompts])
         return _joined(request, lines, segments).with_removed(removed)
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about as many tokens as the source has."""
         return _most_tokens(getattr(request, "text", "")) // 2 + 1
 
+    def memory_query(self, request: BaseModel) -> Query | None:
+        """Return what a row asks the translation memory."""
+        if not isinstance(request, TranslationRequest):
+            return None
+        return Query(
+            tuple(line.words for line in segmented(request.text, request.format) if line.words),
+            request.source_language,
+            request.target_language,
+            context=getattr(request, "context", None) or "",
+            terms=_terms_sha256(request),
+            formality=request.formality,
+            template=self._templates.messages_sha256(*_TEMPLATES),
+        )
+
     def _prompt(
-        self, request: TranslationRequest, n: int, source: str, number: int = 1, faults: Sequence[str] = ()
+        self,
+        request: TranslationRequest,
+        n: int,
+        source: str,
+        number: int = 1,
+        faults: Sequence[str] = (),
+        memory: RowMemory = NOTHING_KNOWN,
     ) -> Prompt:
+        hint = memory.hint(source)
         terms = {term: target for term, target in request.glossary.items() if term.lower() in source.lower()}
         messages, sha256 = self._templates.messages(
-            "translation_system.j2",
-            "translation_user.j2",
+            *_TEMPLATES,
             source=source,
             source_language=language_name(request.source_language),
             target_language=language_name(request.target_language),
             glossary=terms,
             formality=request.formality,
+            hint={"source": hint.source, "target": hint.target} if hint else None,
             faults=faults,
         )
         return Prompt(
@@ -207,7 +240,7 @@ class TranslationKind:
             label=label_of_try(f"segment {n}", number),
             replaces=label_of_try(f"segment {n}", number - 1) if number > 1 else None,
             template_sha256=sha256,
-            quotes=tuple(faults),
+            quotes=(*faults, *((hint.source, hint.target) if hint else ())),
             translatable=Translatable(source, request.source_language, request.target_language),
         )
 
@@ -226,10 +259,27 @@ def _joined(
     )
 
 
-def _faults(checker: Checker, segment: TranslatedSegment, prompt: Prompt, cut_off: bool) -> list[str]:
-    """Return what is wrong with one segment, judged as if it were the whole translation."""
+def _known(memory: RowMemory, checker: Checker, worded: Sequence[Segment]) -> Mapping[int, TranslatedSegment]:
+    """Return the segments that the memory knows and no check refuses, by number."""
+    found = {
+        n: TranslatedSegment(source=one.words, target=target)
+        for n, one in enumerate(worded)
+        if (target := memory.target(one.words))
+    }
+    return {n: one for n, one in found.items() if not _faults(checker, one, None, cut_off=False)}
+
+
+def _terms_sha256(request: TranslationRequest) -> str:
+    """Return a hash of the terms of a request; empty if it has none."""
+    terms = sorted(request.glossary.items())
+    return hashlib.sha256(orjson.dumps(terms)).hexdigest() if terms else ""
+
+
+def _faults(checker: Checker, segment: TranslatedSegment, prompt: Prompt | None, cut_off: bool) -> list[str]:
+    """Return what is wrong with one segment, judged as if it were the whole translation. A known one has no prompt."""
     asked = {"text": segment.source}
-    found = checker.faults({"text": segment.target}, request=asked, prompts=prompt.instructions, cut_off=cut_off)
+    prompts = prompt.instructions if prompt is not None else ()
+    found = checker.faults({"text": segment.target}, request=asked, prompts=prompts, cut_off=cut_off)
     return [one.message for one in found if one.code != "max_length"]
 
 

@@ -24,6 +24,7 @@ from jobs.kinds.kind import Conversation, Kind, begin
 from jobs.kinds.row_checks import RowChecks, unchecked
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
+from jobs.memory.row_memory import RowMemory
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
 
@@ -74,6 +75,7 @@ class Attempt:
     _reasoning_tokens: dict[str, int] = field(default_factory=dict)
     _constraints: dict[str, Constraint] = field(default_factory=dict)
     _checker: Checker = UNCHECKED
+    _memory: RowMemory = field(default_factory=RowMemory)
     _tries: dict[str, int] = field(default_factory=dict)
     _prompt_texts: list[str] = field(default_factory=list)
 
@@ -114,6 +116,7 @@ class Attempt:
             **({"constraints": self._constraints} if self._constraints else {}),
             **({"avoid": list(self.row.avoid)} if self.row.avoid else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
+            **({"memory": found.as_dict()} if (found := self._memory.remembered) is not None else {}),
         }
 
     @property
@@ -129,7 +132,8 @@ class Attempt:
         except ValueError as error:
             raise RowError("bad_record", f"the stored request does not fit kind {self.kind.name}: {error}") from error
         self._checker = self.checks(self.row, self.kind, request)
-        self._conversation = begin(self.kind, request, self._checker)
+        self._memory = RowMemory(self.row.known, self.row.hints or {})
+        self._conversation = begin(self.kind, request, self._checker, self._memory)
         return self._advance(None)
 
     def receive(self, completion: Completion) -> Sequence[GenerationRequest]:
