@@ -299,7 +299,8 @@ class Client:
         resume(self.store, require_batch(self.store, _id(batch)), self.clock)
 
     def publish(self, batch: str | Named) -> Done | Incomplete:
-        """Publish a batch, copy its outputs to its output URL, and audit its texts. Workers do all this by themselves.
+        """Publish a batch, copy its outputs to its output URL, remember its translations, and audit its texts. Workers do all
+        this by themselves.
 
         Returns Done with the counts of the published round by status, or Incomplete with the rows that have no outcome yet. If
         the outputs cannot be written at the URL, a warning is logged and a fleet tries again.
@@ -307,10 +308,12 @@ class Client:
         from jobs.batches.batch import Done
         from jobs.publishing.delivery import Deliverer
         from jobs.publishing.publish import publish
+        from jobs.publishing.remembering import Rememberer
 
         result = publish(self.store, _id(batch), prices=self.settings.prices, clock=self.clock)
         if isinstance(result, Done):
             Deliverer(self.store, self.settings.options_for, self.kinds, self.clock).deliver_batch(_id(batch))
+            Rememberer(self.store, self.kinds, self.settings).remember_batch(_id(batch), result.round)
             self._auditor.audit_batch(_id(batch), result.round)
         return result
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, BinaryIO, Final
 
 import orjson
@@ -118,16 +119,20 @@ def write_section(store: Store, tenant: str, name: str, entries: Iterable[Entry]
 
     Nothing is written if there are no entries. Raises StoreUnavailable.
     """
-    lines = iter(entries)
-    first = next(lines, None)
+    return write_lines(store, tenant, name, (entry.to_line() for entry in entries))
+
+
+def write_lines(store: Store, tenant: str, name: str, lines: Iterable[bytes]) -> int:
+    """Write a file with one section of entries that are lines already. All else is as in `write_section`."""
+    waiting = iter(lines)
+    first = next(waiting, None)
     if first is None:
         return 0
+    count = 0
     with store.writer(f"{folder_of(tenant)}/{name}") as file:
         file.write(opening(name))
-        file.write(first.to_line())
-        count = 1
-        for entry in lines:
-            file.write(entry.to_line())
+        for line in chain([first], waiting):
+            file.write(line)
             count += 1
         file.write(closing_line(count))
     return count

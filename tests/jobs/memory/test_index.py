@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_what_was_written_is_known(store: Store, index: MemoryIndex) -> None:
     ],
 )
 def test_a_models_entry_answers_the_same_question_only(
-    store: Store, index: MemoryIndex, change: dict[str, str]
+    store: Store, index: MemoryIndex, change: dict[str, Any]
 ) -> None:
     put(store, SAVE)
     index.refresh()
