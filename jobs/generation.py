@@ -103,13 +103,15 @@ class Translatable:
     """A text to translate, as a model made for translation reads it: no instructions, only the text and the two languages.
 
     The languages are BCP 47 tags. `before` is the text that stands before this one in its document, or is empty: a model may
-    read it as context, and does not translate it.
+    read it as context, and does not translate it. `signs` are the words of the text that stand for placeholders, tags and other
+    marks, in their order; a translation has each of them once.
     """
 
     text: str
     source_language: str
     target_language: str
     before: str = ""
+    signs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

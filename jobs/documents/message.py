@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 
 from jobs.checks.signs.icu import IcuError, is_icu
 from jobs.documents.document import Segment, Slot, State
-from jobs.documents.icu_messages import IcuSentences, TooManyForms
 from jobs.documents.source import Options
 from jobs.marks.building import has_words
+from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
-from jobs.marks.masking import Damaged, check_kept
+from jobs.marks.icu_messages import IcuSentences, TooManyForms
+from jobs.marks.keeping import check_kept
 
 
 def message_slot(

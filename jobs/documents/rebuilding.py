@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from jobs.documents.document import DocumentFormat, Segment, Slot, State
 from jobs.documents.source import NO_OPTIONS, Options, Source
-from jobs.marks.masking import Damaged
+from jobs.marks.damage import Damaged
 
 Translations = Mapping[str, str] | Callable[[Segment], str | None]
 """The translation of each segment by its id, or a function that returns it; None leaves the segment as it is."""

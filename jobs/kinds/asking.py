@@ -22,20 +22,15 @@ Review = Callable[[Sequence[Text]], Mapping[int, Sequence[str]]]
 
 
 def asked_until_kept(
-    count: int,
-    ask: Ask,
-    read: Read[Text],
-    review: Review[Text],
-    tries: int,
-    given: Mapping[int, Text] | None = None,
+    count: int, ask: Ask, read: Read[Text], review: Review[Text], tries: int
 ) -> Generator[Sequence[Prompt], Sequence[Completion], Sequence[Text]]:
-    """Ask for `count` texts, at most `tries` times each, and return them. Those that are `given` are not asked for at first.
+    """Ask for `count` texts, at most `tries` times each, and return them.
 
     If `review` still finds faults after the last try, the texts are returned all the same: who judges the output decides then.
     Raises CheckFailed if the answer of the last try cannot be read.
     """
-    texts: dict[int, Text] = dict(given or {})
-    due: dict[int, Sequence[str]] = {n: () for n in range(count) if n not in texts}
+    texts: dict[int, Text] = {}
+    due: dict[int, Sequence[str]] = dict.fromkeys(range(count), ())
     for number in range(1, tries + 1):
         prompts = [ask(n, number, faults) for n, faults in due.items()]
         answers = (yield prompts) if prompts else []

@@ -2,10 +2,13 @@
 
 A model keeps a word that it does not know better than `{{user.first_name}}`, which it translates. Marks side by side, such as
 `</b></a>`, share one sign. The signs are made of letters (`XQA`, `XQB`, …) for models that know only words, or are characters of
-the private use area (U+E000 and on) for models that keep any character.
+the private use area (U+E000 and on) for models that keep any character. No sign stands in the text that is masked.
 
-An answer is taken only if it holds each sign once, if what opens comes before what closes it, and if the placeholders without a
-number keep their order. All other answers are damaged, and say what is wrong.
+A sign of letters is set apart from the words beside it by a space, since a model would not know `XQASaveXQB` as `Save`. The space
+goes when the mark comes back: beside a tag always, and beside another mark if the same word stands there.
+
+An answer is taken only if it holds each sign once and no other sign, if what opens comes before what closes it, and if the
+placeholders without a number keep their order. All other answers are damaged, and say what is wrong.
 """
 
 import re
@@ -14,17 +17,39 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import regex
+
+from jobs.marks.damage import Damaged, Fault
+from jobs.marks.keeping import check_order
 from jobs.marks.mark import Mark, Role
 
 Style = Literal["letters", "private"]
 
 _FIRST_PRIVATE: Final = 0xE000
 _LAST_PRIVATE: Final = 0xF8FF
+MOST_PRIVATE: Final = _LAST_PRIVATE - _FIRST_PRIVATE + 1
 _PREFIXES: Final = ("XQ", "QX", "ZQ", "QZ", "XZQ", "QXZ", "ZXQ", "QZX", "XQZX", "QXZQ")
+_LETTERS: Final = "ABCDEFGHJLMNOPRTUVWY"
+"""The letters that tell signs apart: none of a prefix, and none that becomes another letter with its case, as I in Turkish."""
+
+_BETWEEN: Final = r"[\W_]{0,2}"
+"""What a model may put between the letters of a sign."""
+
+_MOST_MENDED: Final = 50
+"""At most this many missing signs are looked for with something between their letters."""
+
+_UNSPACED: Final = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+_LONGEST_WORD: Final = 40
 
 
-class Damaged(ValueError):
-    """A translation does not keep the marks of its source. `str()` says which, in one sentence."""
+@dataclass(frozen=True, slots=True)
+class _Joint:
+    """How a sign was set apart from the word on one side of it. `always` says that no space may stay there; otherwise the space
+    goes if `word` stands there again. Both are empty if the sign was not set apart.
+    """
+
+    word: str = ""
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,46 +59,112 @@ class Masked:
     text: str
     signs: tuple[str, ...]
     marks: tuple[tuple[Mark, ...], ...]
+    style: Style = "letters"
+    joints: tuple[tuple[_Joint, _Joint], ...] = ()
+
+    def sign_of(self, mark: Mark) -> str:
+        """Return the sign that hides a mark; the mark's own text if it is in sight."""
+        for sign, group in zip(self.signs, self.marks, strict=True):
+            if mark in group:
+                return sign
+        return mark.text
 
     def restore(self, answer: str) -> str:
         """Return an answer with the marks in place of the signs. Letters of a sign may have changed their case.
 
         Raises:
-            Damaged: A sign is missing or stands twice, or the order of the marks is wrong.
+            Damaged: A sign is missing or stands twice, a sign was made up, or the order of the marks is wrong.
         """
         if not self.signs:
             return answer
-        by_sign = {sign.casefold(): n for n, sign in enumerate(self.signs)}
-        pattern = re.compile("|".join(map(re.escape, self.signs)), re.IGNORECASE)
-        found = list(pattern.finditer(answer))
-        order = [by_sign[match[0].casefold()] for match in found]
+        found = self._found(answer)
+        order = [n for _, _, n in found]
         counts = Counter(order)
-        for n, group in enumerate(self.marks):
-            if counts[n] != 1:
-                shown = "".join(mark.text for mark in group)
-                raise Damaged(
-                    f"the translation lost {shown!r}" if not counts[n] else f"{shown!r} stands more than once"
-                )
-        check_order(self._all(), [mark for n in order for mark in self.marks[n]])
-        parts, position = [], 0
-        for match, n in zip(found, order, strict=True):
-            parts += [answer[position : match.start()], _with_gaps(self.marks[n])]
-            position = match.end()
-        return "".join([*parts, answer[position:]])
+        wrong = [
+            Fault("the translation lost {}" if not counts[n] else "{} stands more than once", group)
+            for n, group in enumerate(self.marks)
+            if counts[n] != 1
+        ]
+        if wrong:
+            raise Damaged(*wrong)
+        check_order([mark for group in self.marks for mark in group], [mark for n in order for mark in self.marks[n]])
+        ends = [0, *(end for _, end, _ in found)]
+        starts = [*(start for start, _, _ in found), len(answer)]
+        literals = [answer[end:start] for end, start in zip(ends, starts, strict=True)]
+        self._refuse_signs(literals)
+        return self._joined(literals, order)
 
-    def _all(self) -> list[Mark]:
-        return [mark for group in self.marks for mark in group]
+    def _found(self, answer: str) -> list[tuple[int, int, int]]:
+        """Return start, end and number of each sign in an answer. A sign of letters that is missing may have signs or spaces
+        between its letters.
+        """
+        numbers = {sign.casefold(): n for n, sign in enumerate(self.signs)}
+        if self.style == "private":
+            pattern = re.compile(f"[{''.join(self.signs)}]")
+        else:
+            length = len(self.signs[0]) - len(self._prefix)
+            pattern = re.compile(f"{self._prefix}[{_LETTERS}]{{{length}}}", re.IGNORECASE)
+        matches = [(*one.span(), numbers.get(one[0].casefold())) for one in pattern.finditer(answer)]
+        found = [(start, end, n) for start, end, n in matches if n is not None]
+        if self.style == "letters":
+            missing = sorted({*range(len(self.signs))} - {n for _, _, n in found})
+            for n in missing[:_MOST_MENDED]:
+                spelled = re.compile(rf"(?<![^\W_]){_BETWEEN.join(self.signs[n])}(?![^\W_])", re.IGNORECASE)
+                found += [(*one.span(), n) for one in spelled.finditer(answer)]
+        return sorted(found)
+
+    @property
+    def _prefix(self) -> str:
+        return self.signs[0].rstrip(_LETTERS)
+
+    def _refuse_signs(self, literals: Sequence[str]) -> None:
+        """Raise Damaged if something like a sign stands between the signs."""
+        if self.style == "private":
+            pattern = re.compile(f"[{chr(_FIRST_PRIVATE)}-{chr(_LAST_PRIVATE)}]")
+        else:
+            spelled = _BETWEEN.join(self._prefix)
+            pattern = re.compile(rf"(?i:{self._prefix})\w*|(?<![^\W_]){spelled}{_BETWEEN}[A-Z](?![^\W_])")
+        for literal in literals:
+            for found in pattern.finditer(literal):
+                whole = self.style == "letters" and self._prefix.casefold() in found[0].casefold()
+                if whole or found[0] not in self.text:
+                    raise Damaged(Fault(f"{found[0]!r} stands for nothing", ()))
+
+    def _joined(self, literals: Sequence[str], order: Sequence[int]) -> str:
+        pieces = list(literals)
+        for place, n in enumerate(order):
+            before, after = self.joints[n] if self.joints else (_Joint(), _Joint())
+            pieces[place] = _without_end(pieces[place], before)
+            pieces[place + 1] = _without_start(pieces[place + 1], after)
+        parts = [pieces[0]]
+        for n, piece in zip(order, pieces[1:], strict=True):
+            parts += ["".join(mark.text for mark in self.marks[n]), piece]
+        return "".join(parts)
 
 
-def mask(text: str, marks: Sequence[Mark], style: Style = "letters") -> Masked:
-    """Return the text with signs in place of its marks. The marks are in their order and do not overlap."""
+def mask(text: str, marks: Sequence[Mark], style: Style = "letters", *, beside: str = "", variant: int = 0) -> Masked:
+    """Return the text with signs in place of its marks.
+
+    Args:
+        text: The text.
+        marks: The marks to hide, in their order. They do not overlap.
+        style: What the signs are made of. A text with more than 6,400 marks gets letters.
+        beside: Another text that the model sees, in which no sign may stand either.
+        variant: Texts that are masked again with another variant get other signs of letters.
+    """
     groups = [tuple(group) for group in _side_by_side(marks)]
-    signs = list(_signs(text, len(groups), style))
-    parts, position = [], 0
+    if style == "private" and len(groups) > MOST_PRIVATE - _count_private(text + beside):
+        style = "letters"
+    signs = list(_signs(text + beside, len(groups), style, variant))
+    parts: list[str] = []
+    joints: list[tuple[_Joint, _Joint]] = []
+    position = 0
     for sign, group in zip(signs, groups, strict=True):
-        parts += [text[position : group[0].start], sign]
+        before, after = _joints(text, group) if style == "letters" else (_Joint(), _Joint())
+        joints.append((before, after))
+        parts += [text[position : group[0].start], " " * bool(before.word), sign, " " * bool(after.word)]
         position = group[-1].end
-    return Masked("".join([*parts, text[position:]]), tuple(signs), tuple(groups))
+    return Masked("".join([*parts, text[position:]]), tuple(signs), tuple(groups), style, tuple(joints))
 
 
 def _side_by_side(marks: Sequence[Mark]) -> Iterator[list[Mark]]:
@@ -87,96 +178,73 @@ def _side_by_side(marks: Sequence[Mark]) -> Iterator[list[Mark]]:
         yield group
 
 
-def _with_gaps(group: Sequence[Mark]) -> str:
-    return "".join(mark.text for mark in group)
+def _joints(text: str, group: Sequence[Mark]) -> tuple[_Joint, _Joint]:
+    """Return how the sign of a group of marks is set apart from the word before it and the word behind it."""
+    start, end = group[0].start, group[-1].end
+    before, after = _word_before(text, start), _word_after(text, end)
+    inside = bool(before and after and not _UNSPACED.search(before[-1] + after[0]))
+    joins = inside and all(mark.role is Role.ALONE for mark in group)
+    return (
+        _Joint(before, joins or group[0].role is Role.CLOSES) if before else _Joint(),
+        _Joint(after, joins or group[-1].role is Role.OPENS) if after else _Joint(),
+    )
 
 
-def _signs(text: str, count: int, style: Style) -> Iterator[str]:
+def _word_before(text: str, end: int) -> str:
+    start = end
+    while start > max(0, end - _LONGEST_WORD) and text[start - 1].isalnum():
+        start -= 1
+    return text[start:end]
+
+
+def _word_after(text: str, start: int) -> str:
+    end = start
+    while end < min(len(text), start + _LONGEST_WORD) and text[end].isalnum():
+        end += 1
+    return text[start:end]
+
+
+def _without_end(piece: str, joint: _Joint) -> str:
+    if not joint.word or piece[-1:] not in (" ", "\u00a0"):
+        return piece
+    rest = piece[:-1]
+    return rest if rest and (joint.always or rest.casefold().endswith(joint.word.casefold())) else piece
+
+
+def _without_start(piece: str, joint: _Joint) -> str:
+    if not joint.word or piece[:1] not in (" ", "\u00a0"):
+        return piece
+    rest = piece[1:]
+    return rest if rest and (joint.always or rest.casefold().startswith(joint.word.casefold())) else piece
+
+
+def _count_private(text: str) -> int:
+    return 0 if text.isascii() else len({one for one in text if _FIRST_PRIVATE <= ord(one) <= _LAST_PRIVATE})
+
+
+def _signs(text: str, count: int, style: Style, variant: int) -> Iterator[str]:
     """Yield signs that do not stand in the text, and of which none is the beginning of another."""
     if style == "private":
-        free = (chr(n) for n in range(_FIRST_PRIVATE, _LAST_PRIVATE + 1) if chr(n) not in text)
+        taken = set() if text.isascii() else set(text)
+        free = (one for one in map(chr, range(_FIRST_PRIVATE, _LAST_PRIVATE + 1)) if one not in taken)
         for _, sign in zip(range(count), free, strict=False):
             yield sign
-        if count > _LAST_PRIVATE - _FIRST_PRIVATE + 1:
-            raise ValueError(f"a text has {count} marks, and only 6,400 can be masked")
         return
-    capitals = text.upper()
-    prefix = next((one for one in _PREFIXES if one not in capitals), "")
+    prefix = _prefix(text.upper(), variant)
     length = 1
-    while 24**length < count:
+    while len(_LETTERS) ** length < count:
         length += 1
-    extra = 0
+    for n in range(count):
+        places = reversed(range(length))
+        yield prefix + "".join(_LETTERS[n // len(_LETTERS) ** k % len(_LETTERS)] for k in places)
+
+
+def _prefix(capitals: str, variant: int) -> str:
+    free = [one for one in _PREFIXES if one not in capitals]
+    if free:
+        return free[variant % len(free)]
+    extra, prefix = variant, ""
     while not prefix or prefix in capitals:  # a hostile text holds all prefixes: a longer one is made
         extra += 1
         prefix = "XQ" + "".join("ZX"[int(bit)] for bit in f"{extra:b}")
-    for n in range(count):
-        yield prefix + "".join("ABCDEFGHIJKLMNOPRSTUVWYZ"[n // 24**k % 24] for k in reversed(range(length)))
-
-
-def split_at_marks(text: str, marks: Sequence[Mark]) -> list[str | Mark]:
-    """Return a translation cut into literal text and the marks of its source, by the texts of the marks.
-
-    Where several marks fit, the one is taken that comes next in the source, else the longest. A mark is found at most as often
-    as it stands in the source, and what is found beyond that is literal text.
-    """
-    if not marks:
-        return [text]
-    left = list(marks)
-    pattern = re.compile("|".join(map(re.escape, sorted({mark.text for mark in marks}, key=len, reverse=True))))
-    parts: list[str | Mark] = []
-    position = search = 0
-    while (match := pattern.search(text, search)) is not None:
-        at = match.start()
-        fitting = [mark for mark in left if text.startswith(mark.text, at)]
-        if not fitting:
-            search = at + 1
-            continue
-        mark = left[0] if fitting[0] is left[0] else max(fitting, key=lambda one: len(one.text))
-        left.remove(mark)
-        parts += [text[position:at], mark]
-        position = search = at + len(mark.text)
-    return [*parts, text[position:]]
-
-
-def check_kept(text: str, marks: Sequence[Mark]) -> list[str | Mark]:
-    """Return a translation cut at its marks, as `split_at_marks` does.
-
-    Raises:
-        Damaged: A mark is missing, or the order of the marks is wrong.
-    """
-    parts = split_at_marks(text, marks)
-    found = [part for part in parts if isinstance(part, Mark)]
-    missing = Counter(mark.text for mark in marks) - Counter(mark.text for mark in found)
-    for shown in missing:
-        raise Damaged(f"the translation lost {shown!r}")
-    check_order(marks, found)
-    return parts
-
-
-def check_order(wanted: Sequence[Mark], found: Sequence[Mark]) -> None:
-    """Check the order of the marks of a translation.
-
-    Raises:
-        Damaged: A mark closes what was not opened, or a mark without a number stands in another place.
-    """
-    ordered = [[mark.text for mark in side if mark.role is Role.ORDERED] for side in (wanted, found)]
-    for before, after in zip(*ordered, strict=True):
-        if before != after:
-            raise Damaged(f"{after!r} stands where the source has {before!r}: marks without a number keep their order")
-    if _pairs(found) != _pairs(wanted):
-        shown = next((mark.text for mark in found if mark.role is Role.CLOSES), "")
-        raise Damaged(f"the tags around {shown!r} are not in order: each closes what the last open one began")
-
-
-def _pairs(marks: Sequence[Mark]) -> Counter[tuple[str, str]] | None:
-    """Return how often each mark that opens has each mark that closes; None if they do not nest."""
-    opened: list[str] = []
-    pairs: Counter[tuple[str, str]] = Counter()
-    for mark in marks:
-        if mark.role is Role.OPENS:
-            opened.append(mark.text)
-        elif mark.role is Role.CLOSES:
-            if not opened:
-                return None
-            pairs[opened.pop(), mark.text] += 1
-    return None if opened else pairs
+    return prefix

@@ -53,6 +53,15 @@ class RowMemory:
         self._segments, self._taken = segments, list(taken)
 
     @property
+    def is_used(self) -> bool:
+        """Whether the kind took a segment from it."""
+        return bool(self._taken)
+
+    def without_known(self) -> "RowMemory":
+        """Return the memory of the same row with hints alone, so that all its segments are asked for."""
+        return RowMemory({}, self.hints)
+
+    @property
     def remembered(self) -> Remembered | None:
         """What the memory answered and saved; None if the row was not looked up.
 

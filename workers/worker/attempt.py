@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
@@ -27,6 +27,8 @@ from jobs.logs import logger
 from jobs.memory.row_memory import RowMemory
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +185,7 @@ class Attempt:
         try:
             prompts = next(self._conversation) if completions is None else self._conversation.send(completions)
         except StopIteration as stop:
-            self.output = self._judged(self._checked(stop.value))
-            return ()
+            return self._ended(self._checked(stop.value))
         except CheckFailed as error:
             raise _as_fault_of_thoughts(error, completions or ()) from error
         asked = len(self._finish_reasons)
@@ -196,6 +197,30 @@ class Attempt:
         if not requests:
             return self._advance([])
         return requests
+
+    def _ended(self, output: BaseModel) -> Sequence[GenerationRequest]:
+        """Judge the output that the kind returned. If a check refuses one that has segments of the translation memory, the
+        conversation begins once more, without the memory, and what was asked for before counts as thrown away.
+
+        Returns the requests of that conversation, or none if the output stands. Raises CheckFailed if a check refuses it.
+        """
+        try:
+            self.output = self._judged(output)
+        except CheckFailed:
+            if not self._memory.is_used:
+                raise
+        else:
+            return ()
+        self._templates, self._params = _renamed(self._templates), _renamed(self._params)
+        self._rendered, self._finish_reasons = _renamed(self._rendered), _renamed(self._finish_reasons)
+        self._reasoning_tokens, self._constraints = _renamed(self._reasoning_tokens), _renamed(self._constraints)
+        self._spent = [replace(one, label=_with_memory(one.label)) for one in self._spent]
+        self._replaced = {_with_memory(label) for label in (*self._replaced, *(one.label for one in self._spent))}
+        self._tries, self.findings, self.rejected = {}, (), None
+        self._memory = self._memory.without_known()
+        request = self.kind.request_type.model_validate(dict(self.row.request))
+        self._conversation = begin(self.kind, request, self._checker, self._memory)
+        return self._advance(None)
 
     def _total(self, *, of_replaced: bool) -> Usage:
         """Return the sum of the usage of the replaced completions if `of_replaced`, else of the kept completions.
@@ -279,6 +304,15 @@ class Attempt:
             self.created_at,
             thoughts_count=self.row.max_tokens is not None,
         )
+
+
+def _with_memory(label: str) -> str:
+    """Return the label of a prompt of a conversation that a check has refused, since its labels come once more."""
+    return f"{label}, beside the memory"
+
+
+def _renamed(by_label: Mapping[str, Value]) -> dict[str, Value]:
+    return {_with_memory(label): value for label, value in by_label.items()}
 
 
 def _as_fault_of_thoughts(error: CheckFailed, completions: Sequence[Completion]) -> CheckFailed:

@@ -10,14 +10,14 @@ from typing import Final
 
 import regex
 
-from jobs.documents.catalogues.plural_keys import categories_of, numbers_of, source_form
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.exchange.xml_content import end_of, raw_of, read_content, tokens_of, write_content
 from jobs.documents.exchange.xml_tokens import Token
 from jobs.documents.source import Source
 from jobs.marks.building import Builder, has_words
+from jobs.marks.damage import Damaged
 from jobs.marks.mark import Mark
-from jobs.marks.masking import Damaged
+from jobs.marks.plural_keys import categories_of, numbers_of, source_form
 
 _ESCAPE: Final = regex.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))|(\")|([ \t\r\n]++)", regex.DOTALL)
 _SHORT: Final = {"n": "\n", "t": "\t", "r": "\r"}

@@ -18,8 +18,9 @@ from jobs.documents.catalogues.gettext_plurals import Plurals, plurals_of_header
 from jobs.documents.catalogues.gettext_strings import QUOTED, escaped, quoted_lines, unescaped
 from jobs.documents.document import Piece, Segment, Slot, State
 from jobs.documents.source import Source
+from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
-from jobs.marks.masking import Damaged, check_kept
+from jobs.marks.keeping import check_kept
 from jobs.writing.words.words import primary
 
 _KEYWORD: Final = regex.compile(r"[ \t]*+(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d{1,2})\])?|domain)(?=[ \t\"])")

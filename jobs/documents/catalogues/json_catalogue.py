@@ -16,12 +16,13 @@ from typing import Final
 import regex
 
 from jobs.documents.catalogues.json_values import NotJson, Value, pointer, values
-from jobs.documents.catalogues.plural_keys import CATEGORIES, categories_of, numbers_of, source_form
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.message import message_piece
 from jobs.documents.source import Source
+from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
-from jobs.marks.masking import Damaged, check_kept
+from jobs.marks.keeping import check_kept
+from jobs.marks.plural_keys import CATEGORIES, categories_of, numbers_of, source_form
 
 _PLURAL: Final = regex.compile(r"(.+?)_(ordinal_)?(zero|one|two|few|many|other)")
 

@@ -17,7 +17,7 @@ from jobs.documents.exchange.xml_content import end_of, local, raw_of, read_cont
 from jobs.documents.exchange.xml_tokens import Token
 from jobs.documents.source import Source
 from jobs.marks.building import has_words
-from jobs.marks.masking import Damaged
+from jobs.marks.damage import Damaged
 from jobs.writing.words.words import primary
 
 _PAIRS: Final = frozenset(("g", "pc", "mrk"))

@@ -6,8 +6,8 @@ from html import unescape
 from jobs.documents.exchange.xml_tokens import NotXml, Token, xml_tokens
 from jobs.documents.source import Source
 from jobs.marks.building import Builder
+from jobs.marks.keeping import check_kept
 from jobs.marks.mark import Mark, Role
-from jobs.marks.masking import check_kept
 
 
 def tokens_of(source: Source) -> list[Token]:

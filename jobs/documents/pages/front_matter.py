@@ -12,8 +12,9 @@ from jobs.documents.catalogues.yaml_scalars import Broken, scalars, written
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.source import Options
 from jobs.marks.building import has_words
+from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
-from jobs.marks.masking import Damaged, check_kept
+from jobs.marks.keeping import check_kept
 
 _TOML: Final = regex.compile(
     r"^[ \t]*+([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(\"(?!\"\")(?:[^\"\\\r\n]|\\.)*+\"|'(?!'')[^'\r\n]*+')[ \t]*+(?=[#\r\n]|$)",

@@ -16,8 +16,9 @@ from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.pages.html_tokens import Token, line_of, line_starts, tokens
 from jobs.documents.source import Source
 from jobs.marks.building import Builder, has_words, trimmed
+from jobs.marks.damage import Damaged
+from jobs.marks.keeping import check_kept
 from jobs.marks.mark import Mark, Role
-from jobs.marks.masking import Damaged, check_kept
 
 _INLINE_WORDS: Final = (
     "a abbr acronym audio b bdi bdo big br button cite code data del dfn em embed font i iframe img input ins kbd "

@@ -11,8 +11,9 @@ import regex
 
 from jobs.documents.document import Segment
 from jobs.marks.building import Builder
+from jobs.marks.damage import Damaged
+from jobs.marks.keeping import check_kept
 from jobs.marks.mark import Mark, Role
-from jobs.marks.masking import Damaged, check_kept
 
 _O: Final = pyromark.Options
 OPTIONS: Final = (

@@ -28,8 +28,9 @@ from jobs.documents.rebuilding import rebuild, segments
 from jobs.documents.registry import FORMATS
 from jobs.documents.source import Source
 from jobs.errors import DocumentError
+from jobs.marks.keeping import split_at_marks
 from jobs.marks.mark import Mark
-from jobs.marks.masking import mask, split_at_marks
+from jobs.marks.masking import mask
 
 UNMASKED: Final = re.compile(
     r"https?://|www\.\w|[\w.]+@[\w-]+\.\w{2,}|</?[a-zA-Z][^<>]*>|&(?:#\d+|[a-zA-Z]\w+);|\{\{.*\}\}|\{%.*%\}"

@@ -29,19 +29,19 @@ def test_only_the_segment_that_lost_its_placeholder_is_asked_for_again() -> None
         if prompt.label == "segment 1":
             return "Guten Morgen euch allen."
         told.append(prompt.messages[-1].content)
-        return "Sie haben neue Briefe." if len(told) == 1 else "Sie haben {count} neue Briefe."
+        return "Sie haben neue Briefe." if len(told) == 1 else "Sie haben QXA neue Briefe."
 
     output, turns = converse("translation", row, answer, checker_of("translation", row))
     assert output.text == "Guten Morgen euch allen.\nSie haben {count} neue Briefe."
     assert labels(turns) == [["segment 1", "segment 2"], ["segment 2, try 2"]]
     assert turns[1][0].replaces == "segment 2"
-    assert "{count}" in told[1].replace("{count} new letters", ""), "the prompt says which placeholder is missing"
+    assert "the translation lost 'QXA'" in told[1], "the prompt says what is missing, as the model sees it"
     assert [prompt.params.temperature for turn in turns for prompt in turn] == [0.0, 0.0, 0.3]
 
 
 @pytest.mark.parametrize(("again", "tries"), [(0, 1), (1, 2), (2, 3), (4, 5)])
 def test_a_text_is_asked_for_at_most_so_many_times(again: int, tries: int) -> None:
-    row = {**EN_DE, "text": "You have {count} new letters."}
+    row = {**EN_DE, "text": "You have 12 new letters."}
     answer = by_label({}, "Sie haben neue Briefe.")
     output, turns = converse("translation", row, answer, checker_of("translation", row, again=again))
     assert len(turns) == tries
@@ -49,14 +49,14 @@ def test_a_text_is_asked_for_at_most_so_many_times(again: int, tries: int) -> No
 
 
 def test_without_checks_nothing_is_asked_for_again() -> None:
-    row = {**EN_DE, "text": "You have {count} new letters."}
+    row = {**EN_DE, "text": "You have 12 new letters."}
     _, turns = converse("translation", row, by_label({}, "Sie haben neue Briefe."))
     assert labels(turns) == [["segment 1"]]
 
 
 def test_a_check_that_a_row_turns_off_asks_for_nothing() -> None:
-    row = {**EN_DE, "text": "You have {count} new letters."}
-    off = {"placeholders_changed": CheckSetting(severity=Severity.OFF)}
+    row = {**EN_DE, "text": "You have 12 new letters."}
+    off = {"numbers_changed": CheckSetting(severity=Severity.OFF)}
     _, turns = converse("translation", row, by_label({}, "Sie haben neue Briefe."), checker_of("translation", row, off))
     assert len(turns) == 1
 

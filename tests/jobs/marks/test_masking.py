@@ -1,12 +1,18 @@
-"""Shows jobs/documents/marks: what a translation keeps is found, hidden, put back, and missed."""
+"""Shows jobs/marks/: what a translation keeps is found, hidden, put back, and missed."""
+
+# ruff: noqa: RUF001 - letters of other scripts
+
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
+from jobs.marks.keeping import check_kept, split_at_marks
 from jobs.marks.mark import Mark, Role
-from jobs.marks.masking import Damaged, Style, check_kept, mask, split_at_marks
+from jobs.marks.masking import Style, mask
 
 PIECES = [
     "%s", "%(name)s", "%1$d", "{0}", "{name}", "{{ user.first_name }}", "$var", "%{count}", "<%= name %>", "{% if x %}",
@@ -114,3 +120,70 @@ def test_many_marks_get_signs_of_one_length() -> None:
     assert masked.restore(masked.text) == text
     hostile = "XQ QX ZQ QZ XZQ QXZ ZXQ QZX XQZX QXZQ {a}"
     assert mask(hostile, find_marks(hostile)).restore(mask(hostile, find_marks(hostile)).text) == hostile
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "answer", "restored"),
+    [
+        pytest.param("<b>Save</b>", "XQA Save XQB", "XQA Sichern XQB", "<b>Sichern</b>", id="tags around a word"),
+        pytest.param("a <b>big</b> x", "a XQA big XQB x", "ein XQA großes XQB x", "ein <b>großes</b> x", id="within"),
+        pytest.param("{n}ms left", "XQA ms left", "noch XQA ms", "noch {n}ms", id="a unit"),
+        pytest.param("{n}ms left", "XQA ms left", "noch XQA Minuten", "noch {n} Minuten", id="another unit"),
+        pytest.param("USD{n}", "USD XQA", "XQA USD", "{n} USD", id="a currency that moves"),
+        pytest.param("one<br>two", "one XQA two", "eins XQA zwei", "eins<br>zwei", id="a tag between words"),
+        pytest.param("共{n}个", "共 XQA 个", "XQA in all", "{n} in all", id="no spaces in the source"),
+        pytest.param("{a}{b} x", "XQA x", "x XQA", "x {a}{b}", id="side by side"),
+        pytest.param("{a} x", "XQA x", "xqa X", "{a} X", id="in lower case"),
+        pytest.param("{a} x", "XQA x", "X-Q-A x", "{a} x", id="hyphens between"),
+        pytest.param("{a} x", "XQA x", "x XQ A", "x {a}", id="a space between"),
+        pytest.param("{i} x", "XQA x", "\u202bXQA\u202c x", "\u202b{i}\u202c x", id="marks of direction"),
+    ],
+)
+def test_a_sign_stands_apart_from_words(text: str, shown: str, answer: str, restored: str) -> None:
+    masked = mask(text, find_marks(text))
+    assert masked.text == shown
+    assert masked.restore(masked.text) == text
+    assert masked.restore(answer) == restored
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param("XQA", "lost '{b}'", id="lost"),
+        pytest.param("XQA XQB XQB", "'{b}' stands more than once", id="twice"),
+        pytest.param("XQA XQB XQC", "'XQC' stands for nothing", id="made up"),
+        pytest.param("XQA XQB XQ", "'XQ' stands for nothing", id="half of one"),
+        pytest.param("XQA XQB X Q A", "'X Q A' stands for nothing", id="twice, with spaces"),
+        pytest.param("XQAXQ B", "lost '{b}'", id="run into one"),
+        pytest.param("ХQA XQB", "lost '{a}'", id="a letter of Cyrillic"),
+        pytest.param("", "lost '{a}'; the translation lost '{b}'", id="nothing"),
+    ],
+)
+def test_a_damaged_sign_is_told(answer: str, told: str) -> None:
+    with pytest.raises(Damaged, match=re.escape(told)):
+        mask("{a} and {b}", find_marks("{a} and {b}")).restore(answer)
+
+
+def test_damage_is_told_in_the_signs_that_a_model_sees() -> None:
+    text = "{a} and {b}"
+    masked = mask(text, find_marks(text), variant=1)
+    assert masked.text == "QXA and QXB"
+    with pytest.raises(Damaged) as raised:
+        masked.restore("QXB")
+    assert raised.value.told(masked.sign_of) == "the translation lost 'QXA'"
+    assert [one.text for one in raised.value.marks] == ["{a}"]
+
+
+@pytest.mark.parametrize("style", ["letters", "private"])
+def test_signs_stand_neither_in_the_text_nor_beside_it(style: Style) -> None:
+    text = "XQA \ue000 {a}"
+    masked = mask(text, find_marks(text), style, beside="QXA \ue001")
+    assert masked.signs == (("ZQA",) if style == "letters" else ("\ue002",))
+    assert masked.restore(masked.text) == text
+
+
+def test_more_marks_than_private_characters_get_letters() -> None:
+    text = " ".join(f"{{a{n}}}" for n in range(7_000))
+    masked = mask(text, find_marks(text), "private")
+    assert masked.style == "letters"
+    assert masked.restore(masked.text) == text

@@ -27,7 +27,8 @@ def completion_words(prompt: Prompt, continuation: int = 0) -> tuple[list[str], 
     """Return the words of a completion and the reason why the completion ends.
 
     If the prompt has continuations, the words are those of the one with this index. Otherwise the words depend on the text, and
-    on how it is split into turns. So line breaks inside a turn are escaped, and line breaks between turns are not.
+    on how it is split into turns. So line breaks inside a turn are escaped, and line breaks between turns are not. A translation
+    begins with the signs that it must keep.
     """
     if prompt.continuations:
         return prompt.continuations[continuation].split(), "stop"
@@ -44,7 +45,8 @@ def completion_words(prompt: Prompt, continuation: int = 0) -> tuple[list[str], 
         sentence = chooser.choices(_VOCABULARY.split(), k=chooser.randint(5, 12))
         words += [sentence[0].capitalize(), *sentence[1:-1], sentence[-1] + "."]
     finish: FinishReason = "stop" if wanted <= params.max_tokens else "length"
-    words = words[: min(wanted, params.max_tokens)]
+    kept = prompt.translatable.signs if prompt.translatable else ()
+    words = [*kept, *words][: min(wanted + len(kept), params.max_tokens)]
     return _stopped(words, params.stop, params.min_tokens) or (words, finish)
 
 

@@ -1,4 +1,4 @@
-"""Shows jobs/documents/icu_messages.py: sentences of messages, and valid messages with the categories of the target."""
+"""Shows jobs.marks.icu_messages.py: sentences of messages, and valid messages with the categories of the target."""
 
 import json
 
@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from jobs.checks.signs.icu import IcuError, parse
 from jobs.documents.catalogues.json_catalogue import JsonFormat
-from jobs.documents.catalogues.plural_keys import categories_of
-from jobs.documents.icu_messages import IcuSentences, TooManyForms
 from jobs.documents.source import Options
 from jobs.errors import DocumentError
+from jobs.marks.icu_messages import IcuSentences, TooManyForms
+from jobs.marks.plural_keys import categories_of
 from tests.support.documents.reading import read, translated
 
 FILES = "You have {n, plural, =0 {no files} one {# file} other {# files}} left, {name}"

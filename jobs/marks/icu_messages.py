@@ -15,10 +15,10 @@ from typing import Final
 import regex
 
 from jobs.checks.signs.icu import CHOOSING, Argument, IcuError, IcuMessage, parse
-from jobs.documents.catalogues.plural_keys import categories_of, source_form
 from jobs.marks.grammar import find_marks
+from jobs.marks.keeping import check_kept
 from jobs.marks.mark import Mark, apart
-from jobs.marks.masking import check_kept
+from jobs.marks.plural_keys import categories_of, source_form
 
 MAX_SENTENCES: Final = 64
 """A message with more forms than this, over all its arguments, is left as it is."""

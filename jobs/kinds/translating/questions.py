@@ -1,0 +1,181 @@
+"""Asks for the parts of a translation, each different part once, and reads the answers with their marks put back.
+
+The model sees the text of a part with signs in place of its marks. An answer that does not keep them is damaged: the part is
+asked for again, with what was wrong and with other signs, and at last with the damaged marks in sight. If that does not help, the
+row fails; a damaged answer is never taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from jobs.checks.checker import Checker
+from jobs.checks.translation.mending import mended
+from jobs.errors import CheckFailed
+from jobs.generation import Completion, Prompt, SamplingParams, Translatable
+from jobs.kinds.translating.memory import Hint
+from jobs.kinds.translating.parts import Part
+from jobs.kinds.translating.reading import target_of
+from jobs.kinds.translating.request import TranslationRequest
+from jobs.kinds.translating.terms import terms_of
+from jobs.marks.damage import Damaged
+from jobs.marks.keeping import check_whole, sure_marks
+from jobs.marks.mark import Mark
+from jobs.marks.masking import Masked, mask
+from jobs.writing.asking_again import label_of_try, params_of_try
+from jobs.writing.fields import language_name
+from jobs.writing.templates import Templates
+
+TEMPLATES: Final = ("translation_system.j2", "translation_user.j2")
+"""The templates of a prompt: of its system turn, and of the user's."""
+
+MOST_NAMED: Final = 12
+"""A prompt names at most this many signs; of more it names the first and the last."""
+
+_IN_SIGHT_FROM: Final = 3
+"""From this try on the model sees the marks that were damaged before. So it does in the last try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A part that a model is asked for: its name, the part, what stands before it on its line, and a similar unit."""
+
+    name: str
+    part: Part
+    beginning: str = ""
+    hint: Hint | None = None
+
+
+@dataclass(slots=True)
+class _Asked:
+    """The last prompt for a question, and what the answers to it were."""
+
+    prompt: Prompt
+    masked: Masked
+    damage: Damaged | None = None
+    damaged: set[Mark] = field(default_factory=set)
+    is_cut_off: bool = False
+
+
+class Questions:
+    """The questions of one row.
+
+    Args:
+        request: The request.
+        questions: What is asked.
+        templates: The templates of the process.
+        checker: The checker of the row.
+    """
+
+    def __init__(
+        self,
+        request: TranslationRequest,
+        questions: Sequence[Question],
+        templates: Templates,
+        checker: Checker,
+    ) -> None:
+        self._request = request
+        self._questions = questions
+        self._templates = templates
+        self._checker = checker
+        self._mends = any(checker.limits(code) is not None for code in ("end_punctuation", "whitespace_edges"))
+        self._asked: dict[int, _Asked] = {}
+        self.removed: dict[str, list[str]] = {}
+        """The pieces that were taken off the answers, by the label of the prompt."""
+
+    def ask(self, n: int, number: int, faults: Sequence[str]) -> Prompt:
+        """Return the prompt of a question at its try `number`, with what was wrong with the answer before."""
+        question, before = self._questions[n], self._asked.get(n)
+        part, request = question.part, self._request
+        in_sight = (
+            before.damaged if before and number > 1 and number >= min(_IN_SIGHT_FROM, self._checker.tries) else ()
+        )
+        hidden = [mark for mark in part.marks if mark not in in_sight]
+        beside = "\n".join([part.before, request.context, *request.glossary.values()])
+        masked = mask(part.text, hidden, request.signs, beside=beside, variant=number - 1)
+        if before is not None and before.damage is not None:
+            faults = [before.damage.told(masked.sign_of)]
+        prompt = self._prompt(question, masked, number, faults)
+        self._asked[n] = _Asked(prompt, masked, None, before.damaged if before else set())
+        return prompt
+
+    def _prompt(self, question: Question, masked: Masked, number: int, faults: Sequence[str]) -> Prompt:
+        request, part = self._request, question.part
+        shown = [*masked.signs, *(dict.fromkeys(mark.text for mark in part.marks if masked.sign_of(mark) == mark.text))]
+        messages, sha256 = self._templates.messages(
+            *TEMPLATES,
+            source=masked.text,
+            source_language=language_name(request.source_language),
+            target_language=language_name(request.target_language),
+            formality=request.formality,
+            context=request.context.strip(),
+            before=part.before,
+            hint=question.hint,
+            signs=shown if len(shown) <= MOST_NAMED else [],
+            sign_range=(shown[0], shown[-1]) if len(shown) > MOST_NAMED else None,
+            max_length=request.max_length if part.text == request.text.strip() else None,
+            faults=faults,
+            **terms_of(request, part.text),
+        )
+        params = SamplingParams(max_tokens=most_tokens(masked.text) + 32, temperature=0.0)
+        return Prompt(
+            messages=messages,
+            params=params_of_try(params, number),
+            label=label_of_try(question.name, number),
+            replaces=label_of_try(question.name, number - 1) if number > 1 else None,
+            template_sha256=sha256,
+            quotes=(*faults, *((question.hint.source, question.hint.target) if question.hint else ())),
+            translatable=Translatable(
+                masked.text, request.source_language, request.target_language, part.before, masked.signs
+            ),
+        )
+
+    def read(self, n: int, prompt: Prompt, answer: Completion) -> str:
+        """Return the translation of a part with its marks. Raises CheckFailed if there is none, or if it is damaged."""
+        question, asked, request = self._questions[n], self._asked[n], self._request
+        part, masked = question.part, asked.masked
+        target, self.removed[prompt.label] = target_of(question.name, masked.text, question.beginning, prompt, answer)
+        asked.is_cut_off = answer.finish_reason == "length"
+        sure = sure_marks(part.text, part.marks, request.source_language)
+        try:
+            target = masked.restore(target)
+            check_whole(target, part.marks, sure, request.target_language)
+        except Damaged as error:
+            asked.damage = error
+            asked.damaged = {*asked.damaged, *error.marks}
+            raise CheckFailed(_code_of(error.marks), f"{question.name}: {error}", field="text") from error
+        if self._mends:
+            better = mended(part.text, target, request.target_language, request.source_language)
+            try:
+                check_whole(better, part.marks, sure, request.target_language)
+                target = better
+            except Damaged:
+                pass  # what was mended is within a mark
+        return target
+
+    def faults(self, n: int, text: str) -> Sequence[str]:
+        """Return what is wrong with one part, judged as if it were the whole translation."""
+        asked = self._asked.get(n)
+        found = self._checker.faults(
+            {"text": text},
+            request={"text": self._questions[n].part.text},
+            prompts=asked.prompt.instructions if asked else (),
+            cut_off=asked.is_cut_off if asked else False,
+        )
+        return [one.message for one in found if one.code != "max_length"]
+
+
+def most_tokens(source: str) -> int:
+    """Return the most tokens that a translation may need: one for each character of the source, four for each ideograph."""
+    ideographs = 0 if source.isascii() else sum(character >= "\u2e80" for character in source)
+    return len(source) + 3 * ideographs
+
+
+def _code_of(marks: Sequence[Mark]) -> str:
+    """Return the code of a row that fails because of these marks."""
+    text = marks[0].text if marks else ""
+    if text.startswith(("<", "`", "*", "_", "[", "]", "!", "&")) and not text.startswith(("<%", "<?")):
+        return "markup_changed"
+    if "://" in text or ("@" in text[1:] and "{" not in text) or text.startswith("www."):
+        return "url_or_email_changed"
+    return "placeholders_changed"

@@ -1,0 +1,114 @@
+"""The request of a translation: the text, its languages, and what of the text must stay as it is."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from jobs.marks.mark import Mark, Role
+from jobs.writing.fields import LanguageTag, Line, Text, same_language
+
+MOST_CHARACTERS: Final = 200_000
+"""A text has at most this many characters."""
+
+MOST_MARKS: Final = 20_000
+"""A row gives at most this many marks."""
+
+MOST_OF_CONTEXT: Final = 4_000
+"""A context has at most this many characters."""
+
+Term = Annotated[Line, StringConstraints(max_length=200)]
+
+
+class GivenMark(BaseModel):
+    """A part of the text that stays as it is. `start` and `end` count characters from 0; `end` is behind the last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start: int = Field(ge=0, le=MOST_CHARACTERS, description="The number of its first character in `text`, from 0.")
+    end: int = Field(ge=1, le=MOST_CHARACTERS, description="The number of the character behind its last one.")
+    role: Literal["alone", "opens", "closes", "ordered"] = Field(
+        default="alone",
+        description="How it relates to the other marks: `alone`, `opens` what a later mark ends, `closes` what the last "
+        "open mark began, or `ordered` for one that keeps its order among the ordered ones.",
+    )
+
+
+class TranslationRequest(BaseModel):
+    """A text to translate from one language into another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: Text = Field(max_length=MOST_CHARACTERS, description="The text to translate.")
+    source_language: LanguageTag = Field(description="The language of the source, as a BCP 47 tag.")
+    target_language: LanguageTag = Field(description="The language to translate into, as a BCP 47 tag.")
+    format: Literal["plain", "markdown", "segment"] = Field(
+        default="plain",
+        description="The markup of the text, which the translation keeps. A `segment` is translated as one unit, whatever lines "
+        "it has.",
+    )
+    marks: tuple[GivenMark, ...] | None = Field(
+        default=None,
+        max_length=MOST_MARKS,
+        description="The parts of the text that stay as they are, such as placeholders and tags. Absent: they are found.",
+    )
+    context: str = Field(
+        default="",
+        max_length=MOST_OF_CONTEXT,
+        description="What helps to translate the text, such as where it is shown. It is no part of the translation.",
+    )
+    max_length: int | None = Field(
+        default=None, ge=1, le=MOST_CHARACTERS, description="The most characters that the translation may have."
+    )
+    glossary: Mapping[Term, Term] = Field(
+        default={}, max_length=1_000, description="Terms of the source and their translations."
+    )
+    formality: Literal["default", "formal", "informal"] = Field(
+        default="default", description="How to address readers."
+    )
+    signs: Literal["letters", "private"] = Field(
+        default="letters",
+        description="What the model sees in place of a mark: letters such as XQA, or a character of the private use area, for "
+        "models that keep any character.",
+    )
+
+    @field_validator("marks")
+    @classmethod
+    def _marks_fit(cls, marks: tuple[GivenMark, ...] | None, info: ValidationInfo) -> tuple[GivenMark, ...] | None:
+        """Return the marks in their order. Refuse a mark that is empty, ends beyond the text, or overlaps another one."""
+        if not marks or "text" not in info.data:
+            return marks
+        size = len(info.data["text"])
+        for n, one in enumerate(marks):
+            if one.end <= one.start:
+                raise _wrong(f"mark {n} is empty: its end {one.end} must be greater than its start {one.start}")
+            if one.end > size:
+                raise _wrong(f"mark {n} ends at {one.end}, and the text has {size} characters")
+        order = sorted(range(len(marks)), key=lambda n: (marks[n].start, marks[n].end))
+        for before, after in pairwise(order):
+            if marks[after].start < marks[before].end:
+                raise _wrong(
+                    f"mark {after} begins at {marks[after].start}, within mark {before}: marks must not overlap"
+                )
+        return tuple(marks[n] for n in order)
+
+    @property
+    def given_marks(self) -> tuple[Mark, ...] | None:
+        """The marks that the row gives, with their texts; None if they are to be found."""
+        if self.marks is None:
+            return None
+        return tuple(Mark(one.start, one.end, self.text[one.start : one.end], Role(one.role)) for one in self.marks)
+
+    @property
+    def remark(self) -> str | None:
+        """A sentence if the source and target languages are the same, which is usually a mistake; else None."""
+        source, target = self.source_language, self.target_language
+        if not same_language(source, target):
+            return None
+        return f"source_language {source} and target_language {target} are the same language"
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("out_of_range", message)
