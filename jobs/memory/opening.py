@@ -5,7 +5,7 @@ from pathlib import Path
 from jobs.catalog import ModelCard
 from jobs.memory.files import folder_of
 from jobs.memory.index import MemoryIndex
-from jobs.store.identity import read_id
+from jobs.store.identity import make_id
 from jobs.store.store import Store
 
 
@@ -25,10 +25,9 @@ def open_index(store: Store, tenant: str, cache_dir: Path) -> MemoryIndex | None
 
     Raises StoreUnavailable, also if the cache folder does not take the index.
     """
-    store_id = read_id(store) if store.list(folder_of(tenant)) else None
-    if store_id is None:
+    if not store.list(folder_of(tenant)):
         return None
-    index = MemoryIndex(store, tenant, index_path(cache_dir, store_id, tenant))
+    index = MemoryIndex(store, tenant, index_path(cache_dir, make_id(store), tenant))
     try:
         index.refresh()
         if not index.is_empty:
