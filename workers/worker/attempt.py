@@ -215,7 +215,7 @@ class Attempt:
         self._rendered, self._finish_reasons = _renamed(self._rendered), _renamed(self._finish_reasons)
         self._reasoning_tokens, self._constraints = _renamed(self._reasoning_tokens), _renamed(self._constraints)
         self._spent = [replace(one, label=_with_memory(one.label)) for one in self._spent]
-        self._replaced = {_with_memory(label) for label in (*self._replaced, *(one.label for one in self._spent))}
+        self._replaced = {one.label for one in self._spent}
         self._tries, self.findings, self.rejected = {}, (), None
         self._memory = self._memory.without_known()
         request = self.kind.request_type.model_validate(dict(self.row.request))
