@@ -34,12 +34,12 @@ from jobs.did_you_mean import did_you_mean, nearest
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings
 from jobs.prices import Prices
-from jobs.tenants import RowRight, TenantSettings
+from jobs.tenants import RowRight, TenantSettings, TermSettings
 from jobs.urls import absolute, local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
-NESTED: Final = frozenset({"aliases", "checks", "memory", "models", "prices", "store_options", "tenants"})
+NESTED: Final = frozenset({"aliases", "checks", "memory", "models", "prices", "store_options", "tenants", "terms"})
 """Settings that hold named values. An environment variable joins the names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
@@ -233,7 +233,8 @@ class Settings(BaseSettings):
     tenants: Mapping[TenantName, TenantSettings] = Field(
         default={},
         description="By tenant: weight, its part of the work while several tenants wait (default 1), and rows_in_flight, the "
-        "most of its rows that may be leased at once (default: no limit), and checks, what is changed of checks of content.",
+        "most of its rows that may be leased at once (default: no limit), checks, what is changed of checks of content, and "
+        "terms, its glossaries and names.",
     )
     checks: CheckSettings = Field(
         default={},
@@ -243,6 +244,11 @@ class Settings(BaseSettings):
     memory: MemorySettings = Field(
         default_factory=MemorySettings,
         description="The translation memory: enabled, the threshold of similar segments, and hints.",
+    )
+    terms: TermSettings = Field(
+        default=TermSettings(),
+        description="Terms of translations: files, glossaries in CSV or TBX, and do_not_translate, names that stay as they are. "
+        "`terms` of a tenant comes before these.",
     )
     accept_review: bool = Field(
         default=False,
@@ -474,5 +480,7 @@ def _fault(toml: Path | None, *loc: str, message: str) -> str:
 
 def _known(*loc: str) -> Sequence[str]:
     """Return the names of the settings at this path."""
+    if loc[-1:] == ("terms",):
+        return list(TermSettings.model_fields)
     models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantSettings, "prices": Prices}
     return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

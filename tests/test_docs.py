@@ -110,6 +110,8 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
     rows = b'{"kind": "chat", "prompt": "Name a herb."}\n' * 5 + b'{"kind": "chat", "prompt": 7}\n'
     for name in ("tonight.jsonl", "requests.jsonl"):
         Path(name).write_bytes(rows)
+    Path("glossary.csv").write_text("en,de\ninvoice,Rechnung\n")
+    Path("nightpress.toml").write_text('[terms]\nfiles = ["glossary.csv"]\n')
     Path("inbox").mkdir()
     Path("tonight.csv").write_text("kind,prompt\nchat,Name a herb.\nchat,Name a tree.\n")
     Path("products.csv").write_text("Handle,Title,Vendor,Price\ntea,Green tea,Leaf,9\n")
@@ -152,7 +154,7 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
     wrong, run = [], 0
     for place, line in command_lines():
         arguments = [night.get(word, word) for word in shlex.split(line)[1:]]
-        name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed") else arguments[0]
+        name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed", "terms") else arguments[0]
         # the stub's texts need not repeat each other, and then there is nothing to reopen
         if name in ONLY_PARSED or len(arguments) == len(name.split()) or "--reopen-same" in arguments:
             parse(arguments)

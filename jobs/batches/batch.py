@@ -93,7 +93,8 @@ class Batch(StoredRecord):
     `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
     `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are
     the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
-    describes the user's file; it is None if no row was refused.
+    describes the user's file; it is None if no row was refused. `glossaries` are the files of terms that intake read, each by its
+    path with its sha256; each row holds those of their terms that stand in its text.
     """
 
     batch_id: str
@@ -112,6 +113,7 @@ class Batch(StoredRecord):
     options: Mapping[str, str] = {}
     extra_columns: tuple[str, ...] = ()
     layout: InputLayout | None = None
+    glossaries: Mapping[str, Sha256] = {}
     full_sha256: Sha256
     created_at: Moment
 

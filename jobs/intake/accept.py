@@ -42,6 +42,7 @@ from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.tenants import RowsMaySet
+from jobs.terms.row_glossaries import RowGlossaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ def staged(
             staging = Staging(Path(scratch), settings, names_in_memory, memory)
             with closing(staging), _records(lines, reader, options.form, columns, settings) as records:
                 staging.fill(records, reader, options.limit)
+            staging.glossaries = reader.glossary_files
             yield staging
     except (OSError, sqlite3.Error) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
@@ -175,9 +177,14 @@ def staged(
 
 
 def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> RowReader:
-    """Return the reader of rows under these options. Raises RequestError if an option is wrong for every row."""
+    """Return the reader of rows under these options.
+
+    Raises RequestError if an option is wrong for every row, or if a glossary of the tenant is not valid.
+    """
     _check(options, kinds, settings)
-    return RowReader(kinds, settings.known_models, _defaults(options, settings))
+    defaults, glossaries = _defaults(options, settings), RowGlossaries(settings)
+    glossaries.require(defaults.tenant)
+    return RowReader(kinds, settings.known_models, defaults, glossaries)
 
 
 @contextmanager
@@ -237,6 +244,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
         lanes=staging.lanes(),
         extra_columns=tuple(staging.extra),
         layout=staging.layout,
+        glossaries=staging.glossaries,
         options=typed,
         full_sha256=full,
         created_at=created_at,

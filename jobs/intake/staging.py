@@ -80,6 +80,7 @@ class Staging:
         self.codes: dict[str, int] = {}
         self.extra: dict[str, None] = {}
         self.remarks: dict[str, int] = {}
+        self.glossaries: Mapping[str, str] = {}
         self._groups = FaultGroups()
         self._advice = ""
         self._folder = folder

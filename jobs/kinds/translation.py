@@ -6,15 +6,14 @@ behind signs, and is put back into its answer (`translating/questions.py`). In t
 are called segments, as translators call them. (The files of outcomes, which have this name too, are something else.)
 """
 
-import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
+from jobs.findings import CheckSetting
 from jobs.generation import Completion, Prompt
 from jobs.kinds.asking import asked_until_kept
 from jobs.kinds.translating.memory import Forgetful, Memory
@@ -25,6 +24,7 @@ from jobs.kinds.translating.units import units_of
 from jobs.memory.entry import Query
 from jobs.writing.cleaning import CleanedOutput
 from jobs.writing.templates import Templates
+from jobs.writing.terms.row_terms import FORBIDDEN, GLOSSARY, NAMES, terms_sha256
 
 
 class TranslatedSegment(BaseModel):
@@ -62,12 +62,14 @@ class TranslationKind:
             "numbers_changed",
             "url_or_email_changed",
             "glossary_missed",
+            "names_changed",
             "end_punctuation",
             "whitespace_edges",
             "max_length",
             "length_ratio",
             "wrapper",
         ),
+        settings={"forbidden_term": CheckSetting.model_validate({"inflected": True})},
         language="target_language",
         source="text",
         source_language="source_language",
@@ -104,12 +106,13 @@ class TranslationKind:
         """Return what a row asks the translation memory."""
         if not isinstance(request, TranslationRequest):
             return None
+        asked = {GLOSSARY: request.glossary, NAMES: request.do_not_translate, FORBIDDEN: request.forbidden_terms}
         return Query(
             tuple(unit.words for unit in units_of(request) if unit.words),
             request.source_language,
             request.target_language,
             context=request.context,
-            terms=_terms_sha256(request),
+            terms=terms_sha256(asked) or "",
             formality=request.formality,
             template=self._templates.messages_sha256(*TEMPLATES),
         )
@@ -117,12 +120,6 @@ class TranslationKind:
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about as many tokens as the source has."""
         return most_tokens(getattr(request, "text", "")) // 2 + 1
-
-
-def _terms_sha256(request: TranslationRequest) -> str:
-    """Return a hash of the terms of a request; empty if it has none."""
-    terms = sorted(request.glossary.items())
-    return hashlib.sha256(orjson.dumps(terms)).hexdigest() if terms else ""
 
 
 def _translation(plan: Plan, texts: Sequence[str]) -> Translation:

@@ -27,6 +27,7 @@ from jobs.logs import logger
 from jobs.memory.row_memory import RowMemory
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
+from jobs.writing.terms.row_terms import terms_sha256
 
 Value = TypeVar("Value")
 
@@ -119,6 +120,7 @@ class Attempt:
             **({"avoid": list(self.row.avoid)} if self.row.avoid else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
             **({"memory": found.as_dict()} if (found := self._memory.remembered) is not None else {}),
+            **({"terms": terms} if (terms := terms_sha256(self.row.request)) else {}),
         }
 
     @property
