@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from jobs.operations.enqueue_options import EnqueueOptions
     from jobs.operations.enqueueing import AcceptedBatch, Source
     from jobs.operations.estimate import Estimate
+    from jobs.operations.memory.tenant_memory import TenantMemory
     from jobs.operations.results import Results
     from jobs.operations.row_history import RowHistory
     from jobs.operations.row_names import FoundRow
@@ -388,6 +389,19 @@ class Client:
 
         lanes = [self.settings.lane_of(alias) for alias in self.settings.catalog]
         return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late)
+
+    def memory(self, tenant: str | None = None) -> TenantMemory:
+        """Return the translation memory of a tenant, by default of the setting `tenant`. Raises RequestError for a wrong name."""
+        import re
+
+        from jobs.errors import RequestError
+        from jobs.intake.row_fields import TENANT
+        from jobs.operations.memory.tenant_memory import TenantMemory
+
+        name = tenant or self.settings.tenant
+        if not re.fullmatch(TENANT, name):
+            raise RequestError(f"--tenant {name!r}: give it 1 to 64 letters, digits, dots, hyphens or underscores")
+        return TenantMemory(self.store, name, self.settings.cache_dir, self.clock)
 
     @property
     def _auditor(self) -> Auditor:

@@ -22,6 +22,7 @@ from jobs.commands import (
     doctor,
     enqueue,
     failed,
+    memory,
     models,
     preview,
     results,
@@ -80,6 +81,7 @@ _PARTS = (
     checks,
     terms,
     models,
+    memory,
     settings,
     doctor,
 )

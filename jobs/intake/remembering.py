@@ -6,7 +6,6 @@ hash. If the memory cannot be asked, rows go without it, and nothing is lost but
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from jobs.batches.request_row import RowRequest
@@ -82,7 +81,10 @@ class RowLookup:
     def _index_of(self, tenant: str) -> MemoryIndex | None:
         """Return the index of a tenant's memory, as it is now; None if the memory is empty."""
         if tenant not in self._indexes:
-            self._indexes[tenant] = open_index(self._store, tenant, Path(self._settings.cache_dir))
+            index = self._indexes[tenant] = open_index(self._store, tenant, self._settings.cache_dir)
+            if index is not None and index.is_empty:
+                index.close()
+                self._indexes[tenant] = None
         return self._indexes[tenant]
 
 

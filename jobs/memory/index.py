@@ -102,6 +102,20 @@ class MemoryIndex:
             lambda: [Entry.from_line(line) for (line,) in self._table.execute(of_source, (source_hash(source),))]
         )
 
+    def latest(self) -> Iterator[Entry]:
+        """Yield of the entries that answer the same question the one that counts, in the order in which they were read in."""
+        wanted = (
+            "SELECT line FROM entries one WHERE NOT EXISTS (SELECT 1 FROM entries other WHERE other.key = one.key "
+            "AND (other.at > one.at OR (other.at = one.at AND other.id > one.id))) ORDER BY id"
+        )
+        for (line,) in self._opened(lambda: self._table.execute(wanted)):
+            yield Entry.from_line(line)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the pairs of languages that the index has entries of."""
+        found = self._opened(lambda: self._table.execute("SELECT DISTINCT pair FROM entries").fetchall())
+        return [(source, target) for (pair,) in sorted(found) for source, _, target in [pair.partition(">")]]
+
     # -- the file -----------------------------------------------------------------------------------------------------
 
     def _opened(self, work: Callable[[], Answer]) -> Answer:

@@ -21,7 +21,7 @@ def index_path(cache_dir: Path, store_id: str, tenant: str) -> Path:
 
 
 def open_index(store: Store, tenant: str, cache_dir: Path) -> MemoryIndex | None:
-    """Open and refresh the index of a tenant's memory. None if the tenant has no memory, or an empty one.
+    """Open and refresh the index of a tenant's memory. None if the tenant has no memory.
 
     Raises StoreUnavailable, also if the cache folder does not take the index.
     """
@@ -30,10 +30,7 @@ def open_index(store: Store, tenant: str, cache_dir: Path) -> MemoryIndex | None
     index = MemoryIndex(store, tenant, index_path(cache_dir, make_id(store), tenant))
     try:
         index.refresh()
-        if not index.is_empty:
-            return index
     except BaseException:
         index.close()
         raise
-    index.close()
-    return None
+    return index
