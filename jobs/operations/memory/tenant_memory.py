@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -13,7 +13,7 @@ from jobs.batches.rounds import now
 from jobs.errors import RequestError, StoreDamaged
 from jobs.exchange.tmx import write_tmx
 from jobs.memory.entry import Entry, Query, source_hash
-from jobs.memory.files import Forgotten, forget, import_name, list_names, write_lines
+from jobs.memory.files import Forgotten, forget, import_name, list_names, readable_forgotten, write_lines
 from jobs.memory.index import MemoryIndex
 from jobs.memory.merging import merge_files
 from jobs.memory.opening import open_index
@@ -44,20 +44,24 @@ class TenantMemory:
 
     def __post_init__(self) -> None:
         self.faults: Sequence[StoreDamaged] = ()
+        self._forgotten: Sequence[Forgotten] = ()
 
     def take_in(self, path: Path, source_language: str | None = None, target_language: str | None = None) -> int:
         """Write what editors wrote into the memory: a TMX file, or a translated document. Returns the number of entries.
 
+        An entry that was forgotten is there again, as of now. Its old time would keep it forgotten.
         Raises RequestError if the file cannot be read, or has no entry; StoreUnavailable.
         """
         languages = (
             language_tag("--source-language", source_language),
             language_tag("--target-language", target_language),
         )
+        names = list_names(self.store, self.tenant).forgotten
+        self._forgotten, self.faults = readable_forgotten(self.store, self.tenant, names)
         digest, count = hashlib.sha256(), 0
         with _opened(path) as file, tempfile.TemporaryFile(prefix="nightpress-") as spool:
             for entry in editors_entries(file, path.name, ReadAs(self.clock(), *languages)):
-                line = entry.to_line()
+                line = (replace(entry, at=self.clock()) if self._is_forgotten(entry) else entry).to_line()
                 digest.update(line)
                 spool.write(line)
                 count += 1
@@ -67,6 +71,9 @@ class TenantMemory:
             write_lines(self.store, self.tenant, import_name(digest.hexdigest()), spool)
         merge_files(self.store, self.tenant)
         return count
+
+    def _is_forgotten(self, entry: Entry) -> bool:
+        return any(one.covers(entry) for one in self._forgotten)
 
     def export(self, path: Path) -> int:
         """Write the memory as TMX: of each question its latest answer. Returns the number of units. Raises OSError."""

@@ -181,3 +181,14 @@ def test_a_damaged_file_is_named_when_something_is_to_be_forgotten(memory: Tenan
     memory.forget("Save")
     assert memory.store.exists(f"{folder_of('acme')}/{name}")
     assert [name in str(fault) for fault in memory.faults] == [True]
+
+
+def test_what_was_forgotten_can_be_taken_in_again(memory: TenantMemory, tmp_path: Path) -> None:
+    path = written(tmp_path, "a.tmx", TMX.format(srclang="en", units=UNIT.format(changed="20260101T120000Z")))
+    memory.take_in(path, "en", "de")
+    assert memory.forget(None) == 1
+    memory.clock = lambda: AT + timedelta(minutes=1)
+    memory.take_in(path, "en", "de")
+    found = known(memory, ASKED, "Save %s")
+    assert found is not None
+    assert found.at == AT + timedelta(minutes=1)
