@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol, Self, Unpack, overload
 
 if TYPE_CHECKING:
     from jobs.accounts.summary import Tally
     from jobs.batches.batch import Done
+    from jobs.documents.batches.writing import Report
     from jobs.errors import StoreDamaged
     from jobs.findings import Verdict
     from jobs.kinds.kind import Kind
@@ -126,11 +127,11 @@ class Client:
 
         Args:
             source: Rows, each a mapping of its fields, read one at a time; or a file in any format that intake reads: its path,
-                its URL, or an open binary file.
+                its URL, or an open binary file; or documents to translate: the path of a file or folder, or a list of paths.
             run_key: The same rows and options with the same key make the same batch, so a call may be repeated. Default: a new
                 key, which makes a new batch.
             options: See EnqueueOptions: kind, model, fields, name, tenant, priority, deadline, publish_at, limit, strict,
-                output_url, output_format, format, map, extra, header, header_row.
+                output_url, output_format, format, map, extra, header, header_row, with_done.
 
         Raises:
             RequestError: There are no rows, or an option is wrong. It is AllRefused if every row is bad, and StrictRefused if
@@ -161,7 +162,7 @@ class Client:
         from jobs.operations.estimate import estimate
 
         made = intake_options(options, clock=self.clock)
-        with opened(source, self.settings) as (lines, _):
+        with opened(source, made, self.settings) as (lines, _):
             return estimate(self.store, lines, made, self.kinds, self.settings)
 
     @overload
@@ -224,6 +225,19 @@ class Client:
         from jobs.operations.results import results
 
         return results(self.store, _id(batch), errors=errors, only=only)
+
+    def write_documents(
+        self, batch: str | Named, folder: str, *, verdicts: Collection[Verdict] | None = None
+    ) -> Report:
+        """Write the translated documents of a batch into a folder or URL, each as a whole.
+
+        For an unfinished batch, the texts are those of the rows that have an outcome so far. With `verdicts`, only texts of rows
+        with these verdicts are written. A segment without a text stays as it is in the source, and the report names it. Raises
+        RequestError if the batch has no documents, and OSError if a file cannot be written on this machine.
+        """
+        from jobs.operations.content.translated import write_translations
+
+        return write_translations(self.store, _id(batch), folder, self.settings.options_for, verdicts)
 
     def row(self, batch: str | Named, row: int | str) -> RowHistory:
         """Return the request, first prompts, attempts and outcome of one row, by its number or its custom_id. Rows count from 0.

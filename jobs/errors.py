@@ -178,6 +178,7 @@ CODES: Final[dict[str, str]] = {
     "unknown_model": "No model has this alias.",
     "not_allowed": "The row sets its tenant or its priority, and rows of this batch may not.",
     "unknown_tenant": "The row names a tenant that is not in [tenants], and only those are accepted.",
+    "unreadable_document": "The document cannot be read, so none of its segments is sent.",
     "not_a_schema": "The JSON schema of the row is not a valid schema.",
     "schema_unsupported": "The JSON schema of the row has a keyword to which no answer can be held here.",
     # Generation: the engine refused or failed one request.

@@ -87,13 +87,43 @@ class InputLayout(_Part):
     has_unread: bool = False
 
 
+class KeptDocument(_Part):
+    """A document of a batch: a line of `documents/list.jsonl`.
+
+    `name` is its relative path, as `guide/index.md`, and `form` the name of its format. `languages` are those that it is
+    translated into. If `fault` is given, the document could not be read, and its bytes are not kept.
+    """
+
+    name: str
+    form: str
+    bytes: Count = 0
+    sha256: Sha256 | None = None
+    languages: tuple[str, ...] = ()
+    fault: str | None = None
+
+
+class DocumentSet(_Part):
+    """The documents of a batch: how many, their bytes in sum, their languages, and the sha256 of `documents/list.jsonl`.
+
+    `with_done` tells whether the rows include segments that were translated already in their document.
+    """
+
+    files: Rows
+    bytes: Count
+    source_language: str
+    languages: tuple[str, ...]
+    with_done: bool = False
+    list_sha256: Sha256
+
+
 class Batch(StoredRecord):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
     `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
     `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are
     the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
-    describes the user's file; it is None if no row was refused. `glossaries` are the files of terms that intake read, each by its
+    describes the user's file; it is None if no row was refused. `documents` describes the documents whose segments are the rows;
+    it is None if the rows came as rows. `glossaries` are the files of terms that intake read, each by its
     path with its sha256; each row holds those of their terms that stand in its text.
     """
 
@@ -104,7 +134,7 @@ class Batch(StoredRecord):
     deadline: Moment | None = None
     publish_at: Moment | None = None
     output_url: str | None = None
-    output_form: str = Field(default="jsonl", pattern=r"^(jsonl|csv|openai|parquet)$")
+    output_form: str = Field(default="jsonl", pattern=r"^(jsonl|csv|openai|parquet|document)$")
     run_key: str
     rows: Rows = Field(ge=1)
     refused: Rows
@@ -114,6 +144,7 @@ class Batch(StoredRecord):
     extra_columns: tuple[str, ...] = ()
     layout: InputLayout | None = None
     glossaries: Mapping[str, Sha256] = {}
+    documents: DocumentSet | None = None
     full_sha256: Sha256
     created_at: Moment
 
@@ -270,6 +301,7 @@ class BatchPaths:
 
     `open_hint` is an empty file: it says that the batch is open (rule 5 of jobs/PROTOCOL.md). `undelivered` is an empty file: it
     says that the batch owes outputs to its output URL (rule 38). `refused` has the rows that intake refused, as they came.
+    `document_list` names the documents whose segments are the rows.
     """
 
     def __init__(self, batch_id: str) -> None:
@@ -279,6 +311,7 @@ class BatchPaths:
         self.undelivered = f"undelivered/{batch_id}"
         self.acceptance = f"{self.root}/batch.json"
         self.refused = f"{self.root}/refused.jsonl"
+        self.document_list = f"{self.root}/documents/list.jsonl"
         self.segments = f"{self.root}/segments"
         self.compacted = f"{self.root}/compacted"
 
@@ -301,6 +334,10 @@ class BatchPaths:
     def input(self, lane: str) -> str:
         """The normalised requests of one lane, a line each."""
         return f"{self.root}/input/{lane}.jsonl"
+
+    def document(self, number: int) -> str:
+        """The bytes of a document, by its place in the list of documents, from 0."""
+        return f"{self.root}/documents/{number}"
 
     def segment(self, name: str) -> str:
         """A segment: one immutable file of attempt outcomes."""

@@ -22,7 +22,6 @@ from jobs.commands import (
     doctor,
     enqueue,
     failed,
-    memory,
     models,
     preview,
     results,
@@ -32,7 +31,7 @@ from jobs.commands import (
     status,
     usage,
 )
-from jobs.commands.content import checks, kinds, terms
+from jobs.commands.content import checks, kinds, memory, terms
 from jobs.commands.session import Session
 from jobs.commands.views.standard_output import checked_streams, reason_of, takes_no_more
 from jobs.errors import NightpressError, OutputUnavailable

@@ -84,7 +84,7 @@ def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
     from dataclasses import replace
 
     from jobs.accounts.summary import Tally
-    from jobs.formats.formulas import CsvWriter
+    from jobs.exchange.formulas import CsvWriter
     from jobs.usage import REMEMBERED, Remembered
 
     writer = CsvWriter(sys.stdout, line_end="\n")

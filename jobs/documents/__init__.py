@@ -11,6 +11,7 @@ source again, and a translated file differs from it in the slots of translated s
 - `pages/`: Markdown and HTML
 - `message.py`: the slot of a message, as most catalogues have it
 - `catalogues/`: messages of programs
+- `tables/`: string tables, which hold all languages in one file
 - `exchange/`: XLIFF and subtitles, which translators send each other
 
 What a translation keeps as it is, and how it is masked for a model, is in `jobs/marks/`.

@@ -3,6 +3,10 @@
 A *segment* is a text that is translated by itself: a paragraph, a cell of a table, a message, one plural form of a message. A
 *slot* is a part of the source that is written anew when one of its segments has a translation. Most slots hold one segment; a
 plural message holds one for each form of the target language, and a paragraph one more for each text in its tags (`alt`).
+
+Most files are in one language, and a translation is another file. A format that *holds languages* has all of them in one file, as
+a table with a column for each does. It reads `Options.target_languages`, yields a segment for each text and language, and writes
+all translations back into the one file. In such a file the id of a segment is unique within its language alone.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +34,8 @@ class Segment:
     `id` names it within its document, and is the same each time that the same bytes are read. `text` is what is to be
     translated, with its marks as they stand in the source; `marks` are their places in `text`. `target` is the translation that
     the source has already, else empty. `kind` says what it is (`heading`, `cell`, `message`, `attribute alt`), and `context` what
-    helps to translate it. `most` is the number of characters that a translation may have.
+    helps to translate it. `most` is the number of characters that a translation may have. `language` is the language into which
+    it is translated, as `Options.target_languages` has it; empty in a format that does not hold languages.
     """
 
     id: str
@@ -41,6 +46,12 @@ class Segment:
     target: str = ""
     state: State = State.NEW
     most: int | None = None
+    language: str = ""
+
+    @property
+    def key(self) -> "str | tuple[str, str]":
+        """What names the segment among all of its document: its id, with its language if it has one."""
+        return (self.id, self.language) if self.language else self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,11 @@ class DocumentFormat(Protocol):
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The ends of the names of such files, in lower case, with their point."""
+        ...
+
+    @property
+    def holds_languages(self) -> bool:
+        """Whether one file holds all languages, so that a document is translated into all of them at once."""
         ...
 
     def detect(self, head: str) -> bool:

@@ -1,6 +1,7 @@
 """Slots of messages: what the formats of catalogues do alike with a text in its place."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from jobs.checks.signs.icu import IcuError, is_icu
 from jobs.documents.document import Segment, Slot, State
@@ -95,3 +96,76 @@ def message_piece(
         return encode(icu.write(chosen))
 
     return Slot(raw, segments, write, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A text beside the place of its translation into one language, as a string table has it.
+
+    `name` is the id of its segment, `target` the translation that the place has already, and `state` how far that counts.
+    """
+
+    name: str
+    text: str
+    language: str
+    target: str = ""
+    state: State = State.NEW
+    context: str = ""
+    most: int | None = None
+
+
+def unit_piece(raw: str, unit: Unit, options: Options, encode: Callable[[str], str], line: int = 0) -> str | Slot:
+    """Return the slot of a unit, or its source if it has no words.
+
+    A message of ICU that chooses between forms has a segment for each of its sentences in the target language. If it is not
+    valid, or has too many forms, it is one text.
+
+    Args:
+        raw: The source of the place of the translation.
+        unit: The text and its place.
+        options: The language of the text.
+        encode: Returns a translation as the source of its place.
+        line: The line of the source.
+    """
+    icu = _sentences(unit, options)
+    if icu is None:
+        found = message(unit.name, unit.text, options, context=unit.context)
+        segments: tuple[Segment, ...] = (_of_unit(found, unit, unit.target),) if found else ()
+    else:
+        worded = [one for one in icu.sentences if has_words(one.text, one.marks)]
+        found_forms = (Segment(f"{unit.name}[{one.path}]", one.text, "form", one.marks, unit.context) for one in worded)
+        segments = tuple(_of_unit(one, unit, "") for one in found_forms)
+    if not segments:
+        return raw
+
+    def write(texts: Sequence[str | None]) -> str:
+        if all(text is None for text in texts):
+            return raw
+        if any(text is not None and not text.strip() for text in texts):
+            raise Damaged("the translation is empty")
+        if icu is None:
+            (text,) = texts
+            made = text or ""
+            check_kept(made, segments[0].marks)
+        else:
+            given = iter(texts)
+            made = icu.write(
+                [(next(given) if has_words(one.text, one.marks) else None) or one.text for one in icu.sentences]
+            )
+        return raw if made == unit.target and unit.state is not State.NEW else encode(made)
+
+    return Slot(raw, segments, write, line)
+
+
+def _sentences(unit: Unit, options: Options) -> IcuSentences | None:
+    """Return the sentences of a message of ICU; None for other texts."""
+    if not is_icu(unit.text):
+        return None
+    try:
+        return IcuSentences(unit.text, unit.language, options.source_language)
+    except (IcuError, TooManyForms):
+        return None
+
+
+def _of_unit(segment: Segment, unit: Unit, target: str) -> Segment:
+    return replace(segment, target=target, state=unit.state, most=unit.most, language=unit.language)

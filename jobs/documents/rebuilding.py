@@ -1,14 +1,17 @@
 """Segments of a document, and the document with translations: what all formats do alike."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 from jobs.documents.document import DocumentFormat, Segment, Slot, State
 from jobs.documents.source import NO_OPTIONS, Options, Source
 from jobs.marks.damage import Damaged
 
-Translations = Mapping[str, str] | Callable[[Segment], str | None]
-"""The translation of each segment by its id, or a function that returns it; None leaves the segment as it is."""
+_Key = str | tuple[str, str]
+Translations = Mapping[str, str] | Mapping[tuple[str, str], str] | Mapping[_Key, str] | Callable[[Segment], str | None]
+"""The translation of each segment by its id, or in a format that holds languages by its id and language; or a function that
+returns it. None leaves the segment as it is.
+"""
 
 
 def segments(
@@ -52,14 +55,14 @@ def rebuild(
         DocumentError: The document cannot be read, a translation does not keep the marks of its segment, or the encoding of the
             document lacks a character of a translation.
     """
-    get = translations.get if isinstance(translations, Mapping) else None
+    get = (lambda one: translations.get(one.key)) if isinstance(translations, Mapping) else translations
     source, count = Source(file, name, options), 0
     out.write(source.encode(source.mark))
     for piece in form.pieces(source):
         if isinstance(piece, str):
             out.write(source.encode(piece))
             continue
-        texts = [get(one.id) if get else translations(one) for one in piece.segments]  # type: ignore[operator]
+        texts = [get(one) for one in piece.segments]
         given = sum(text is not None for text in texts)
         if piece.segments and not given:
             out.write(source.encode(piece.raw))
@@ -68,7 +71,12 @@ def rebuild(
         try:
             written = piece.write(texts)
         except Damaged as error:
-            ids = ", ".join(one.id for one, text in zip(piece.segments, texts, strict=True) if text is not None)
+            ids = _shown([one.id for one, text in zip(piece.segments, texts, strict=True) if text is not None])
             raise source.error(f"segment {ids}: {error}", "translate it again", piece.line or None) from None
         out.write(source.encode(written, piece.line))
     return count
+
+
+def _shown(ids: Sequence[str]) -> str:
+    """Return the names of segments, of a large slot some of them."""
+    return ", ".join(ids[:12]) + (f" and {len(ids) - 12:,} more" if len(ids) > 12 else "")

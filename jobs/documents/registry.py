@@ -9,12 +9,15 @@ from jobs.documents.catalogues.apple_strings import AppleStringsFormat
 from jobs.documents.catalogues.gettext_po import GettextFormat
 from jobs.documents.catalogues.json_catalogue import JsonFormat
 from jobs.documents.catalogues.properties import PropertiesFormat
+from jobs.documents.catalogues.string_catalog import StringCatalogFormat
 from jobs.documents.catalogues.yaml_catalogue import YamlFormat
 from jobs.documents.document import DocumentFormat
 from jobs.documents.exchange.subtitles import SubtitleFormat
 from jobs.documents.exchange.xliff import XliffFormat
 from jobs.documents.pages.html import HtmlFormat
 from jobs.documents.pages.markdown import MarkdownFormat
+from jobs.documents.tables.delimited import CsvFormat
+from jobs.documents.tables.workbook import XlsxFormat
 from jobs.errors import RequestError
 
 _ALL: Final[tuple[DocumentFormat, ...]] = (
@@ -24,11 +27,14 @@ _ALL: Final[tuple[DocumentFormat, ...]] = (
     AndroidFormat(),
     HtmlFormat(),
     GettextFormat(),
+    StringCatalogFormat(),
     JsonFormat(),
     AppleStringsFormat(),
     MarkdownFormat(),
     YamlFormat(),
     PropertiesFormat(),
+    CsvFormat(),
+    XlsxFormat(),
 )
 FORMATS: Final[Mapping[str, DocumentFormat]] = {one.name: one for one in _ALL}
 """Each format by its name."""

@@ -1,8 +1,8 @@
 """A source: an open document as text, in the encoding in which it is written.
 
-The encoding is taken from the byte order mark, or from what the file says of itself in its first 1,024 bytes (the declaration of
-XML, `<meta charset>`, `Content-Type` of a gettext catalogue), else it is UTF-8. Line ends and the byte
-order mark stay as they are.
+The encoding is taken from the byte order mark, or from the options, or from what the file says of itself in its first 1,024 bytes
+(the declaration of XML, `<meta charset>`, `Content-Type` of a gettext catalogue), else it is UTF-8. Line ends and the byte order
+mark stay as they are. A ZIP archive, which some formats are, is read as one character for each byte.
 """
 
 import codecs
@@ -19,6 +19,9 @@ MAX_WHOLE_BYTES: Final = 64 << 20
 """A document whose format cannot be read in parts may have this many bytes."""
 
 HEAD_BYTES: Final = 1024
+ZIP_SIGN: Final = b"PK\x03\x04"
+"""How a ZIP archive begins."""
+
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -34,11 +37,35 @@ _DECLARED: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """The headers of the columns of a string table, where its own headers do not tell them.
+
+    `targets` are pairs of a language and the header of its column. A target language that has no column gets one at the end of
+    the table if `appends` is true; else it is an error.
+    """
+
+    source: str | None = None
+    targets: tuple[tuple[str, str], ...] = ()
+    key: str | None = None
+    context: str | None = None
+    most: str | None = None
+    appends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
-    """What a reader is told: the languages as BCP 47 tags, and the fields of front matter that hold text."""
+    """What a reader is told.
+
+    The languages are BCP 47 tags: `target_language` where a file has one language, `target_languages` where it holds several.
+    `encoding` is that of the file; None for the one that the file names, else UTF-8. `fields` are the fields of front matter
+    that hold text.
+    """
 
     source_language: str | None = None
     target_language: str | None = None
+    target_languages: tuple[str, ...] = ()
+    encoding: str | None = None
+    columns: Columns = Columns()
     fields: frozenset[str] = frozenset(
         {
             "title",
@@ -53,6 +80,12 @@ class Options:
             "tagline",
         }
     )
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The target languages of a format that holds languages: `target_languages`, or `target_language` alone."""
+        alone = (self.target_language,) if self.target_language else ()
+        return tuple(dict.fromkeys(self.target_languages or alone))
 
 
 NO_OPTIONS: Final = Options()
@@ -75,25 +108,35 @@ class Source:
     @cached_property
     def encoding(self) -> str:
         """The encoding of the file. Raises DocumentError if the file names one that Python does not know."""
-        head = self._first
-        for mark, name in _MARKS:
-            if head.startswith(mark):
-                return name
+        head, given = self._first, self.options.encoding
+        if self.is_archive:
+            return "latin-1"
+        if marked := next((name for mark, name in _MARKS if head.startswith(mark)), None):
+            return marked
         declared = _DECLARED.search(head)
-        if declared is None:
-            if head.startswith((b"<\0", b"{\0")) or (head[:4:2].isalnum() and head[1:4:2] == b"\0\0"):
-                return "utf-16-le"
-            return "utf-8"
+        if given or declared is None:
+            is_wide = head.startswith((b"<\0", b"{\0")) or (head[:4:2].isalnum() and head[1:4:2] == b"\0\0")
+            return self._known(given).name if given else "utf-16-le" if is_wide else "utf-8"
         name = next(group for group in declared.groups() if group).decode()
         if name.upper() == "CHARSET":  # a template of gettext, whose encoding is not set yet
             return "utf-8"
+        info = self._known(name)
+        return "cp1252" if info.name in ("iso8859-1", "ascii") and not head.isascii() else info.name
+
+    def _known(self, name: str) -> codecs.CodecInfo:
+        """Return the encoding of this name. Raises DocumentError if Python does not know it, or it is none of text."""
         try:
             info = codecs.lookup(name)
         except LookupError:
             raise self.error(f"the encoding {name!r} is not known", "save it as UTF-8") from None
         if not getattr(info, "_is_text_encoding", True) or info.name in ("idna", "punycode", "unicode_escape"):
             raise self.error(f"{name!r} is not an encoding of text", "save it as UTF-8")
-        return "cp1252" if info.name in ("iso8859-1", "ascii") and not head.isascii() else info.name
+        return info
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the file is a ZIP archive."""
+        return self._first.startswith(ZIP_SIGN)
 
     @property
     def _first(self) -> bytes:
@@ -125,7 +168,7 @@ class Source:
             DocumentError: A line is not text in the encoding of the document, or is longer than 4 MiB.
         """
         encoding, number, data = self.encoding, 0, self._first
-        reader = io.TextIOWrapper(io.BufferedReader(_Rest(data, self.file)), encoding, newline="")
+        reader = io.TextIOWrapper(io.BufferedReader(_Rest(data, self.file)), encoding, "surrogateescape", newline="")
         try:
             while True:
                 line = reader.readline(MAX_LINE)
@@ -138,6 +181,8 @@ class Source:
                     raise self.error("a line is longer than 4 MiB", "break it into lines", number)
                 if "\0" in line:
                     raise self.error("it holds binary data", "give a text file", number)
+                if not line.isascii() and _UNDECODED.search(line):
+                    raise self.error(f"it is not valid {encoding}", "save it as UTF-8", number)
                 yield number, line
         except UnicodeDecodeError:
             raise self.error(f"it is not valid {encoding}", "save it as UTF-8", number + 1) from None
@@ -158,6 +203,8 @@ class Source:
 
 
 MAX_LINE: Final = 4 << 20
+_UNDECODED: Final = re.compile("[\udc80-\udcff]")
+"""Matches a byte that the encoding of a file has not."""
 
 
 class _Rest(io.RawIOBase):

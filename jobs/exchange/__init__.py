@@ -1,1 +1,1 @@
-"""Reads and writes what translation tools exchange: memories in TMX, and terms in TBX. Both stream, and refuse hostile XML."""
+"""Reads and writes what other programs exchange: translation memories in TMX, terms in TBX, and cells of spreadsheets."""

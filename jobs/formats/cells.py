@@ -9,7 +9,8 @@ thousands. But `1.000` and `1,000` mean one or a thousand, depending on the coun
 an integer. If its field is a number, the cell is refused too, unless the limits of the field allow only one reading (1.0 for
 `temperature`, which is at most 2).
 
-An apostrophe that guards a formula (see `formulas`) is taken off; within a cell, only if the file is one of our own results.
+An apostrophe that guards a formula (see `jobs/exchange/formulas.py`) is taken off; within a cell, only if the file is one of
+our own results.
 """
 
 import csv
@@ -22,9 +23,9 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
+from jobs.exchange.formulas import is_ours, unguarded
 from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.columns.placing import Fields, Placer, merged
-from jobs.formats.formulas import is_ours, unguarded
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, read_value
 from jobs.formats.record import Record
 

@@ -15,10 +15,10 @@ from typing import BinaryIO, Final
 
 from jobs.batches.refused import REASON, UNREAD
 from jobs.errors import RequestError
+from jobs.exchange.formulas import unguarded, unguarded_within
 from jobs.formats.cells import Cells, Quote, quote_at_end, split_line
 from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.columns.placing import Fields
-from jobs.formats.formulas import unguarded, unguarded_within
 from jobs.formats.headers import Line, find_header
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding, numbered_lines

@@ -1,8 +1,8 @@
 """Writes the files of a new batch into the store. The batch is accepted when `batch.json` is written.
 
-The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the refused rows as they came,
-their final failures, `batch.json`, the open hint. The open hint is an empty file that lets fleets find an open batch sooner. A
-folder without `batch.json` is not a batch (rules 3 and 4).
+The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the documents whose segments are
+the rows, the refused rows as they came, their final failures, `batch.json`, the open hint. The open hint is an empty file that
+lets fleets find an open batch sooner. A folder without `batch.json` is not a batch (rules 3 and 4).
 """
 
 import hashlib
@@ -50,6 +50,7 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
             with store.writer(paths.input(lane)) as target, staging.lane_path(lane).open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
         batch = _as_stored(store, batch, staging.lanes_with_memory)
+        _keep_documents(store, paths, staging)
         if batch.refused:
             with store.writer(paths.refused) as target, staging.as_they_came.open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
@@ -89,6 +90,18 @@ def _stored_lane(store: Store, batch: Batch, lane: str) -> LaneInput:
         return ours
     cost = sum(request.cost for request in read_rows(store, batch.batch_id, lane))
     return ours.model_copy(update={"bytes": size, "sha256": digest.hexdigest(), "cost": cost})
+
+
+def _keep_documents(store: Store, paths: BatchPaths, staging: Staging) -> None:
+    """Write the documents whose segments are the rows, and the list of them. A document that could not be read is only listed."""
+    if (documents := staging.documents) is None:
+        return
+    for number, document in enumerate(documents.documents):
+        if document.fault is None:
+            with store.writer(paths.document(number)) as target, documents.path(number).open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+    with store.writer(paths.document_list) as target:
+        target.write(documents.list_bytes)
 
 
 def _create(store: Store, batch: Batch) -> bool:

@@ -20,6 +20,7 @@ _MORE: Final = regex.compile(
     r"|\{#[^#{}\n]{0,120}+#\}"  # a comment of Jinja
     r"|&(?:[A-Za-z][A-Za-z0-9]{1,31}+|#[0-9]{1,7}+|#[xX][0-9a-fA-F]{1,6}+);"
     r"|(?<![`\\])(`{1,3}+)(?=[^`])[^`\n]{1,500}+\1(?!`)"
+    r"|%(?:\d{1,2}\$)?#@[\w.-]{1,60}+@|%arg(?![A-Za-z])"  # what Apple's catalogues put in the place of a form
     r"|https?://"  # an address that has no host
     r"|(?<![\w:]):[a-z][a-z0-9_+-]{1,40}+:(?![\w:])"  # the name of an emoji
 )
@@ -48,7 +49,7 @@ def find_marks(text: str, *, language: str | None = None, has_tags: bool = True)
 
 
 def _may_have(text: str) -> bool:
-    return any(sign in text for sign in "<&`:{")
+    return any(sign in text for sign in ("<", "&", "`", ":", "{", "#@", "%arg"))
 
 
 def _tags(text: str) -> list[Mark]:

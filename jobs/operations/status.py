@@ -55,6 +55,8 @@ class BatchStatus:
         audit: What the audit of the published texts found; None if they were not audited yet. In a status of many batches it
             has no clusters.
         late: The usage of attempts that ended after the batch was published; None unless the reader has `counts_late`.
+        documents: How many documents its rows are the segments of; 0 if the rows came as rows.
+        languages: The languages that these documents are translated into.
         rows_per_s: How many rows get an outcome in a second: the mean over the reader's last half minute or, at the reader's
             first looks, over the time since the first row was started. None if neither mean is known. The time before the first
             row, in which models are loaded, and the time in which no worker has a row are left out.
@@ -91,6 +93,8 @@ class BatchStatus:
     audit: Audit | None = None
     late: Usage | None = None
     memory: Remembered | None = None
+    documents: int = 0
+    languages: Sequence[str] = ()
     rows_per_s: float | None = None
     tokens_per_s: float | None = None
     expected_end: datetime | None = None

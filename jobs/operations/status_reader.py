@@ -205,6 +205,8 @@ def _named(batch: Batch) -> dict[str, Any]:
         "rows": batch.rows,
         "refused": batch.refused,
         "created_at": batch.created_at,
+        "documents": batch.documents.files if batch.documents else 0,
+        "languages": batch.documents.languages if batch.documents else (),
         "deadline": batch.deadline,
     }
 

@@ -17,7 +17,7 @@ from openai.types.chat import ChatCompletion
 from jobs.batches.batch import BatchPaths
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
-from jobs.formats.formulas import unguarded
+from jobs.exchange.formulas import unguarded
 from jobs.store.opening import open_store
 from jobs.usage import Usage
 

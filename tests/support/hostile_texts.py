@@ -141,7 +141,6 @@ def function_tries() -> Mapping[str, Try]:
     """Return functions of the two rooms that read a text and use several patterns."""
     from jobs.checks import cutting
     from jobs.checks.text import variants_alike
-    from jobs.kinds import translation
     from jobs.kinds.posts import request
     from jobs.writing import characters, fitting, hashtags, prose
     from jobs.writing.articles import headings, questions, sections
@@ -173,8 +172,23 @@ def function_tries() -> Mapping[str, Try]:
         "first_paragraph": lambda text: sections.first_paragraph([("", text)]),
         "read_questions": lambda text: questions.read_questions(Completion("", text, "stop"), TOPIC),
         "without_last_sentence": lambda text: cutting.without_last_sentence(text, "en"),
-        "segmented": lambda text: translation.segmented(text, "markdown"),
+        "the plan of a translation": translation_plan,
     }
+
+
+def translation_plan(text: str) -> None:
+    """Cut a text into what is asked of a model, mask it, and put its marks back."""
+    from jobs.kinds.translating.memory import Forgetful
+    from jobs.kinds.translating.plan import Plan
+    from jobs.kinds.translating.request import TranslationRequest
+    from jobs.marks.masking import mask
+
+    for form in ("markdown", "segment"):
+        values = {"text": f"{text}.", "source_language": "en", "target_language": "de", "format": form}
+        plan = Plan(TranslationRequest.model_validate(values), Forgetful())
+        for one in plan.questions:
+            masked = mask(one.part.text, one.part.marks)
+            assert masked.restore(masked.text) == one.part.text
 
 
 def cleaned(text: str) -> None:

@@ -19,6 +19,8 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     yield f"{one.id}  {one.state}" + (f", round {one.round}" if one.round > 1 else "")
     if one.paused_reason is not None:
         yield f"  {paused(one)}"
+    if one.documents:
+        yield f"  {documents_in_words(one.documents, one.languages)}"
     refused = f", {one.refused:,} more refused" if one.refused else ""
     yield f"  [{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%}  {one.worked:,} of {rows_in_words(one.work)}{refused}"
     yield "  " + "  ".join(kept_together(f"{name} {count:,}") for name, count in _counts(one))
@@ -40,6 +42,11 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     yield from _after_publishing(one)
 
 
+def documents_in_words(count: int, languages: Sequence[str]) -> str:
+    """Return the documents of a batch and their languages, as `3 documents into fr, de`."""
+    return f"{count:,} document{'s' * (count != 1)} into {', '.join(languages)}"
+
+
 def _after_publishing(one: BatchStatus) -> Iterator[str]:
     if one.published_at is None:
         return
@@ -52,7 +59,7 @@ def _after_publishing(one: BatchStatus) -> Iterator[str]:
         yield f"  late: {one.late.completion_tokens:,} completion tokens, {cost} of devices, ended after that"
     if one.delivered is False:
         yield f"  {undelivered(one)}"
-    yield f"  {_see(f'results {one.id}')}"
+    yield f"  {_see(f'results {one.id}' + (' --format document -o FOLDER' if one.documents else ''))}"
 
 
 def _see(command: str) -> str:

@@ -29,6 +29,7 @@ class AndroidFormat:
 
     name = "android"
     suffixes = (".xml",)
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return (

@@ -24,6 +24,7 @@ class AppleStringsFormat:
 
     name = "strings"
     suffixes = (".strings",)
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return _PAIR.match(head, _end_of_blanks(head, 0)) is not None

@@ -50,6 +50,7 @@ class GettextFormat:
 
     name = "po"
     suffixes = (".po", ".pot")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.search(r'^msgid[ \t]+"', head, regex.MULTILINE) is not None

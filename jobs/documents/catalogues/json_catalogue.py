@@ -32,6 +32,7 @@ class JsonFormat:
 
     name = "json"
     suffixes = (".json", ".arb")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.match(r'\s*\{\s*"(?:[^"\\]|\\.){1,200}"\s*:\s*[{"]', head) is not None

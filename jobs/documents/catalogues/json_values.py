@@ -13,7 +13,7 @@ import regex
 MAX_DEPTH: Final = 200
 """Objects and lists may be nested this deep."""
 
-_TOKEN: Final = regex.compile(
+TOKEN: Final = regex.compile(
     r"[ \t\r\n]*+(?:(?P<string>\"(?:[^\"\\\x00-\x1f]++|\\(?:[\"\\/bfnrt]|u[0-9a-fA-F]{4}))*+\")|(?P<sign>[{}\[\]:,])"
     r"|(?P<other>-?\d[\d.eE+-]*+|true|false|null))"
 )
@@ -57,7 +57,7 @@ def values(text: str) -> Iterator[Value]:
     """
     opened: list[_Open] = []
     position, is_done = 0, False
-    while (match := _TOKEN.match(text, position)) is not None:
+    while (match := TOKEN.match(text, position)) is not None:
         start = match.start(match.lastgroup or 0)
         position = match.end()
         if is_done:

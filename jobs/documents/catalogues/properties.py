@@ -24,6 +24,7 @@ class PropertiesFormat:
 
     name = "properties"
     suffixes = (".properties",)
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.match(r"(?:[#!].*\n|\s*\n)*[\w.-]{1,80}[ \t]*=[ \t]*\S", head) is not None

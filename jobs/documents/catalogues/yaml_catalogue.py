@@ -20,6 +20,7 @@ class YamlFormat:
 
     name = "yaml"
     suffixes = (".yml", ".yaml")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.match(r"(?:#.*\n|---\s*\n|\s*\n)*[\w.-]{1,60}:\s*(?:\n\s+\S|[\"'|>])", head) is not None

@@ -27,6 +27,8 @@ _TAG: Final = regex.compile(r"</?[a-zA-Z0-9][^<>\n]{0,200}>|\{\\[^{}\n]{1,100}\}
 class SubtitleFormat:
     """The format `srt` or `vtt`."""
 
+    holds_languages = False
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.suffixes = (f".{name}",)

@@ -33,6 +33,7 @@ class XliffFormat:
 
     name = "xliff"
     suffixes = (".xlf", ".xliff", ".sdlxliff", ".mxliff")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.match(r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.{0,500}?-->\s*)*<xliff\b", head, regex.DOTALL) is not None

@@ -88,6 +88,7 @@ class HtmlFormat:
 
     name = "html"
     suffixes = (".html", ".htm", ".xhtml")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return (

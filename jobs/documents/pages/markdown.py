@@ -67,6 +67,7 @@ class MarkdownFormat:
 
     name = "markdown"
     suffixes = (".md", ".markdown", ".mdown", ".mkd", ".mdx")
+    holds_languages = False
 
     def detect(self, head: str) -> bool:
         return regex.match(r"---\r?\n(?:[\w-]+:.*\r?\n){1,60}---\r?\n|#{1,6} \S", head) is not None

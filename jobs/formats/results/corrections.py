@@ -15,7 +15,7 @@ import orjson
 
 from jobs.batches.batch import InputLayout
 from jobs.batches.refused import REASON, UNREAD, RefusedRow
-from jobs.formats.formulas import CsvWriter, is_ours, unguarded
+from jobs.exchange.formulas import CsvWriter, is_ours, unguarded
 from jobs.formats.headers import NO_DELIMITER
 from jobs.formats.parquet import modules
 

@@ -4,7 +4,7 @@ except the columns that were taken along from the input.
 The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the verdict, the
 findings, the error, usage and receipt. Lists and objects are written as JSON, findings as the codes of their checks. A CSV is
 UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180). All cells are quoted, and no spreadsheet
-program runs one (see jobs/formats/formulas.py).
+program runs one (see jobs/exchange/formulas.py).
 """
 
 import codecs
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 import orjson
 
 from jobs.batches.output_rows import PRICED, codes_of
-from jobs.formats.formulas import RESULT_COLUMNS, escaped
+from jobs.exchange.formulas import RESULT_COLUMNS, escaped
 from jobs.formats.parquet import modules
 from jobs.kinds.kind import Kind
 from jobs.usage import NAMES

@@ -7,7 +7,7 @@ at the beginning of a line stay too. A line does not end within a mark or within
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jobs.checks.signs.icu import CHOOSING, IcuError, is_icu, parse
@@ -29,8 +29,8 @@ _BLANK: Final = "\x1a"
 class Unit:
     """A unit in three parts: what stands before its words, the words, and the end. Without words, `before` holds all of it.
 
-    `marks` are the marks in `words`, placed from its beginning. `is_message` says that the words are an ICU message that is to be
-    cut into its sentences.
+    `marks` are the marks in `words`, placed from its beginning. `is_message` says that the words are an ICU message or a line of
+    one, which is to be cut into its sentences.
     """
 
     before: str
@@ -62,7 +62,7 @@ def _marks_of(request: TranslationRequest) -> tuple[Mark, ...]:
     if request.format == "markdown":
         inline = markdown(text)
         code = [mark for mark in inline if mark.what == "code"]
-        links = [Mark(one.start, one.end, text[one.start : one.end]) for one in inline if one.what == "link"]
+        links = [_link(text, one) for one in inline if one.what == "link"]
     else:
         links = []
     shown = blanked(text, [(one.start, one.end) for one in code]) if code else text
@@ -79,8 +79,9 @@ def units_of(request: TranslationRequest) -> list[Unit]:
     if request.format == "segment":
         return [_unit(text, 0, len(_INDENT.match(text)[0]), marks, request)]  # type: ignore[index]  # matches always
     kept = [(one.start, one.end) for one in marks]
-    if request.marks is None and is_icu(text):
-        kept = sorted([*kept, *_messages(text)])
+    messages = _messages(text) if request.marks is None and is_icu(text) else []
+    if messages:
+        kept = sorted([*kept, *messages])
     units, fence, at = list[Unit](), "", 0
     pattern = _BEGINNING if request.format == "markdown" else _INDENT
     first = 0
@@ -100,8 +101,18 @@ def units_of(request: TranslationRequest) -> list[Unit]:
         at = first
         while at < len(marks) and marks[at].start < position + len(line):
             at += 1
-        units.append(_unit(line, position, start, marks[first:at], request))
+        unit = _unit(line, position, start, marks[first:at], request)
+        units.append(replace(unit, is_message=True) if messages and unit.words else unit)
     return units
+
+
+def _link(text: str, found: Markup) -> Mark:
+    """Return the mark of the target of a link; of a definition such as `[label]: address`, which has no words, all of it."""
+    start = found.start
+    if found.key.startswith("[") and "]: " in found.key:
+        line = text.rfind("\n", 0, start) + 1
+        start = line + len(text[line:start]) - len(text[line:start].lstrip())
+    return Mark(start, found.end, text[start : found.end])
 
 
 def _is_block(text: str, start: int) -> bool:

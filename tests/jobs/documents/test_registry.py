@@ -27,6 +27,11 @@ from jobs.errors import RequestError
         ("en.yml", "", "yaml"),
         ("-", "en:\n  hello: Hi\n", "yaml"),
         ("messages.properties", "", "properties"),
+        ("Localizable.xcstrings", "", "xcstrings"),
+        ("-", '{\n  "sourceLanguage" : "en",', "xcstrings"),
+        ("texts.xlsx", "PK\x03\x04", "xlsx"),
+        ("strings.tsv", "", "csv"),
+        ("-", 'key;"en";de\n', "csv"),
         ("-", "---\ntitle: x\n---\n# Hi", "markdown"),
     ],
 )
@@ -43,5 +48,5 @@ def test_other_files_have_no_format() -> None:
 
 def test_a_format_is_called_by_its_name() -> None:
     assert format_named("po") is FORMATS["po"]
-    with pytest.raises(RequestError, match="'markdwon': did you mean markdown\\?; there are android, html"):
+    with pytest.raises(RequestError, match="'markdwon': did you mean markdown\\?; there are android, csv, html"):
         format_named("markdwon")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from jobs.exchange.formulas import RESULT_COLUMNS, guarded
 from jobs.formats.cells import Cells
-from jobs.formats.formulas import RESULT_COLUMNS, guarded
 from jobs.formats.json_lines import Finding
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.errors import RequestError
+from jobs.exchange.formulas import FORMULA, CsvWriter
 from jobs.formats import delimited
-from jobs.formats.formulas import FORMULA, CsvWriter
 from jobs.formats.headers import DELIMITERS
 from jobs.formats.json_lines import MAX_ROW_BYTES, Finding
 

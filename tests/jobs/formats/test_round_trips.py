@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from jobs.formats.formulas import FORMULA
+from jobs.exchange.formulas import FORMULA
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -17,7 +17,7 @@ def read(
     pieces = [one if isinstance(one, str) else one.raw for one in form.pieces(source)]
     assert (source.mark + "".join(pieces)).encode(source.encoding) == raw
     found = list(segments(form, io.BytesIO(raw), "file", options, with_done=with_done))
-    assert len({one.id for one in found}) == len(found)
+    assert len({one.key for one in found}) == len(found)
     return found
 
 
@@ -29,13 +29,14 @@ def texts(form: DocumentFormat, data: str | bytes, options: Options = NO_OPTIONS
 def translated(
     form: DocumentFormat, data: str | bytes, translations: Translations, options: Options = NO_OPTIONS
 ) -> bytes:
-    """A document with translations, which are given by the id of a segment or by its text."""
+    """A document with translations, which are given by the key of a segment, its id or its text."""
     raw = data.encode() if isinstance(data, str) else data
     out = io.BytesIO()
 
     def get(segment: Segment) -> str | None:
         assert isinstance(translations, Mapping)
-        return translations.get(segment.id, translations.get(segment.text))
+        keys = (segment.key, segment.id, segment.text)
+        return next((translations[one] for one in keys if one in translations), None)  # type: ignore[index]
 
     rebuild(form, io.BytesIO(raw), get if isinstance(translations, Mapping) else translations, out, "file", options)
     return out.getvalue()

@@ -15,7 +15,7 @@ from openai.types import BatchError, Completion
 from openai.types.chat import ChatCompletion
 from pyarrow import parquet
 
-from jobs.formats.formulas import FORMULA, unguarded
+from jobs.exchange.formulas import FORMULA, unguarded
 from jobs.formats.results import markdown, openai_lines, tables
 from jobs.kinds.registry import load_kinds
 from jobs.operations.results import results

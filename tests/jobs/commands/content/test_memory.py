@@ -1,4 +1,4 @@
-"""Shows jobs/commands/memory.py, and where else the command line says what the memory has saved."""
+"""Shows jobs/commands/content/memory.py, and where else the command line says what the memory has saved."""
 
 import csv
 import io

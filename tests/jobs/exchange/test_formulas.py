@@ -1,4 +1,4 @@
-"""Tests jobs/formats/formulas.py: no spreadsheet program finds a formula in our CSV, wherever it splits the lines."""
+"""Tests jobs/exchange/formulas.py: no spreadsheet program finds a formula in our CSV, wherever it splits the lines."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.formats.formulas import FORMULA, RESULT_COLUMNS, SIGNS, CsvWriter, escaped, guarded, is_ours, unguarded
+from jobs.exchange.formulas import FORMULA, RESULT_COLUMNS, SIGNS, CsvWriter, escaped, guarded, is_ours, unguarded
 
 TEXTS = st.text(max_size=30) | st.text("'=+-@\t\r\n;,\"＝−a ", max_size=12)  # noqa: RUF001
 
