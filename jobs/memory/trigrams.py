@@ -1,7 +1,7 @@
 """Similar texts by their trigrams: the letters of a text in threes, as SQLite's tokenizer `trigram` has them.
 
-Two similar texts share most trigrams, so only the texts that have a few of the rare ones are compared. The rare ones are taken
-from each part of the text, since a change in one place changes all trigrams there.
+Two similar texts share most trigrams. A text is divided into parts, and the two rarest trigrams of a part name the texts that
+have both. A change in one place leaves the other parts as they are. Only the texts so named are compared letter by letter.
 """
 
 import sqlite3
@@ -11,14 +11,12 @@ from typing import Final
 
 from rapidfuzz.distance import Levenshtein
 
-PARTS: Final = 4
+PARTS: Final = 5
 """A text is divided into this many parts."""
-OF_PART: Final = 3
-"""So many of the rarest trigrams of a part are looked up."""
-POSTINGS: Final = 2_000
-"""At most this many texts are read for one trigram. A rarer one would say more."""
-CANDIDATES: Final = 64
-"""At most this many texts are compared letter by letter: those that share most of the trigrams that were looked up."""
+POSTINGS: Final = 300
+"""At most this many texts are read for one part. A part that more texts have says little."""
+CANDIDATES: Final = 48
+"""At most this many texts are compared letter by letter: those that share most parts."""
 LONGEST: Final = 2_000
 """A longer text has no similar ones: a model is not helped by a hint of this length."""
 
@@ -48,9 +46,9 @@ class Trigrams:
         if len(text) > LONGEST:
             return
         shared: Counter[int] = Counter()
-        for trigram in self._chosen(text):
-            asked = f'"{trigram.replace(chr(34), 2 * chr(34))}"'
-            matching = "SELECT rowid FROM trigrams WHERE trigrams MATCH ? LIMIT ?"
+        matching = "SELECT rowid FROM trigrams WHERE trigrams MATCH ? LIMIT ?"
+        for rarest in self._parts(text):
+            asked = " AND ".join(f'"{one.replace(chr(34), 2 * chr(34))}"' for one in rarest)
             shared.update(number for (number,) in self._table.execute(matching, (asked, POSTINGS)))
         most = sorted(shared.items(), key=lambda item: (-item[1], item[0]))[:CANDIDATES]
         found = []
@@ -63,8 +61,8 @@ class Trigrams:
                 found.append((number, 1 - changes / longer))
         yield from sorted(found, key=lambda item: (-item[1], item[0]))
 
-    def _chosen(self, text: str) -> Iterator[str]:
-        """Yield the rarest trigrams of each part that some text has."""
+    def _parts(self, text: str) -> Iterator[list[str]]:
+        """Yield for each part its two rarest trigrams that do not overlap, of those that some text has."""
         wanted = [trigram for trigram in trigrams_of(text) if "\0" not in trigram]
         marks = ",".join("?" * len(set(wanted)))
         these = f"trigram IN ({marks})"
@@ -73,11 +71,11 @@ class Trigrams:
             tuple(set(wanted)),
         )
         counts: dict[str, int] = dict(found)
-        size = -(-len(wanted) // PARTS) or 1
-        chosen: dict[str, None] = {}
+        size = max(3, -(-len(wanted) // PARTS))
         for start in range(0, len(wanted), size):
-            part = sorted(
-                {one for one in wanted[start : start + size] if one in counts}, key=lambda one: (counts[one], one)
-            )
-            chosen.update(dict.fromkeys(part[:OF_PART]))
-        yield from chosen
+            part = [(counts[one], n) for n, one in enumerate(wanted[start : start + size], start) if one in counts]
+            if not part:
+                continue
+            _, first = min(part)
+            others = [(count, n) for count, n in part if abs(n - first) > 2 and wanted[n] != wanted[first]]
+            yield [wanted[first], *([wanted[min(others)[1]]] if others else [])]

@@ -14,6 +14,8 @@ from jobs.batches.input import read_rows
 from jobs.batches.rounds import reopen
 from jobs.catalog import ModelCard
 from jobs.checks.registry import load_checks
+from jobs.commands.cli import main
+from jobs.commands.session import Session
 from jobs.findings import CheckSetting, Severity
 from jobs.generation import Completion, GenerationRequest
 from jobs.memory.entry import Entry
@@ -288,3 +290,43 @@ def test_a_damaged_file_of_the_memory_costs_tokens_and_nothing_else(
     engine, output, _ = run(night, until, messages("Open", "Close"), "third")
     assert len(output) == 2
     assert len(engine.texts) == 1
+
+
+def catalogue(texts: Sequence[str]) -> str:
+    head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
+    return head + "".join(f'\nmsgid "{text}"\nmsgstr ""\n' for text in texts)
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(2_000, marks=pytest.mark.faults)])
+def test_a_catalogue_of_which_a_part_has_changed(
+    night: WorkerNight, until: Callable[..., Any], tmp_path: Path, count: int
+) -> None:
+    """Into three languages: of the second night, only what has changed is sent, and the files are whole."""
+    first = [f"Open the folder number {n} of the list" for n in range(count)]
+    second = [text if n % 20 else f"{text}, please" for n, text in enumerate(first)]
+    night.change(store_url=night.store.url)
+    path, session = tmp_path / "messages.po", Session(night.settings)
+    asked = ("--kind", "translation", "--set", "source_language=en", "--set", "target_language=fr,de,pl")
+    for texts, sent in ((first, 3 * count), (second, 3 * count // 20)):
+        path.write_text(catalogue(texts), encoding="utf-8")
+        before = set(night.store.list("batches"))
+        assert main(["enqueue", str(path), *asked], session) == 0
+        (night.batch_id,) = set(night.store.list("batches")) - before
+        engine = Translator()
+        runner = night.start(engine)
+        output, errors = night.outputs(until)
+        runner.stop(0.0)
+        Rememberer(night.store, night.kinds, night.settings).remember()
+        assert (len(output), errors) == (3 * count, [])
+        assert len(engine.texts) == sent
+        out = tmp_path / "out"
+        assert main(["results", night.batch_id, "--format", "document", "-o", str(out)], session) == 0
+        written = sorted(path for path in out.rglob("*") if path.is_file())
+        assert len(written) == 3
+        for one in written:
+            lines = one.read_text(encoding="utf-8").splitlines()
+            assert [line for line in lines if line.startswith("msgid")][1:] == [f'msgid "{text}"' for text in texts]
+            assert [line for line in lines if line.startswith("msgstr")][1:] == [f'msgstr "<{text}>"' for text in texts]
+    used = [sum(row["usage"][name] for row in output) for name in ("completion_tokens", "charge")]
+    assert used[0] == sum(map(len, engine.texts))
+    assert StatusReader(night.store).batch(night.batch_id).memory.known == 3 * count - sent  # type: ignore[union-attr]
