@@ -34,6 +34,9 @@ ReasoningForm = Literal[
 """How a model marks its thoughts (`workers/engines/text/reasoning.py`)."""
 
 
+Family = Literal["marian", "m2m100", "nllb", "mbart50", "mbart", "t5"]
+"""How a model made for translation is told the languages. `mbart` is mBART-cc25, and `t5` has MADLAD-400 with it."""
+
 LONGEST_NAME: Final = 1_000
 """The most characters in the name of a model's source, package, revision or file."""
 
@@ -48,6 +51,10 @@ class ModelCard(BaseModel):
 
     engine: EngineName = Field(
         default="causal", description="The engine: causal for decoder-only models, stub for nonsense."
+    )
+    family: Family | None = Field(
+        default=None,
+        description="How a model made for translation is told the languages. None: found out from its name and files.",
     )
     source: str = Field(default="", description="A repository of the Hugging Face hub, or a local folder.")
     revision: str | None = Field(

@@ -4,6 +4,7 @@
     |- RequestError              the request is wrong; nothing was accepted                  exit status 2
     |  |- NoBatch                no batch has this id
     |  |- DocumentError          a document to translate cannot be read, or its translations cannot be written
+    |  |- LanguageUnsupported    a model has no code for a language, or does not translate between two
     |  |- TemplateFault          a template of a prompt is wrong, or uses a value that it was not given
     |  `- ConflictError          something else has the name that was asked for
     |- UnavailableError          something that is needed is not there                       exit status 3
@@ -26,6 +27,7 @@ may succeed; retries are decided from that alone (workers/worker/retry.py). An e
 translated into one of these in the one module that imports that library.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 
@@ -63,6 +65,21 @@ class DocumentError(RequestError):
         super().__init__(f"{name}{f', line {line}' if line else ''}: {what}: {remedy}")
         self.name = name
         self.line = line
+
+
+class LanguageUnsupported(RequestError):
+    """A model cannot read or write a language.
+
+    Args:
+        whose: The family or the model, such as `nllb` or `Helsinki-NLP/opus-mt-en-de`.
+        what: What is wrong, as a clause that follows `whose`, such as `has no sr-Latn`.
+        nearest: The tags of the nearest languages that it has, the nearest first.
+    """
+
+    def __init__(self, whose: str, what: str, nearest: Sequence[str] = ()) -> None:
+        has = f"; the nearest that it has: {', '.join(nearest)}" if nearest else ""
+        super().__init__(f"{whose} {what}{has}: take one that it has, or another model")
+        self.nearest = tuple(nearest)
 
 
 class TemplateFault(RequestError):
@@ -187,6 +204,7 @@ CODES: Final[dict[str, str]] = {
     "forged_turn": "The text holds a special token or turn marker of the model that cannot be written as ordinary characters.",
     "token_out_of_range": "The prompt holds a token that the model does not have.",
     "unsupported_parameter": "The row asks for a parameter that its input format or its engine does not support.",
+    "unsupported_language": "The model cannot translate from or into this language.",
     "unknown_adapter": "The model has no adapter of this name.",
     "generation_failed": "The engine failed on this request.",
     "out_of_memory": "The request does not fit into the device's memory.",

@@ -23,6 +23,7 @@ from jobs.intake.column_advice import advised, of_fields
 from jobs.intake.row_faults import RowFault, fault_of, shown, validated
 from jobs.intake.row_fields import ENVELOPE_FIELDS, Envelope, RowValues, envelope_of, own_of, valid_custom_id
 from jobs.kinds.kind import Kind
+from jobs.languages.models import languages_of_card
 from jobs.tenants import RowsMaySet
 from jobs.terms.row_glossaries import RowGlossaries, takes_terms
 
@@ -208,6 +209,15 @@ class RowReader:
             yield Finding("unsupported_parameter", "model", message)
         if envelope.adapter is not None and not able.adapters:
             yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
+        yield from self._beyond_languages(request, model)
+
+    def _beyond_languages(self, request: BaseModel, model: str) -> Iterator[Finding]:
+        """Yield a finding for each language of a translation that `model` cannot read or write, if its name or family tells."""
+        source, target = (getattr(request, name, None) for name in ("source_language", "target_language"))
+        has = languages_of_card(self._models.catalog[model])
+        if has is not None and isinstance(source, str) and isinstance(target, str):
+            for field, error in has.refused(source, target):
+                yield Finding("unsupported_language", field, str(error))
 
     def _unconstrained(self, request: BaseModel, model: str) -> str | None:
         """Return a remark if the row asks for an answer by a schema and the engine of `model` cannot be constrained by one."""

@@ -18,11 +18,12 @@ from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.articles.heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
 from jobs.kinds.articles.sections import Passage, Sections, body_of
+from jobs.languages.names import language_name
 from jobs.writing.articles.headings import read_outline
 from jobs.writing.asking_again import label_of_try
 from jobs.writing.cleaning import CleanedOutput
 from jobs.writing.evidence import Brief
-from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.writing.fields import LanguageTag, Line, Text
 from jobs.writing.prose import clipped, slug_of
 from jobs.writing.templates import Templates
 from jobs.writing.words.keywords import Reader

@@ -1,21 +1,14 @@
 """Plural forms by the categories of CLDR: which forms a language needs, and from which form of the source each is made."""
 
 from collections.abc import Collection, Sequence
-from typing import Final
 
-from babel.core import Locale, UnknownLocaleError
-
-CATEGORIES: Final = ("zero", "one", "two", "few", "many", "other")
+from jobs.languages.plurals import CATEGORIES, plural_rule
 
 
 def categories_of(language: str | None, *, is_ordinal: bool = False) -> tuple[str, ...]:
     """Return the categories of a language in the order of CLDR; those of English if the language is not known."""
-    try:
-        locale = Locale.parse((language or "en").replace("-", "_"))
-    except (UnknownLocaleError, ValueError):
-        locale = Locale("en")
-    rule = locale.ordinal_form if is_ordinal else locale.plural_form
-    found = {*rule.tags, "other"}
+    rule = plural_rule(language, is_ordinal=is_ordinal) or plural_rule("en", is_ordinal=is_ordinal)
+    found = {*(rule.tags if rule else ()), "other"}
     return tuple(one for one in CATEGORIES if one in found)
 
 
@@ -29,9 +22,5 @@ def source_form(wanted: str, present: Collection[str]) -> str:
 
 def numbers_of(category: str, language: str | None, *, is_ordinal: bool = False) -> Sequence[int]:
     """Return the first numbers of a category in a language, at most four."""
-    try:
-        locale = Locale.parse((language or "en").replace("-", "_"))
-    except (UnknownLocaleError, ValueError):
-        locale = Locale("en")
-    rule = locale.ordinal_form if is_ordinal else locale.plural_form
-    return [number for number in range(201) if rule(number) == category][:4]
+    rule = plural_rule(language, is_ordinal=is_ordinal) or plural_rule("en", is_ordinal=is_ordinal)
+    return [number for number in range(201) if rule is not None and rule(number) == category][:4]

@@ -12,9 +12,9 @@ from functools import cached_property, lru_cache
 from babel.core import get_global
 
 from jobs.errors import DocumentError, RequestError
+from jobs.languages.tags import same_language
 from jobs.terms.cleaning import shown
 from jobs.terms.concept import Concept, ConceptTerm, Glossary, Status
-from jobs.writing.fields import same_language
 from jobs.writing.terms.finder import Occurrence, SoughtTerm, TermFinder
 from jobs.writing.terms.row_terms import MOST_TERMS
 from jobs.writing.terms.tokens import key_of

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from jobs.did_you_mean import did_you_mean, folded
+from jobs.languages.names import COMMON_NAMES
+from jobs.languages.tags import is_registered, language_of_country
 
 # RFC 5646 reserves language codes of 4 letters, and no code of 5 to 8 letters is registered.
 _LANGUAGE: Final = r"[a-z]{2,3}(?:-[a-z]{3}){0,3}"
@@ -27,19 +29,8 @@ _IN_BRACKETS: Final = re.compile(r"\(([^()]*)\)$")
 """Matches a region or script in brackets at the end of a name, such as `(US)` in `English (US)`."""
 
 _FORMER_LANGUAGES: Final = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro"}
-_COUNTRIES: Final = {
-    "cn": "zh",
-    "cz": "cs",
-    "dk": "da",
-    "gb": "en",
-    "gr": "el",
-    "jp": "ja",
-    "tw": "zh-Hant",
-    "ua": "uk",
-    "us": "en",
-    "vn": "vi",
-}
-"""Country codes that are not language codes -> the language tag that people mostly mean by the country code."""
+_DOUBTFUL: Final = {"tw": "it is Twi, and mostly written for Taiwan: write twi, or zh-Hant"}
+"""Codes of languages that people mostly write for something else -> what to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +72,21 @@ def _usual(tag: str) -> str:
 
 
 def _well_formed(tag: str) -> str:
-    """Return the tag if it follows the grammar of RFC 5646 and is no country code; otherwise raise ValueError.
+    """Return the tag if it follows the grammar of RFC 5646 and the registry has its language; otherwise raise ValueError.
 
-    The parts of the tag are not looked up in any registry. Grandfathered tags are refused.
+    The other parts of the tag are not looked up. Grandfathered tags are refused.
     """
-    if (meant := _COUNTRIES.get(tag)) is not None:
-        raise ValueError(f"{tag!r} is a country and no language: did you mean {meant}?")
+    if (what := _DOUBTFUL.get(tag)) is not None:
+        raise ValueError(f"{tag!r} is not certain: {what}")
     if _TAG.fullmatch(tag) is None:
-        like = did_you_mean(tag.title(), _LANGUAGE_NAMES.values())
+        like = did_you_mean(tag.title(), COMMON_NAMES.values())
         raise ValueError(f"{tag!r} is not a language tag of BCP 47, such as de, pt-BR or zh-Hant{like}")
+    language = tag.partition("-")[0]
+    if not is_registered(language):
+        meant = language_of_country(language)
+        if meant is not None:
+            raise ValueError(f"{language!r} is a country and no language: did you mean {meant}?")
+        raise ValueError(f"{language!r} is no registered language: give a tag of BCP 47, such as de, pt-BR or zh-Hant")
     return tag
 
 
@@ -108,53 +105,7 @@ LanguageTag = Annotated[
 ]
 """A well-formed language tag of BCP 47, such as `de`, `pt-BR` or `zh-Hant`. `pt_br` is read as `pt-BR`, `Portuguese` as `pt`."""
 
-_LANGUAGE_NAMES: Final = {
-    "ar": "Arabic",
-    "bg": "Bulgarian",
-    "bn": "Bengali",
-    "ca": "Catalan",
-    "cs": "Czech",
-    "da": "Danish",
-    "de": "German",
-    "el": "Greek",
-    "en": "English",
-    "es": "Spanish",
-    "et": "Estonian",
-    "fa": "Persian",
-    "fi": "Finnish",
-    "fr": "French",
-    "he": "Hebrew",
-    "hi": "Hindi",
-    "hr": "Croatian",
-    "hu": "Hungarian",
-    "id": "Indonesian",
-    "it": "Italian",
-    "ja": "Japanese",
-    "ko": "Korean",
-    "lt": "Lithuanian",
-    "lv": "Latvian",
-    "ms": "Malay",
-    "nb": "Norwegian Bokmål",
-    "nl": "Dutch",
-    "no": "Norwegian",
-    "pl": "Polish",
-    "pt": "Portuguese",
-    "ro": "Romanian",
-    "ru": "Russian",
-    "sk": "Slovak",
-    "sl": "Slovenian",
-    "sr": "Serbian",
-    "sv": "Swedish",
-    "sw": "Swahili",
-    "ta": "Tamil",
-    "th": "Thai",
-    "tr": "Turkish",
-    "uk": "Ukrainian",
-    "ur": "Urdu",
-    "vi": "Vietnamese",
-    "zh": "Chinese",
-}
-_OTHER_LANGUAGE_NAMES: Final = {
+_OTHERCOMMON_NAMES: Final = {
     "ar": ("العربية",),
     "bg": ("Български",),
     "ca": ("Català",),
@@ -204,41 +155,7 @@ _OTHER_LANGUAGE_NAMES: Final = {
 }
 """Tag -> the language's name in itself, and names of languages with a region or script as lists of languages write them."""
 
-_CHINESE_SCRIPTS: Final = {"cn": "hans", "sg": "hans", "my": "hans", "tw": "hant", "hk": "hant", "mo": "hant"}
-"""Region -> the script in which it writes Chinese."""
-_PAIRS: Final = """
-cmn:zh nb:no fil:tl
-ara:ar bul:bg cat:ca ces:cs cze:cs dan:da deu:de ger:de ell:el gre:el eng:en est:et fas:fa per:fa fin:fi fra:fr fre:fr
-heb:he hin:hi hrv:hr hun:hu ind:id ita:it jpn:ja kor:ko lit:lt lav:lv msa:ms nob:no nor:no nld:nl dut:nl pol:pl por:pt
-ron:ro rum:ro rus:ru slk:sk slo:sk slv:sl spa:es srp:sr swa:sw swe:sv tam:ta tha:th tur:tr ukr:uk urd:ur vie:vi zho:zh
-chi:zh
-"""
-_SAME_LANGUAGES: Final = dict(pair.split(":") for pair in _PAIRS.split())
-"""Less usual code of a language, such as one of three letters -> the usual code. Bokmål (`nb`) counts as `no`."""
-
 _TAGS: Final = {
-    **{folded(name): tag for tag, name in _LANGUAGE_NAMES.items()},
-    **{folded(name): tag for tag, names in _OTHER_LANGUAGE_NAMES.items() for name in names},
+    **{folded(name): tag for tag, name in COMMON_NAMES.items()},
+    **{folded(name): tag for tag, names in _OTHERCOMMON_NAMES.items() for name in names},
 }
-
-
-def same_language(tag: str, other: str) -> bool:
-    """Whether two tags name one language in one script, such as `en` and `en-US`. Their regions may differ."""
-    (language, script), (other_language, other_script) = map(_language_and_script, (tag, other))
-    return language == other_language and (script == other_script or "" in (script, other_script))
-
-
-def _language_and_script(tag: str) -> tuple[str, str]:
-    language, *rest = tag.lower().split("-")
-    script = next((part for part in rest if len(part) == 4 and part.isalpha()), "")
-    if language == "zh" and not script:
-        script = next((_CHINESE_SCRIPTS[part] for part in rest if part in _CHINESE_SCRIPTS), "")
-    return _SAME_LANGUAGES.get(language, language), script
-
-
-def language_name(tag: str) -> str:
-    """Return the English name of a tag for a prompt: `German`, `Portuguese (pt-BR)`. A tag without a name stays as it is."""
-    name = _LANGUAGE_NAMES.get(tag.partition("-")[0].lower())
-    if name is None:
-        return tag
-    return name if "-" not in tag else f"{name} ({tag})"

@@ -1,4 +1,5 @@
-"""Writes the tables of the documentation from the code: commands, settings, fields, platforms, error codes, events, metrics.
+"""Writes the tables of the documentation from the code: commands, settings, fields, platforms, languages, error codes, events,
+metrics.
 
     python scripts/checks/reference.py            # write the tables
     python scripts/checks/reference.py --check    # write nothing; exit status 1 if a table is not up to date
@@ -20,6 +21,10 @@ from jobs.commands import cli
 from jobs.errors import CODES
 from jobs.intake.row_fields import Envelope
 from jobs.kinds.registry import load_kinds
+from jobs.languages.codes import key_of
+from jobs.languages.defaults import DEFAULTS, PARTNERS
+from jobs.languages.families import Vocabulary, codes_of
+from jobs.languages.names import language_name
 from jobs.logs import EVENTS
 from jobs.operations.content.kind_reference import fields_of
 from jobs.settings import Settings
@@ -102,6 +107,33 @@ def platforms() -> Iterator[tuple[str, ...]]:
         yield f"`{name}`", most[0], limit.unit, most[1], most[2], threads, limit.looked_up.isoformat(), limit.source
 
 
+def languages() -> Iterator[tuple[str, ...]]:
+    """Yield six texts for each language of three families: its name, its tag, and its codes in four families."""
+    found = {tag: language_name(tag) for one in _COMPARED[:3] for code in codes_of(one) for tag in [_tag(one, code)]}
+    for tag, name in sorted(found.items(), key=lambda one: (one[1], one[0])):
+        codes = (codes_of(one).find(tag) for one in _COMPARED)
+        yield name, f"`{tag}`", *(f"`{code}`" if code else "-" for code in codes)
+
+
+_COMPARED: tuple[Vocabulary, ...] = ("nllb", "m2m100", "mbart50", "madlad")
+
+
+def _tag(vocabulary: Vocabulary, code: str) -> str:
+    """Return the shortest usual tag that reaches a code."""
+    codes = codes_of(vocabulary)
+    key = key_of(codes.tags[code])
+    usual = [one for one in PARTNERS.get(key.language, ()) if "-" not in one and len(one) == 2]
+    names = [*usual, key.language]
+    tags = [*names, *(f"{name}-{key.likely}" for name in names)]
+    return next(tag for tag in tags if codes.find(tag) == code)
+
+
+def stand_ins() -> Iterator[tuple[str, str, str, str]]:
+    """Yield four texts for each default of languages: two tags, whether each stands for the other, and the reason."""
+    for one in DEFAULTS:
+        yield f"`{one.tag}`", f"`{one.code}`", "yes" if one.both else "", one.reason
+
+
 def _cells(model: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
     for field in fields_of(model, quote="`"):
         yield f"`{field.name}`", field.type, field.meaning
@@ -116,6 +148,8 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] =
         ("platform", "most", "counted in", "bytes of UTF-8", "hashtags", "threads", "looked up", "source"),
         platforms,
     ),
+    "languages": (("language", "tag", "NLLB-200", "M2M100", "mBART-50", "MADLAD-400"), languages),
+    "stand_ins": (("tag", "taken for it", "both ways", "why"), stand_ins),
     "codes": (("code", "means"), lambda: named(CODES)),
     "events": (("event", "means, and its keys"), lambda: named(EVENTS)),
     "metrics": (("metric", "means"), lambda: named(worker.METRICS | fleet.METRICS)),

@@ -15,12 +15,18 @@ import regex
 
 _SPACES: Final = " \u00a0\u202f\u2009\u2007"
 _POINTS: Final = ".,'\u2019\u066b\u066c\uff0c\uff0e"
-_ROW: Final = re.compile(rf"[0-9](?:[{_POINTS}{_SPACES}/-]?[0-9])*+")
-"""Matches digits in a row with separators; they may be one number or several."""
+_BIDI: Final = "\u200e\u200f\u061c"
+_ROW: Final = re.compile(rf"[0-9](?:(?:\.[ \u00a0](?=\d)|[{_BIDI}]?[{_POINTS}{_SPACES}/-]?[{_BIDI}]?)[0-9])*+")
+"""Matches digits in a row with separators; they may be one number or several. Arabic and Hebrew write marks of direction beside
+the separators of a date, and Czech, Hungarian and Korean write a space behind its points.
+"""
 
 _NUMERAL: Final = regex.compile(
-    r"(?P<idiom>(?<![\d.,/])24/7(?![\d/]))|(?P<fraction>(?<![\d.,/])\d{1,2}/\d{1,2}(?![\d/]))|(?P<date>(?<![\d.])\d{1,4}+(?P<mark>[./-])\d{1,2}+(?P=mark)(?:\d{4}|"
-    r"\d{1,2})(?![\d]|[./-]\d))|"
+    r"(?P<idiom>(?<![\d.,/])24/7(?![\d/]))|(?P<fraction>(?<![\d.,/])\d{1,2}/\d{1,2}(?![\d/]))|"
+    r"(?P<date>(?<![\d.])\d{1,4}+(?P<mark>[./-])\d{1,2}+(?P=mark)(?:\d{4}|\d{1,2})(?![\d]|[./-]\d)|"
+    r"(?<!\d[.]?[ ]?)(?:\d{1,2}[.][ \u00a0]\d{1,2}[.][ \u00a0]\d{4}|\d{4}[.][ \u00a0]\d{1,2}[.][ \u00a0]\d{1,2})(?!\d)|"
+    rf"(?=\d{{1,4}}[./-]?[{_BIDI}])\d{{1,4}}+[{_BIDI}]*+(?P<sign>[./-])[{_BIDI}]*+\d{{1,2}}+[{_BIDI}]*+(?P=sign)"
+    rf"[{_BIDI}]*+(?:\d{{4}}|\d{{1,2}})(?!\d))|"
     rf"(?P<spaced>(?<![\d{_POINTS}])\d{{1,3}}+(?:[{_SPACES}]\d{{3}}+(?!\d)){{1,8}}+(?:[.,\u066b]\d++)?)|"
     rf"(?P<plain>\d++(?:[{_POINTS}]\d++)*+)"
 )
@@ -72,11 +78,12 @@ _AFTER: Final = regex.compile(
 )
 _EASTERN: Final = frozenset("十百千万萬億亿兆만억천조")
 _HALF_DAY: Final = regex.compile(
-    r"(?::\d\d)?\s?(?:p\.?\s?m\b|(?:μ\.?\s?μ)|م(?!\p{L})|apja)|(?::\d\d)?\s(?:de la (?:tarde|noche)|da (?:tarde|"
+    r"(?:[:.]\d\d){0,2}\s?(?:p\.?\s?m\b|(?:μ\.?\s?μ)|م(?!\p{L})|apja)|(?:[:.]\d\d){0,2}\s(?:de la (?:tarde|noche)|da (?:tarde|"
     r"noite)|Uhr (?:abends|nachmittags)|вечера|дня)",
     regex.IGNORECASE,
 )
-_MORNING: Final = regex.compile(r"(?::\d\d)?\s?a\.?\s?m\b", regex.IGNORECASE)
+_MORNING: Final = regex.compile(r"(?:[:.]\d\d){0,2}\s?a\.?\s?m\b", regex.IGNORECASE)
+_MONTH_BEFORE: Final = regex.compile(r"(?<!\p{L})(?:tháng|thg)\.?\s$", regex.IGNORECASE)
 _HALF_DAY_BEFORE: Final = regex.compile(r"(?:下午|晚上|午後|오후|傍晚|夜)\s?$")
 _FIRST_YEARS: Final = {
     "令和": 2018,
@@ -91,6 +98,9 @@ _FIRST_YEARS: Final = {
 
 _ERA: Final = regex.compile(rf"({'|'.join(map(re.escape, _FIRST_YEARS))})\s?$")
 _OTHER_DIGITS: Final = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
+YEAR_DIGITS: Final = 2
+"""The first or last number of a date with so many digits may be a year without its century."""
+
 MAX_DIGITS: Final = 60
 """More digits in a row than this are read in only one way, without units of counting."""
 
@@ -162,7 +172,9 @@ def _numerals(text: str) -> Iterator[Numeral]:
 
 
 def _numeral(text: str, start: int, end: int, readings: list[str], *, is_spaced: bool) -> Numeral:
-    is_month = len(readings[0]) < 3 and text[end : end + 1] in ("月", "월")
+    is_month = len(readings[0]) < 3 and (
+        text[end : end + 1] in ("月", "월") or _MONTH_BEFORE.search(text, max(0, start - 8), start) is not None
+    )
     return Numeral(start, end, frozenset(readings), readings[0], is_month, is_spaced)
 
 
@@ -173,7 +185,9 @@ def _parts(match: regex.Match[str]) -> Iterator[Numeral]:
         may_be_word = match["date"] is not None or match["fraction"] is not None
         is_soft = match["idiom"] is not None or (may_be_word and len(value) < 3 and int(value) <= 12)
         start = match.start() + part.start()
-        yield Numeral(start, start + len(part[0]), frozenset((value,)), value, is_soft)
+        is_edge = part.start() == 0 or part.end() == len(match[0])
+        years = (f"19{part[0]}", f"20{part[0]}") if match["date"] and is_edge and len(part[0]) == YEAR_DIGITS else ()
+        yield Numeral(start, start + len(part[0]), frozenset((value, *years)), value, is_soft)
 
 
 def with_all_readings(numeral: Numeral, text: str) -> Numeral:

@@ -6,20 +6,15 @@ it, so the `many` of Spanish (millions) and of Czech (fractions) may be left out
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from jobs.checks.check import Broken, Check, Limits, Piece, Subject
 from jobs.checks.signs.icu import Argument, IcuError, is_icu, parse
 from jobs.findings import Severity
-from jobs.writing.words.words import primary
-
-if TYPE_CHECKING:
-    from babel.plural import PluralRule
+from jobs.languages.plurals import CATEGORIES, plural_rule
 
 HIGHEST: Final = 200
 """A plural category is needed if a whole number from 0 to this one has it."""
-
-CATEGORIES: Final = ("zero", "one", "two", "few", "many", "other")
 
 
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
@@ -73,7 +68,7 @@ def _categories(argument: Argument, original: set[str], piece: Piece) -> Iterato
 @lru_cache(maxsize=64)
 def plural_numbers(language: str | None) -> dict[str, frozenset[int]] | None:
     """Return the plural categories that a language needs, each with its numbers up to 200; None for an unknown language."""
-    if (form := _plural_form(language)) is None:
+    if (form := plural_rule(language)) is None:
         return None
     numbers: dict[str, set[int]] = {"other": set()}
     for number in range(HIGHEST + 1):
@@ -84,17 +79,8 @@ def plural_numbers(language: str | None) -> dict[str, frozenset[int]] | None:
 @lru_cache(maxsize=64)
 def extra_categories(language: str | None) -> frozenset[str]:
     """Return all plural categories of a language except `other`; empty for an unknown language."""
-    form = _plural_form(language)
+    form = plural_rule(language)
     return frozenset(form.tags) if form else frozenset()
-
-
-def _plural_form(language: str | None) -> "PluralRule | None":
-    from babel import Locale, UnknownLocaleError
-
-    try:
-        return Locale.parse(primary(language)).plural_form
-    except (UnknownLocaleError, ValueError):
-        return None
 
 
 CHECKS: Final = (

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import regex
-from babel.core import Locale, UnknownLocaleError
 from babel.messages.plurals import get_plural
+
+from jobs.languages.plurals import plural_rule
 
 _HEADER: Final = regex.compile(r"nplurals\s*=\s*(\d{1,2})\s*;\s*plural\s*=\s*([^;]{1,1000})")
 _NUMBERS: Final = range(201)
@@ -60,7 +61,7 @@ def _plurals(count: int, expression: str, language: str | None) -> Plurals | Non
         numbers = [(index(number), number) for number in _NUMBERS]
     except (ValueError, ZeroDivisionError, OverflowError, RecursionError):
         return None
-    rule = _rule(language)
+    rule = plural_rule(language or "en")
     forms = []
     for form in range(count):
         mine = [number for found, number in numbers if found == form]
@@ -68,10 +69,3 @@ def _plurals(count: int, expression: str, language: str | None) -> Plurals | Non
         category = categories.most_common(1)[0][0] if categories else "other"
         forms.append(Form(category, tuple(mine[:4])))
     return Plurals(tuple(forms), f"nplurals={count}; plural={expression};")
-
-
-def _rule(language: str | None):  # type: ignore[no-untyped-def]
-    try:
-        return Locale.parse((language or "en").replace("-", "_")).plural_form
-    except (UnknownLocaleError, ValueError):
-        return None

@@ -19,10 +19,11 @@ from jobs.documents.catalogues.json_values import NotJson, Value, pointer, value
 from jobs.documents.document import Piece, Segment, Slot
 from jobs.documents.message import message_piece
 from jobs.documents.source import Source
+from jobs.languages.plurals import CATEGORIES
 from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
 from jobs.marks.keeping import check_kept
-from jobs.marks.plural_keys import CATEGORIES, categories_of, numbers_of, source_form
+from jobs.marks.plural_keys import categories_of, numbers_of, source_form
 
 _PLURAL: Final = regex.compile(r"(.+?)_(ordinal_)?(zero|one|two|few|many|other)")
 

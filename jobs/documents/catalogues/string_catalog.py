@@ -22,9 +22,10 @@ from jobs.documents.catalogues.json_values import NotJson
 from jobs.documents.document import Piece, Segment, Slot, State
 from jobs.documents.message import message
 from jobs.documents.source import Source
+from jobs.languages.plurals import CATEGORIES
 from jobs.marks.damage import Damaged
 from jobs.marks.keeping import check_kept
-from jobs.marks.plural_keys import CATEGORIES, categories_of, numbers_of, source_form
+from jobs.marks.plural_keys import categories_of, numbers_of, source_form
 
 Path = tuple[str, ...]
 _STATES: Final = {"translated": State.DONE, "needs_review": State.FUZZY}

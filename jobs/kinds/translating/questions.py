@@ -18,12 +18,12 @@ from jobs.kinds.translating.parts import Part
 from jobs.kinds.translating.reading import target_of
 from jobs.kinds.translating.request import TranslationRequest
 from jobs.kinds.translating.terms import targets_as_marks, terms_of
+from jobs.languages.names import language_name
 from jobs.marks.damage import Damaged
 from jobs.marks.keeping import check_whole, sure_marks
 from jobs.marks.mark import Mark
 from jobs.marks.masking import Masked, mask
 from jobs.writing.asking_again import label_of_try, params_of_try
-from jobs.writing.fields import language_name
 from jobs.writing.templates import Templates
 
 TEMPLATES: Final = ("translation_system.j2", "translation_user.j2")

@@ -17,8 +17,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from jobs.languages.tags import same_language
 from jobs.marks.mark import Mark, Role
-from jobs.writing.fields import LIST_TAG, TEXT_TAG, LanguageTag, Line, Text, same_language
+from jobs.writing.fields import LIST_TAG, TEXT_TAG, LanguageTag, Line, Text
 from jobs.writing.terms.row_terms import GLOSSARY, MOST_TERM, MOST_TERMS, NAMES, RowTerms, row_terms
 
 MOST_CHARACTERS: Final = 200_000

@@ -16,8 +16,9 @@ from jobs.documents.registry import format_of
 from jobs.documents.source import Options
 from jobs.errors import DocumentError, RequestError
 from jobs.exchange.tmx import ALL_LANGUAGES, TmxUnit, TmxVariant, read_tmx
+from jobs.languages.tags import same_language
 from jobs.memory.entry import ORIGINS, Entry
-from jobs.writing.fields import LanguageTag, same_language
+from jobs.writing.fields import LanguageTag
 
 PROPERTY: Final = "x-nightpress-"
 """The properties of a unit that say what TMX has no place for begin with this."""

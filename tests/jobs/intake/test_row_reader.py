@@ -10,6 +10,7 @@ from jobs.catalog import Abilities, ModelCard, Models
 from jobs.formats.record import Record
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowDefaults, RowReader
+from jobs.kinds.registry import load_kinds
 from tests.support.notes import NoteKind, NoteRequest, fault, note, read
 
 
@@ -123,3 +124,49 @@ def test_a_model_for_all_rows_takes_the_place_of_their_own(given: dict[str, Any]
     found = RowReader({"note": NoteKind()}, models, defaults).read(Record(1, b"", line), 0)
     assert isinstance(found, RowRequest)
     assert found.model == "small"
+
+
+@pytest.mark.parametrize(
+    ("card", "source", "target", "field", "message"),
+    [
+        (ModelCard(engine="stub", family="nllb"), "en", "fr", None, ""),
+        (
+            ModelCard(engine="stub", family="nllb", source="facebook/nllb-200-distilled-600M"),
+            "en",
+            "sr-Latn",
+            "target_language",
+            "facebook/nllb-200-distilled-600M cannot write sr-Latn; the nearest that it has: sr-Cyrl, bs, hr: take",
+        ),
+        (
+            ModelCard(engine="stub", family="nllb"),
+            "en",
+            "gsw",
+            "target_language",
+            "nllb cannot write gsw; the nearest that it has: de: take",
+        ),
+        (ModelCard(engine="stub", family="marian", source="Helsinki-NLP/opus-mt-en-de"), "en-GB", "de-AT", None, ""),
+        (
+            ModelCard(engine="stub", family="marian", source="Helsinki-NLP/opus-mt-en-de"),
+            "fr",
+            "de",
+            "source_language",
+            "cannot read fr, only en: take",
+        ),
+        (ModelCard(engine="stub", family="marian", source="/models/mine"), "fr", "de", None, ""),
+        (ModelCard(engine="stub", source="Helsinki-NLP/opus-mt-en-de"), "fr", "de", None, ""),
+    ],
+)
+def test_a_language_that_the_model_lacks_is_refused(
+    card: ModelCard, source: str, target: str, field: str | None, message: str
+) -> None:
+    """A model that was not made for translation, such as the stub without a family, takes every language."""
+    reader = RowReader(load_kinds(), Models({"m": card}), RowDefaults("translation", "m", "house", 4, {}))
+    found = reader.read(
+        Record(9, b"", {"text": "a", "source_language": source, "target_language": target, "custom_id": "x"}), 7
+    )
+    if field is None:
+        assert isinstance(found, RowRequest)
+    else:
+        assert isinstance(found, RowFault)
+        assert (found.code, found.field, found.line) == ("unsupported_language", field, 9)
+        assert message in found.message

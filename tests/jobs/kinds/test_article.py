@@ -288,7 +288,7 @@ def test_prompts_have_the_values_of_the_row_after_a_beginning_that_all_rows_shar
         for prompt in (prompt for turn in turns for prompt in turn):
             system, user = (message.content for message in prompt.messages)
             assert all(f"{word}-{letter}" in user for letter in "ATVK")
-            assert "German (de-AT)" in user
+            assert "Language: Austrian German" in user
             shared.setdefault(prompt.label.split()[0], set()).add((system, user.splitlines()[0]))
     assert {len(beginnings) for beginnings in shared.values()} == {1}
 

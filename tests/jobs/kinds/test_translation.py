@@ -85,7 +85,7 @@ def test_a_prompt_names_the_languages_and_only_the_terms_of_its_segment() -> Non
     request = {**EN_DE, "target_language": "pt-BR", "text": "A parcel.\nA lamp.", "glossary": {"Parcel": "pacote"}}
     _, [[first, second]] = converse("translation", {**request, "formality": "formal"}, shout)
     for prompt in (first, second):
-        assert "from English to Portuguese (pt-BR)" in prompt.messages[1].content
+        assert "from English to Brazilian Portuguese" in prompt.messages[1].content
         assert "formal" in prompt.messages[1].content
     assert '"Parcel" as "pacote"' in first.messages[1].content
     assert "pacote" not in second.messages[1].content

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from jobs.writing.fields import LanguageTag, Line, Text, language_name
+from jobs.languages.families import codes_of
+from jobs.languages.names import language_name
+from jobs.writing.fields import LanguageTag, Line, Text
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,18 @@ def test_a_tag_that_is_written_in_another_way_is_understood(given: str, tag: str
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"), [("jp", "ja"), ("CN", "zh"), ("cz", "cs"), ("Germn", "German"), ("portugese", "Portuguese")]
+    ("given", "meant"),
+    [
+        ("jp", "ja"),
+        ("CN", "zh"),
+        ("cz", "cs"),
+        ("us", "en"),
+        ("at", "de"),
+        ("mx-MX", "es"),
+        ("ge", "ka"),
+        ("Germn", "German"),
+        ("portugese", "Portuguese"),
+    ],
 )
 def test_a_tag_that_is_not_certain_is_answered_with_what_was_meant(given: str, meant: str) -> None:
     with pytest.raises(ValidationError, match=f"did you mean {meant}\\?"):
@@ -129,14 +142,56 @@ def test_no_line(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "name"),
+    ("given", "reason"),
     [
-        ("de", "German"),
-        ("DE", "German"),
-        ("pt-BR", "Portuguese (pt-BR)"),
-        ("tlh", "tlh"),
-        ("zh-Hant", "Chinese (zh-Hant)"),
+        ("sp", "'sp' is no registered language: give a tag of BCP 47, such as de"),
+        ("xx", "'xx' is no registered language"),
+        ("xyx-DE", "'xyx' is no registered language"),
+        ("tw", "'tw' is not certain: it is Twi, and mostly written for Taiwan: write twi, or zh-Hant"),
     ],
 )
-def test_a_language_is_named_for_a_model(tag: str, name: str) -> None:
-    assert language_name(tag) == name
+def test_a_language_that_the_registry_lacks_is_refused(given: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        TypeAdapter(LanguageTag).validate_python(given)
+
+
+@pytest.mark.parametrize("tag", ["quy", "twi", "eng", "qaa", "mni-Mtei", "en-EN", "tlh"])
+def test_a_rare_language_is_taken(tag: str) -> None:
+    assert TypeAdapter(LanguageTag).validate_python(tag) == tag
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "de",
+                "zh",
+                "sr",
+                "Latn",
+                "Hant",
+                "BR",
+                "419",
+                "yue",
+                "abc",
+                "1996",
+                "valencia",
+                "u",
+                "co",
+                "phonebk",
+                "x",
+                "a",
+                "t",
+            ]
+        ),
+        max_size=6,
+    )
+)
+def test_whatever_is_well_formed_has_a_name_and_is_looked_up(parts: list[str]) -> None:
+    """Libraries that read tags raise errors of their own for some that the grammar allows."""
+    try:
+        tag = TypeAdapter(LanguageTag).validate_python("-".join(["en", *parts]))
+    except ValidationError:
+        return
+    assert language_name(tag).startswith(("English", "American", "British", tag))
+    assert codes_of("nllb").find(tag) in ("eng_Latn", None)
+    assert len(codes_of("nllb").nearest(tag)) <= 3
