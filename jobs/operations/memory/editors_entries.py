@@ -89,7 +89,7 @@ def _of_memory(file: BinaryIO, name: str, how: ReadAs) -> Iterator[Entry]:
         if source is None:
             continue
         for one in unit.variants:
-            if one is source or (how.target_language and not same_language(one.language, how.target_language)):
+            if one is source or (how.target_language and not _is(one, how.target_language)):
                 continue
             languages = (
                 how.source_language or _tag_of(source, unit, name),
@@ -104,8 +104,16 @@ def _source_of(unit: TmxUnit, name: str, how: ReadAs) -> TmxVariant | None:
     if wanted.casefold() == ALL_LANGUAGES:
         raise DocumentError(name, "the unit names no source language", "give --source-language", unit.line)
     exact = (one for one in unit.variants if one.language.casefold() == wanted.casefold())
-    alike = (one for one in unit.variants if same_language(one.language, wanted))
+    alike = (one for one in unit.variants if _is(one, wanted))
     return next(exact, None) or next(alike, None)
+
+
+def _is(variant: TmxVariant, language: str) -> bool:
+    """Whether a variant is in a language, whatever the region is. A language that is no tag is none."""
+    try:
+        return same_language(*map(_TAG.validate_python, (variant.language, language)))
+    except ValidationError:
+        return False
 
 
 def _tag_of(variant: TmxVariant, unit: TmxUnit, name: str) -> str:

@@ -1,7 +1,7 @@
 """Measures the translation memory: look-ups in a large one, reading it in, and what it adds to the intake of rows.
 
-    taskset -c 0 python scripts/bench/memory.py --entries 94000
-    taskset -c 0 python scripts/bench/memory.py --rows 100000
+    taskset -c 0 python scripts/bench/content/memory.py --entries 94000
+    taskset -c 0 python scripts/bench/content/memory.py --rows 100000
 
 The sentences are made of syllables, by a fixed seed. With `--entries`, a memory of as many entries is read into an index, and
 segments of three kinds are looked up in it: known ones, similar ones (a word of a known one was changed), and new ones. With
