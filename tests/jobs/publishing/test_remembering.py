@@ -14,7 +14,7 @@ from jobs.batches.rounds import reopen
 from jobs.errors import StoreDamaged
 from jobs.lanes.job import Lease
 from jobs.memory.entry import Entry
-from jobs.memory.files import list_names, read_sections
+from jobs.memory.files import list_names, read_sections, write_lines
 from jobs.publishing.remembering import Rememberer
 from jobs.publishing.retention import delete_batch
 from jobs.store.local import LocalStore
@@ -154,17 +154,15 @@ def test_an_errand_that_dies_is_taken_up(night: Night, monkeypatch: pytest.Monke
 
 
 def test_two_errands_at_once_write_one_file(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jobs.publishing import remembering
-
     publish(night)
-    real, first = remembering.write_lines, [True]
+    real, first = write_lines, [True]
 
     def write(*given: Any) -> int:
         if first and first.pop():
             rememberer(night).remember()
         return real(*given)
 
-    monkeypatch.setattr(remembering, "write_lines", write)
+    monkeypatch.setattr("jobs.publishing.remembering.write_lines", write)
     rememberer(night).remember()
     assert len(entries(night)) == 3
     assert len(list_names(night.store, "default").sections) == 1
