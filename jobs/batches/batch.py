@@ -21,6 +21,12 @@ MOST_ROWS: Final = 100_000_000
 UNAUDITED: Final = "unaudited"
 """This folder holds a note for each published round that needs an audit."""
 
+UNREMEMBERED: Final = "unremembered"
+"""This folder holds a note for each published round whose translations are to be written into the translation memory."""
+
+REMEMBERED_KINDS: Final = frozenset({"translation"})
+"""The kinds whose texts the translation memory keeps. Rounds of other batches get no note."""
+
 MOST_ROUNDS: Final = 1_000_000
 """A batch has at most this many rounds."""
 
@@ -318,6 +324,10 @@ class BatchPaths:
     def unaudited(self, round_: int) -> str:
         """The note that this round needs an audit (rule 45 of jobs/PROTOCOL.md)."""
         return f"{UNAUDITED}/{self.batch_id}.{round_}"
+
+    def unremembered(self, round_: int) -> str:
+        """The note that the round's translations are to be written into the translation memory (rule 46)."""
+        return f"{UNREMEMBERED}/{self.batch_id}.{round_}"
 
     def audit(self, round_: int) -> str:
         """The audit of the round's texts. It is no marker: no outcome depends on it."""

@@ -29,6 +29,7 @@ from jobs.intake.documents.opening import Input, open_input, row_records
 from jobs.intake.documents.staged import DocumentInput
 from jobs.intake.names import NAMES_IN_MEMORY
 from jobs.intake.refusals import StrictRefused
+from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_fields import TENANT, given_field
 from jobs.intake.row_reader import RowDefaults, RowReader
@@ -143,7 +144,8 @@ def accept(
         StoreUnavailable: The storage, the input or the scratch folder failed. No batch was made, unless the message names
             a batch that may have been accepted.
     """
-    with staged(lines, options, kinds, settings, names_in_memory) as staging:
+    memory = RowLookup(store, kinds, settings)
+    with staged(lines, options, kinds, settings, names_in_memory, memory) as staging:
         accepted = _accepted(store, staging, options, settings, run_key, clock)
     if accepted.created:
         batch = accepted.batch
@@ -158,8 +160,11 @@ def staged(
     kinds: Mapping[str, Kind],
     settings: Settings,
     names_in_memory: int = NAMES_IN_MEMORY,
+    memory: RowLookup | None = None,
 ) -> Iterator[Staging]:
     """Read all rows of an input into a Staging, and yield the Staging. The files of the Staging are deleted at the end.
+
+    `memory` is closed at the end. Without it, rows go without the translation memory.
 
     Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
     """
@@ -167,7 +172,7 @@ def staged(
     columns = NO_CHOICE if isinstance(lines, DocumentInput) else checked_fields(options.columns, reader.known)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
-            staging = Staging(Path(scratch), settings, names_in_memory)
+            staging = Staging(Path(scratch), settings, names_in_memory, memory)
             with closing(staging), ExitStack() as files:
                 if isinstance(lines, DocumentInput):
                     staging.documents = lines.staged(Path(scratch), settings, files, names_in_memory)
