@@ -204,6 +204,7 @@ CODES: Final[dict[str, str]] = {
     "forged_turn": "The text holds a special token or turn marker of the model that cannot be written as ordinary characters.",
     "token_out_of_range": "The prompt holds a token that the model does not have.",
     "unsupported_parameter": "The row asks for a parameter that its input format or its engine does not support.",
+    "unsupported_kind": "The model only translates, and the row asks for something else.",
     "unsupported_language": "The model cannot translate from or into this language.",
     "unknown_adapter": "The model has no adapter of this name.",
     "generation_failed": "The engine failed on this request.",
