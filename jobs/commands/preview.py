@@ -42,7 +42,6 @@ def preview(
     """
     from jobs.commands.views.preview import lines
     from jobs.intake.accept import row_reader
-    from jobs.intake.column_options import checked_fields
     from jobs.intake.documents.opening import input_records, open_input
     from jobs.intake.row_faults import RowFault
     from jobs.operations.enqueue_options import intake_options
@@ -66,11 +65,10 @@ def preview(
     )
     options = intake_options(given, clock=session.clock)
     reader = row_reader(options, kinds, settings)
-    columns = checked_fields(options.columns, reader.known)
     faults, rows = 0, 0
     with ExitStack() as opened:
         lines_of_input, _ = opened.enter_context(open_input(files, options, settings))
-        records = opened.enter_context(input_records(lines_of_input, reader, options, columns, settings))
+        records = opened.enter_context(input_records(lines_of_input, reader, options, settings))
         for shown in previews(records, reader, kinds, settings, limit):
             rows += 1
             if isinstance(shown, RowFault):

@@ -5,8 +5,7 @@ each document. So an accepted batch has its documents, and damage to one is foun
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, Final
 
 import orjson
@@ -23,17 +22,29 @@ from jobs.store.store import CHUNK_BYTES, Store
 Reading = tuple[str | None, Options]
 """One reading of a document: its target language, or None for all of them at once, and what the format is told."""
 
-_OPTIONS: Final = Options(columns=Columns(appends=True))
+TABLE_FIELDS: Final = ("source", "key", "context", "max_length")
+"""What the columns of a string table hold, beside the languages."""
 
 
-def readings(form: DocumentFormat, source_language: str, languages: Sequence[str]) -> Sequence[Reading]:
-    """Return how often, and with which options, a document is read: once for each language, or once for all of them."""
+def readings(
+    form: DocumentFormat, source_language: str, languages: Sequence[str], columns: Mapping[str, str]
+) -> Sequence[Reading]:
+    """Return how often, and with which options, a document is read: once for each language, or once for all of them.
+
+    `columns` are the columns of a string table, as DocumentSet has them.
+    """
     if form.holds_languages:
-        return [(None, replace(_OPTIONS, source_language=source_language, target_languages=tuple(languages)))]
-    return [
-        (language, replace(_OPTIONS, source_language=source_language, target_language=language))
-        for language in languages
-    ]
+        chosen = Columns(
+            source=columns.get("source"),
+            targets=tuple((one, columns[one]) for one in languages if one in columns),
+            key=columns.get("key"),
+            context=columns.get("context"),
+            most=columns.get("max_length"),
+            appends=True,
+        )
+        whole = Options(source_language=source_language, target_languages=tuple(languages), columns=chosen)
+        return [(None, whole)]
+    return [(language, Options(source_language=source_language, target_language=language)) for language in languages]
 
 
 def language_of(segment: Segment, reading: Reading) -> str:
@@ -41,13 +52,15 @@ def language_of(segment: Segment, reading: Reading) -> str:
     return reading[0] or segment.language
 
 
-def outputs(document: KeptDocument, form: DocumentFormat, source_language: str) -> Sequence[tuple[str, Reading]]:
+def outputs(
+    document: KeptDocument, form: DocumentFormat, source_language: str, columns: Mapping[str, str]
+) -> Sequence[tuple[str, Reading]]:
     """Return the name of each translated file of a document, and the reading that it comes from."""
     if form.holds_languages:
-        return [(document.name, reading) for reading in readings(form, source_language, document.languages)]
+        return [(document.name, reading) for reading in readings(form, source_language, document.languages, columns)]
     return [
         (name_in(document.name, document.form, source_language, str(reading[0])), reading)
-        for reading in readings(form, source_language, document.languages)
+        for reading in readings(form, source_language, document.languages, columns)
     ]
 
 

@@ -104,7 +104,7 @@ def write_documents(store: Store, batch: Batch, answers: Answers, opened: Opened
         path = scratch / "document"
         with path.open("wb") as target:
             copy_source(store, batch.batch_id, number, document, target)
-        for name, reading in outputs(document, form, batch.documents.source_language):
+        for name, reading in outputs(document, form, batch.documents.source_language, batch.documents.columns):
             with path.open("rb") as source, opened(name) as target:
                 writing = _Writing(document, reading, answers, report, Written(name), batch.documents.with_done)
                 writing.write(form, source, target)

@@ -26,9 +26,9 @@ HEAD_BYTES: Final = 1 << 16
 
 _ROWS: Final = (".jsonl", ".parquet")
 """Files with these names hold rows."""
-_TABLES: Final = (".csv", ".tsv", ".tab")
+TABLES: Final = (".csv", ".tsv", ".tab")
 """Files with these names hold rows, or are string tables."""
-_UNCERTAIN: Final = (".json", ".yml", ".yaml", ".xlsx", ".xlsm", *_TABLES, *_ROWS)
+_UNCERTAIN: Final = (".json", ".yml", ".yaml", ".xlsx", ".xlsm", *TABLES, *_ROWS)
 """Files with these names are left out of a folder, unless the format says otherwise."""
 _HEADER: Final = re.compile(r"""(?:^|[,;\t|"'])\s*text\s*(?:$|[,;\t|"'\r])""", re.IGNORECASE)
 """Matches the header of a table of rows to translate, which has the column `text`."""
@@ -99,7 +99,7 @@ def _elsewhere(place: str, chosen: DocumentFormat | None) -> FoundDocument | Non
     if place == "-":
         return None if chosen is None else FoundDocument(f"document{chosen.suffixes[0]}", place, chosen)
     name = place.partition("?")[0].rpartition("/")[2]
-    its = chosen or (None if name.lower().endswith((*_ROWS, *_TABLES, ".json")) else format_of(name))
+    its = chosen or (None if name.lower().endswith((*_ROWS, *TABLES, ".json")) else format_of(name))
     return None if its is None or not name else FoundDocument(name, place, its)
 
 
@@ -142,13 +142,13 @@ def _form_of(path: str, *, is_translation: bool, has_target: bool) -> DocumentFo
         raise RequestError(f"cannot read {path}: {error.strerror or error}: check its name and rights") from None
     if lower.endswith(".json") and (not is_translation or _holds_rows(head)):
         return None
-    if lower.endswith(_TABLES) and not (is_translation and has_target):
+    if lower.endswith(TABLES) and not (is_translation and has_target):
         return None
     text = head.decode("utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8", "replace")
     form = format_of(path, text)
-    if form is None or (lower.endswith((".xml", *_TABLES)) and not form.detect(text)):
+    if form is None or (lower.endswith((".xml", *TABLES)) and not form.detect(text)):
         return None
-    return None if lower.endswith(_TABLES) and _HEADER.search(text.partition("\n")[0]) else form
+    return None if lower.endswith(TABLES) and _HEADER.search(text.partition("\n")[0]) else form
 
 
 def _holds_rows(head: bytes) -> bool:

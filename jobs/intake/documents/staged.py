@@ -4,7 +4,7 @@ A document that cannot be read becomes one record, which is refused, and harms n
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,13 +40,15 @@ _PACKED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 class DocumentInput:
     """Documents to translate, as an input of intake.
 
-    `with_done` tells whether segments are sent that are translated already in their document.
+    `with_done` tells whether segments are sent that are translated already in their document. `columns` are the columns of string
+    tables by what they hold: `source`, `key`, `context`, `max_length`, or a language.
     """
 
     found: Sequence[FoundDocument]
     source_language: str
     languages: Sequence[str]
     with_done: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def staged(
         self, scratch: Path, settings: Settings, files: ExitStack, in_memory: int = NAMES_IN_MEMORY
@@ -89,6 +91,7 @@ class StagedDocuments:
             source_language=self.given.source_language,
             languages=tuple(self.given.languages),
             with_done=self.given.with_done,
+            columns=self.given.columns,
             list_sha256=hashlib.sha256(self.list_bytes).hexdigest(),
         )
 
@@ -123,7 +126,7 @@ class StagedDocuments:
         """Raise RequestError if two documents would be written to one file, or one to a file of the delivery."""
         seen: dict[str, str] = {}
         for one, found in zip(self.documents, self.given.found, strict=True):
-            for name, _ in outputs(one, found.form, self.given.source_language):
+            for name, _ in outputs(one, found.form, self.given.source_language, self.given.columns):
                 if (other := seen.setdefault(name.casefold(), one.name)) != one.name:
                     raise RequestError(
                         f"{other} and {one.name} would both be written to {name}: rename one, or enqueue them apart"
@@ -141,7 +144,7 @@ class StagedDocuments:
                 finding = Finding("unreadable_document", None, one.fault)
                 yield Record(1, one.fault.encode(), finding, custom_id=one.name[:MOST_CHARACTERS])
                 continue
-            for reading in readings(found.form, self.given.source_language, one.languages):
+            for reading in self._readings(found.form, one.languages):
                 for segment, line in self._read(self.path(number), found.form, one.name, reading):
                     self.segments += 1
                     if segment.state is State.DONE and not self.given.with_done:
@@ -163,6 +166,9 @@ class StagedDocuments:
         count = "the only segment is" if self.segments == 1 else f"all {self.segments:,} segments are"
         return RequestError(f"{names}: {count} translated already (--all sends them too); nothing was accepted")
 
+    def _readings(self, form: DocumentFormat, languages: Sequence[str]) -> Sequence[Reading]:
+        return readings(form, self.given.source_language, languages, self.given.columns)
+
     def _count(self) -> None:
         self.sent += 1
         limits = InputLimits.of(self.settings, None)
@@ -183,7 +189,7 @@ class StagedDocuments:
         if head.startswith(_PACKED) and ".xlsx" not in one.form.suffixes:
             return f"{one.name}: it is compressed: unpack it"
         try:
-            for _ in self._read(path, one.form, one.name, readings(one.form, self.given.source_language, languages)[0]):
+            for _ in self._read(path, one.form, one.name, self._readings(one.form, languages)[0]):
                 pass
         except DocumentError as error:
             return str(error)

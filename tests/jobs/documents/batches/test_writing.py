@@ -15,9 +15,11 @@ from jobs.batches.request_row import RowRequest
 from jobs.documents.batches.answers import UNSENT
 from jobs.documents.batches.writing import FORM_MISSING, Report
 from jobs.errors import RequestError, StoreDamaged
+from jobs.intake.accept import IntakeOptions, accept_file
+from jobs.intake.column_options import columns_of
 from jobs.operations.content.translated import write_translations
 from jobs.store.local import LocalStore
-from tests.support.documents.batches import accept_documents, outcomes_of, requests_of, shouted
+from tests.support.documents.batches import SETTINGS, accept_documents, outcomes_of, requests_of, shouted
 
 PO = b"""# Shop
 msgid ""
@@ -185,9 +187,9 @@ def test_a_folder_of_pages_keeps_its_folders(shelf: Any, folder: Path, tmp_path:
     found = files_in(tmp_path / "out")
     assert sorted(found) == ["fr/empty.md", "fr/guide/index.md"]
     assert found["fr/empty.md"] == b"```\ncode\n```\n", "a page without words is whole too"
-    assert found["fr/guide/index.md"] == page.replace(b": Growing tomatoes", b': "GROWING TOMATOES"').replace(
-        b"Growing tomatoes", b"GROWING TOMATOES"
-    ).replace(b"Water `it` [now]", b"WATER `it` [NOW]")
+    assert found["fr/guide/index.md"] == page.replace(b"Growing tomatoes", b"GROWING TOMATOES").replace(
+        b"Water `it` [now]", b"WATER `it` [NOW]"
+    )
 
 
 def test_rows_that_failed_stay_as_in_the_source_and_are_named(shelf: Any, folder: Path, tmp_path: Path) -> None:
@@ -286,6 +288,35 @@ def test_tables_come_back_as_one_file_with_all_languages(shelf: Any, folder: Pat
     assert files_in(tmp_path / "out") == {
         "strings.csv": b"key,en,fr,de\r\na,Open file,OPEN FILE,OPEN FILE\r\nb,Close it,Fermer,CLOSE IT\r\n"
     }
+
+
+def test_columns_of_a_table_are_named(shelf: Any, folder: Path, tmp_path: Path) -> None:
+    (folder / "strings.csv").write_bytes(b"Ref,Screen,Texte,Wording\na,Menu,,Open file\n")
+    columns = columns_of({"source": "Wording", "fr": "Texte", "context": "Screen", "key": "Ref"})
+    batch = accept_documents(shelf.store, folder / "strings.csv", to="fr,pt-BR", columns=columns).batch
+    first, second = requests_of(shelf.store, batch)
+    assert (first.custom_id, first.request["context"]) == ("strings.csv:fr:a", "Menu")
+    assert second.custom_id == "strings.csv:pt-BR:a"
+    published(shelf, batch)
+    assert written(shelf, batch, tmp_path / "out").is_whole
+    assert files_in(tmp_path / "out") == {
+        "strings.csv": b"Ref,Screen,Texte,Wording,pt-BR\na,Menu,OPEN FILE,Open file,OPEN FILE\n"
+    }
+
+
+@pytest.mark.parametrize("mapped", [{"colour": "a"}, {"text": "a"}, {"source": "a"}])
+def test_columns_of_rows_are_no_columns_of_a_document(shelf: Any, folder: Path, mapped: dict[str, str]) -> None:
+    (folder / "a.md").write_text("# Open it")
+    with pytest.raises(RequestError, match="--map of a document names columns of a string table"):
+        accept_documents(shelf.store, folder / "a.md", columns=columns_of(mapped))
+
+
+def test_a_table_of_rows_stays_one_with_a_map(shelf: Any, folder: Path) -> None:
+    (folder / "a.csv").write_text("key,en,source_language\na,Open it,en\n")
+    columns = columns_of({"text": "en", "custom_id": "key"})
+    options = IntakeOptions(kind="translation", set=("target_language=fr",), columns=columns)
+    batch = accept_file(shelf.store, str(folder / "a.csv"), options, SETTINGS, "k").batch
+    assert (batch.documents, batch.rows) == (None, 1)
 
 
 def test_a_workbook_keeps_all_cells_but_the_damaged_ones(shelf: Any, folder: Path, tmp_path: Path) -> None:

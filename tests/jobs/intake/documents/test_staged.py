@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
         ("a.md", b"\x00\x01\x02" * 500, "binary"),
         ("a.po", b"\x89PNG\r\n\x1a\n\x00\x00", "valid|binary|neither"),
         ("a.po", b"PK\x03\x04 zip", "compressed"),
-        ("a.po", gzip.compress(b'msgid "a"\nmsgstr ""\n'), "compressed"),
+        ("a.po", gzip.compress(b'msgid "a"\nmsgstr ""\n', mtime=0), "compressed"),
         ("a.po", b'msgid "Open it"\nmsgstr "\n', "quote"),
         ("a.po", b'{"a": "Open it"}', "neither a comment"),
         ("a.po", b'msgid "a \xff"\nmsgstr ""\n', "not valid utf-8"),
