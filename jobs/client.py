@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from jobs.operations.enqueue_options import EnqueueOptions
     from jobs.operations.enqueueing import AcceptedBatch, Source
     from jobs.operations.estimate import Estimate
+    from jobs.operations.memory.tenant_memory import TenantMemory
     from jobs.operations.results import Results
     from jobs.operations.row_history import RowHistory
     from jobs.operations.row_names import FoundRow
@@ -313,7 +314,8 @@ class Client:
         resume(self.store, require_batch(self.store, _id(batch)), self.clock)
 
     def publish(self, batch: str | Named) -> Done | Incomplete:
-        """Publish a batch, copy its outputs to its output URL, and audit its texts. Workers do all this by themselves.
+        """Publish a batch, copy its outputs to its output URL, remember its translations, and audit its texts. Workers do all
+        this by themselves.
 
         Returns Done with the counts of the published round by status, or Incomplete with the rows that have no outcome yet. If
         the outputs cannot be written at the URL, a warning is logged and a fleet tries again.
@@ -321,10 +323,12 @@ class Client:
         from jobs.batches.batch import Done
         from jobs.publishing.delivery import Deliverer
         from jobs.publishing.publish import publish
+        from jobs.publishing.remembering import Rememberer
 
         result = publish(self.store, _id(batch), prices=self.settings.prices, clock=self.clock)
         if isinstance(result, Done):
             Deliverer(self.store, self.settings.options_for, self.kinds, self.clock).deliver_batch(_id(batch))
+            Rememberer(self.store, self.kinds, self.settings).remember_batch(_id(batch), result.round)
             self._auditor.audit_batch(_id(batch), result.round)
         return result
 
@@ -399,6 +403,19 @@ class Client:
 
         lanes = [self.settings.lane_of(alias) for alias in self.settings.catalog]
         return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late)
+
+    def memory(self, tenant: str | None = None) -> TenantMemory:
+        """Return the translation memory of a tenant, by default of the setting `tenant`. Raises RequestError for a wrong name."""
+        import re
+
+        from jobs.errors import RequestError
+        from jobs.intake.row_fields import TENANT
+        from jobs.operations.memory.tenant_memory import TenantMemory
+
+        name = tenant or self.settings.tenant
+        if not re.fullmatch(TENANT, name):
+            raise RequestError(f"--tenant {name!r}: give it 1 to 64 letters, digits, dots, hyphens or underscores")
+        return TenantMemory(self.store, name, self.settings.cache_dir, self.clock)
 
     @property
     def _auditor(self) -> Auditor:

@@ -249,6 +249,7 @@ CODES: Final[dict[str, str]] = {
     "numbers_changed": "The translation does not have the numbers of its source.",
     "url_or_email_changed": "The translation does not have the links and e-mail addresses of its source.",
     "glossary_missed": "The translation lacks a term of the glossary.",
+    "names_changed": "The translation lacks a name or word that was to stay as it is.",
     "end_punctuation": "The translation does not end with the mark of its source.",
     "whitespace_edges": "The translation does not have the white space of its source at its edges.",
     "max_length": "The text is longer than its request or its platform allows.",

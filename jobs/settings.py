@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,12 +34,12 @@ from jobs.did_you_mean import did_you_mean, nearest
 from jobs.errors import RequestError
 from jobs.findings import CheckSettings
 from jobs.prices import Prices
-from jobs.tenants import RowRight, TenantSettings
+from jobs.tenants import RowRight, TenantSettings, TermSettings
 from jobs.urls import absolute, local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
-NESTED: Final = frozenset({"aliases", "checks", "models", "prices", "store_options", "tenants"})
+NESTED: Final = frozenset({"aliases", "checks", "memory", "models", "prices", "store_options", "tenants", "terms"})
 """Settings that hold named values. An environment variable joins the names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
@@ -42,6 +51,27 @@ Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 OtherName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class MemorySettings(BaseModel):
+    """`[memory]` of the settings: the translation memory. Each tenant has a memory of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether known segments are taken from the memory, and published translations that are fit are kept in it.",
+    )
+    threshold: float = Field(
+        default=0.75,
+        ge=0.5,
+        le=1,
+        allow_inf_nan=False,
+        description="How similar a segment must be to one of the memory to be given to the model as an example: from 0.5 to 1.",
+    )
+    hints: bool = Field(
+        default=True, description="Whether similar segments and their translations are given to models as examples."
+    )
 
 
 class Settings(BaseSettings):
@@ -203,12 +233,22 @@ class Settings(BaseSettings):
     tenants: Mapping[TenantName, TenantSettings] = Field(
         default={},
         description="By tenant: weight, its part of the work while several tenants wait (default 1), and rows_in_flight, the "
-        "most of its rows that may be leased at once (default: no limit), and checks, what is changed of checks of content.",
+        "most of its rows that may be leased at once (default: no limit), checks, what is changed of checks of content, and "
+        "terms, its glossaries and names.",
     )
     checks: CheckSettings = Field(
         default={},
         description="By check: severity (fail, review, note or off) and limits, or the severity alone. `nightpress checks` "
         "lists them. `checks` of a tenant comes after these. `audit` has the limits for how alike the rows of a batch may be.",
+    )
+    memory: MemorySettings = Field(
+        default_factory=MemorySettings,
+        description="The translation memory: enabled, the threshold of similar segments, and hints.",
+    )
+    terms: TermSettings = Field(
+        default=TermSettings(),
+        description="Terms of translations: files, glossaries in CSV or TBX, and do_not_translate, names that stay as they are. "
+        "`terms` of a tenant comes before these.",
     )
     accept_review: bool = Field(
         default=False,
@@ -440,5 +480,7 @@ def _fault(toml: Path | None, *loc: str, message: str) -> str:
 
 def _known(*loc: str) -> Sequence[str]:
     """Return the names of the settings at this path."""
+    if loc[-1:] == ("terms",):
+        return list(TermSettings.model_fields)
     models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantSettings, "prices": Prices}
     return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

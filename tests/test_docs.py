@@ -53,6 +53,13 @@ class Snippet:
         return f"{self.page}:{self.line}"
 
 
+MEMORY = (
+    '<tmx version="1.4"><header srclang="en"/><body><tu><tuv xml:lang="en"><seg>Save</seg></tuv>'
+    '<tuv xml:lang="de"><seg>Sichern</seg></tuv></tu></body></tmx>'
+)
+"""A translation memory, which pages import."""
+
+
 def snippets(*languages: str) -> list[Snippet]:
     found = []
     for path in PAGES:
@@ -110,6 +117,11 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
     rows = b'{"kind": "chat", "prompt": "Name a herb."}\n' * 5 + b'{"kind": "chat", "prompt": 7}\n'
     for name in ("tonight.jsonl", "requests.jsonl"):
         Path(name).write_bytes(rows)
+    Path("glossary.csv").write_text("en,de\ninvoice,Rechnung\n")
+    Path("nightpress.toml").write_text('[terms]\nfiles = ["glossary.csv"]\n')
+    monkeypatch.setenv("NIGHTPRESS_CACHE_DIR", str(tmp_path / "cache"))
+    Path("corrected.tmx").write_text(MEMORY)
+    Path("corrected.po").write_text('msgid "Save all"\nmsgstr "Alle sichern"\n')
     Path("inbox").mkdir()
     Path("messages.po").write_text('msgid "Close it"\nmsgstr ""\n')
     for name in ("pages/index.md", "locales/en.json"):
@@ -156,7 +168,7 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
     wrong, run = [], 0
     for place, line in command_lines():
         arguments = [night.get(word, word) for word in shlex.split(line)[1:]]
-        name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed") else arguments[0]
+        name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed", "memory", "terms") else arguments[0]
         # the stub's texts need not repeat each other, and then there is nothing to reopen
         if name in ONLY_PARSED or len(arguments) == len(name.split()) or "--reopen-same" in arguments:
             parse(arguments)

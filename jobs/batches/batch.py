@@ -21,6 +21,12 @@ MOST_ROWS: Final = 100_000_000
 UNAUDITED: Final = "unaudited"
 """This folder holds a note for each published round that needs an audit."""
 
+UNREMEMBERED: Final = "unremembered"
+"""This folder holds a note for each published round whose translations are to be written into the translation memory."""
+
+REMEMBERED_KINDS: Final = frozenset({"translation"})
+"""The kinds whose texts the translation memory keeps. Rounds of other batches get no note."""
+
 MOST_ROUNDS: Final = 1_000_000
 """A batch has at most this many rounds."""
 
@@ -119,7 +125,8 @@ class Batch(StoredRecord):
     `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are
     the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
     describes the user's file; it is None if no row was refused. `documents` describes the documents whose segments are the rows;
-    it is None if the rows came as rows.
+    it is None if the rows came as rows. `glossaries` are the files of terms that intake read, each by its path with its sha256;
+    each row holds those of their terms that stand in its text.
     """
 
     batch_id: str
@@ -139,6 +146,7 @@ class Batch(StoredRecord):
     extra_columns: tuple[str, ...] = ()
     layout: InputLayout | None = None
     documents: DocumentSet | None = None
+    glossaries: Mapping[str, Sha256] = {}
     full_sha256: Sha256
     created_at: Moment
 
@@ -316,6 +324,10 @@ class BatchPaths:
     def unaudited(self, round_: int) -> str:
         """The note that this round needs an audit (rule 45 of jobs/PROTOCOL.md)."""
         return f"{UNAUDITED}/{self.batch_id}.{round_}"
+
+    def unremembered(self, round_: int) -> str:
+        """The note that the round's translations are to be written into the translation memory (rule 46)."""
+        return f"{UNREMEMBERED}/{self.batch_id}.{round_}"
 
     def audit(self, round_: int) -> str:
         """The audit of the round's texts. It is no marker: no outcome depends on it."""

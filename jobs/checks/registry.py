@@ -20,6 +20,7 @@ from jobs.checks.batch.limits import audit_limits
 from jobs.checks.check import Check, Limits
 from jobs.checks.label import low_confidence, unknown_label
 from jobs.checks.structured import answers
+from jobs.checks.terms import glossary_missed, names_changed
 from jobs.checks.text import (
     chat_markup,
     cut_offs,
@@ -36,7 +37,6 @@ from jobs.checks.text import (
 )
 from jobs.checks.translation import (
     end_punctuation,
-    glossary_missed,
     icu_invalid,
     length_ratio,
     markup_changed,
@@ -84,6 +84,7 @@ SHIPPED: Final[tuple[Sequence[Check], ...]] = (
     numbers_changed.CHECKS,
     url_or_email_changed.CHECKS,
     glossary_missed.CHECKS,
+    names_changed.CHECKS,
     end_punctuation.CHECKS,
     whitespace_edges.CHECKS,
     max_length.CHECKS,

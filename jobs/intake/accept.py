@@ -29,6 +29,7 @@ from jobs.intake.documents.opening import Input, open_input, row_records
 from jobs.intake.documents.staged import DocumentInput
 from jobs.intake.names import NAMES_IN_MEMORY
 from jobs.intake.refusals import StrictRefused
+from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_fields import TENANT, given_field
 from jobs.intake.row_reader import RowDefaults, RowReader
@@ -39,6 +40,7 @@ from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.tenants import RowsMaySet
+from jobs.terms.row_glossaries import RowGlossaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ def accept(
         StoreUnavailable: The storage, the input or the scratch folder failed. No batch was made, unless the message names
             a batch that may have been accepted.
     """
-    with staged(lines, options, kinds, settings, names_in_memory) as staging:
+    memory = RowLookup(store, kinds, settings)
+    with staged(lines, options, kinds, settings, names_in_memory, memory) as staging:
         accepted = _accepted(store, staging, options, settings, run_key, clock)
     if accepted.created:
         batch = accepted.batch
@@ -157,8 +160,11 @@ def staged(
     kinds: Mapping[str, Kind],
     settings: Settings,
     names_in_memory: int = NAMES_IN_MEMORY,
+    memory: RowLookup | None = None,
 ) -> Iterator[Staging]:
     """Read all rows of an input into a Staging, and yield the Staging. The files of the Staging are deleted at the end.
+
+    `memory` is closed at the end. Without it, rows go without the translation memory.
 
     Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
     """
@@ -166,7 +172,7 @@ def staged(
     columns = NO_CHOICE if isinstance(lines, DocumentInput) else checked_fields(options.columns, reader.known)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
-            staging = Staging(Path(scratch), settings, names_in_memory)
+            staging = Staging(Path(scratch), settings, names_in_memory, memory)
             with closing(staging), ExitStack() as files:
                 if isinstance(lines, DocumentInput):
                     staging.documents = lines.staged(Path(scratch), settings, files, names_in_memory)
@@ -174,6 +180,7 @@ def staged(
                 else:
                     records = files.enter_context(row_records(lines, reader, options.form, columns, settings))
                 staging.fill(records, reader, options.limit)
+            staging.glossaries = reader.glossary_files
             yield staging
     except (OSError, sqlite3.Error) as error:
         reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
@@ -183,9 +190,14 @@ def staged(
 
 
 def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> RowReader:
-    """Return the reader of rows under these options. Raises RequestError if an option is wrong for every row."""
+    """Return the reader of rows under these options.
+
+    Raises RequestError if an option is wrong for every row, or if a glossary of the tenant is not valid.
+    """
     _check(options, kinds, settings)
-    return RowReader(kinds, settings.known_models, _defaults(options, settings))
+    defaults, glossaries = _defaults(options, settings), RowGlossaries(settings)
+    glossaries.require(defaults.tenant)
+    return RowReader(kinds, settings.known_models, defaults, glossaries)
 
 
 def _accepted(
@@ -234,6 +246,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
         extra_columns=tuple(staging.extra),
         layout=staging.layout,
         documents=documents,
+        glossaries=staging.glossaries,
         options=typed,
         full_sha256=full,
         created_at=created_at,

@@ -16,6 +16,7 @@ from jobs.errors import CODES
 from jobs.formats.json_lines import Finding
 from jobs.intake.reasons import reason_of
 from jobs.intake.row_fields import Envelope
+from jobs.writing.fields import LIST_TAG, TEXT_TAG
 
 _MESSAGE_CHARACTERS: Final = 300
 """The message of a fault, its field and the names of other fields are each clipped to this many characters."""
@@ -77,7 +78,8 @@ def _finding(detail: ErrorDetails, known: Iterable[str]) -> Finding:
     else:
         reason = reason_of(detail)
         message = reason[:1].lower() + reason[1:]
-    return Finding(code, ".".join(str(part) for part in detail["loc"]) or None, message)
+    path = [str(part) for n, part in enumerate(detail["loc"]) if n < 2 or part not in (TEXT_TAG, LIST_TAG)]
+    return Finding(code, ".".join(path) or None, message)
 
 
 def _code(detail: ErrorDetails) -> str:

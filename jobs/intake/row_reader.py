@@ -25,6 +25,7 @@ from jobs.intake.row_fields import ENVELOPE_FIELDS, Envelope, RowValues, envelop
 from jobs.kinds.kind import Kind
 from jobs.languages.models import languages_of_card
 from jobs.tenants import RowsMaySet
+from jobs.terms.row_glossaries import RowGlossaries, takes_terms
 
 OWN_REASON: Final = (
     f"the value of {REASON} is left out, since files to correct have their reasons there: rename it to keep it"
@@ -58,11 +59,24 @@ class RowReader:
     fields that are wrong. `remark` is the remark on the request that was read last, of its kind or about a value
     that is left out; None if there is none.
 
+    Args:
+        kinds: The kinds by name.
+        models: The models that rows may name.
+        defaults: The values of fields for rows that lack these fields.
+        glossaries: The terms of tenants, for rows of translations; None: there are none.
+
     Raises:
         RequestError: `defaults` gives a field that no kind has.
     """
 
-    def __init__(self, kinds: Mapping[str, Kind], models: Models, defaults: RowDefaults) -> None:
+    def __init__(
+        self,
+        kinds: Mapping[str, Kind],
+        models: Models,
+        defaults: RowDefaults,
+        glossaries: RowGlossaries | None = None,
+    ) -> None:
+        self._glossaries = glossaries
         self._kinds = kinds
         self._models = models
         self._defaults = defaults
@@ -119,11 +133,22 @@ class RowReader:
         if isinstance(read, RowRequest):
             if record.has_own_reason:
                 self.remark = OWN_REASON if self.remark is None else f"{self.remark}; {OWN_REASON}"
-            return read
+            return self._with_terms(read, kind)
         found = [
             record.in_terms_of_file(finding) for finding in advised(read, record, kind.name, self.of_kind(kind.name))
         ]
         return fault_of(found, row, line, kind.name, custom_id)
+
+    @property
+    def glossary_files(self) -> Mapping[str, str]:
+        """The sha256 of each glossary file that was read, by its path."""
+        return self._glossaries.files if self._glossaries is not None else {}
+
+    def _with_terms(self, row: RowRequest, kind: Kind) -> RowRequest:
+        """Return a row with the terms of its tenant that stand in its text. Raises RequestError if a glossary is not valid."""
+        if self._glossaries is None or not takes_terms(kind.request_type.model_fields):
+            return row
+        return row._replace(request=self._glossaries.applied(dict(row.request), row.tenant))
 
     def _kind_named(self, name: Any) -> Kind | None:
         """Return the kind that a name means: `Social post` means `social_post`. None if the name means no kind."""

@@ -5,7 +5,7 @@ rows, counts, and a bounded number of faults and custom_ids. This module knows n
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from jobs.formats.record import Record
 from jobs.intake.documents.staged import StagedDocuments
 from jobs.intake.names import NAMES_IN_MEMORY, Names
 from jobs.intake.refusals import AllRefused, FaultGroups
+from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowReader
 from jobs.settings import Settings
@@ -62,9 +63,16 @@ class Staging:
         folder: The folder for the files of this object; the caller removes the folder.
         settings: The settings, which know the lane of a model.
         names_in_memory: At most this many custom_ids are kept in memory.
+        memory: Adds to each row what the translation memory knows of it. This object closes it.
     """
 
-    def __init__(self, folder: Path, settings: Settings, names_in_memory: int = NAMES_IN_MEMORY) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        names_in_memory: int = NAMES_IN_MEMORY,
+        memory: RowLookup | None = None,
+    ) -> None:
         self.rows = 0
         self.refused = 0
         self.faults: list[RowFault] = []
@@ -72,6 +80,7 @@ class Staging:
         self.codes: dict[str, int] = {}
         self.extra: dict[str, None] = {}
         self.remarks: dict[str, int] = {}
+        self.glossaries: Mapping[str, str] = {}
         self._groups = FaultGroups()
         self._advice = ""
         self._folder = folder
@@ -79,6 +88,9 @@ class Staging:
         self._files = ExitStack()
         self._names = Names(folder / "names.sqlite", names_in_memory, self._files)
         self._lanes: dict[str, _Lane] = {}
+        self._memory = memory
+        if memory is not None:
+            self._files.callback(memory.close)
         self._lane_of_model: dict[str, _Lane] = {}
         self._refused = self._files.enter_context((folder / _REFUSED).open("wb"))
         self._as_they_came = self._files.enter_context(self.as_they_came.open("wb"))
@@ -109,11 +121,18 @@ class Staging:
                     columns = record.columns or tuple(record.values)
                     self._advice = f"The columns are {listed(columns)}. {reader.advice(columns, result.kind)}"
             self.rows += 1
+        if self._memory is not None and self._memory.remark is not None:
+            self.remarks[self._memory.remark] = self._memory.rows_without
 
     def require_rows(self) -> None:
         """Raise AllRefused if every row was refused."""
         if self.refused == self.rows:
             raise AllRefused(self.faults, self.refused, self._groups.largest_first(), self._advice)
+
+    @property
+    def lanes_with_memory(self) -> Collection[str]:
+        """The lanes with rows that the translation memory may know, so that another intake may write their files otherwise."""
+        return {name for name, lane in self._lanes.items() if lane.has_memory}
 
     def close(self) -> None:
         """Write everything to disk, and close the files."""
@@ -175,9 +194,13 @@ class Staging:
         if (lane := self._lane_of_model.get(request.model)) is None:
             lane = self._new_lane(request.model)
         line = request.to_bytes()
+        self._hash.update(line + b"\n")  # without its checksum, and without the memory (rule 4)
+        if self._memory is not None and self._memory.has_memory(request.kind):
+            request = self._memory.with_memory(request)
+            line = request.to_bytes()
+            lane.has_memory = True
         lane.add(with_checksum(line) + b"\n", request.cost)
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
-        self._hash.update(line + b"\n")  # `line` has no checksum yet: the checksum follows from the line
 
     def _new_lane(self, model: str) -> "_Lane":
         name = self._settings.lane_of(model)
@@ -227,6 +250,7 @@ class _Lane:
         self._bytes = 0
         self._cost = 0
         self._hash = hashlib.sha256()
+        self.has_memory = False
 
     def add(self, line: bytes, cost: int) -> None:
         self._file.write(line)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import WorkerRecord
-from jobs.usage import Usage
+from jobs.usage import Remembered, Usage
 
 State = Literal["open", "queued", "loading", "running", "paused", "cancelling", "expiring", "publishing", "published"]
 """`open` means not published, and no more is known, since no queue answers. `loading` means that workers load the model of the
@@ -44,6 +44,8 @@ class BatchStatus:
         codes: The failed rows by the code of their failure, the most frequent first.
         usage: What completed rows used; an estimate until the batch is published.
         wasted: What failed rows and lost attempts used; an estimate until the batch is published.
+        memory: What the translation memory answered for the completed rows; None if it was not asked, and until the batch is
+            published.
         currency: The currency of the amounts, which are integers in billionths of it.
         created_at: When the batch was accepted, in UTC as all times here.
         deadline: The deadline that the batch was enqueued with; None if it has none.
@@ -90,6 +92,7 @@ class BatchStatus:
     delivered: bool | None = None
     audit: Audit | None = None
     late: Usage | None = None
+    memory: Remembered | None = None
     documents: int = 0
     languages: Sequence[str] = ()
     rows_per_s: float | None = None
@@ -160,6 +163,13 @@ def describe_verdicts(verdicts: Mapping[Any, int]) -> str:
     """Return the verdicts on completed rows in words: `8 fit, 2 to review`. Empty if no row was judged."""
     named = {"fit": "fit", "review": "to review"}
     return ", ".join(f"{verdicts[verdict]:,} {words}" for verdict, words in named.items() if verdicts.get(verdict))
+
+
+def describe_memory(memory: Remembered) -> str:
+    """Return what the memory answered in words: `1,900 of 2,000 segments from the memory, which saved 12,345 tokens`."""
+    saved = memory.prompt_tokens + memory.completion_tokens
+    tokens = f", which saved {saved:,} tokens" if saved else ""
+    return f"{memory.known:,} of {memory.segments:,} segments from the memory{tokens}"
 
 
 def describe_counts(counts: Mapping[Any, int], verdicts: Mapping[Any, int]) -> str:

@@ -96,6 +96,10 @@ Text = Annotated[str, StringConstraints(pattern=r"\S")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*\S[^\r\n]*$")]
 """Text on one line, with at least one character that is not white space."""
 
+TEXT_TAG: Final = "a text"
+LIST_TAG: Final = "a list"
+"""The tags of the two forms of a value that may be a text or a list of texts. Messages leave them out of the path of a field."""
+
 LanguageTag = Annotated[
     str, BeforeValidator(_tidied), StringConstraints(min_length=2, max_length=35), AfterValidator(_well_formed)
 ]

@@ -16,7 +16,7 @@ def findings_of(
     """Return the findings of one check in an output of a kind. `limits` are set for the check, and may include `severity`."""
     contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
     subject = contract.subject(kind, request, output)
-    return judge(subject, [load_checks()[code]], [{code: CheckSetting(**limits)}])
+    return judge(subject, [load_checks()[code]], [contract.settings, {code: CheckSetting(**limits)}])
 
 
 def quoted(finding: Finding, output: Mapping[str, Any] | str) -> str:
@@ -40,7 +40,7 @@ def findings_with(
     """Return the findings of one check in an output. `limits` are set for the check."""
     contract: Contract = load_kinds()[kind].contract  # type: ignore[attr-defined]  # the shipped kinds have one
     subject = contract.subject(kind, request, output, prompts=prompts, cut_off=cut_off)
-    return judge(subject, [load_checks()[code]], [{code: CheckSetting(**limits)}])
+    return judge(subject, [load_checks()[code]], [contract.settings, {code: CheckSetting(**limits)}])
 
 
 def places_of(

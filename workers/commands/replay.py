@@ -15,6 +15,7 @@ from jobs.kinds.avoiding import avoiding
 from jobs.kinds.registry import load_kinds
 from jobs.kinds.row_checks import row_checks
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
+from jobs.memory.row_memory import as_published
 from jobs.settings import Settings
 from jobs.writing.templates import Templates
 from workers.engines.protocol import Engine
@@ -82,6 +83,8 @@ def replay(
     card = settings.catalog[row.model]
     if published.get("avoid"):  # a renewed row, which was given a seed of its own
         row = row._replace(avoid=tuple(published["avoid"]), seed=published.get("seed"))
+    if row.known is not None:
+        row = row._replace(known=as_published(row.known, published.get("output")))
     kind = avoiding(kind, row.avoid, Templates(settings.templates_dir))
     loaded = load(row.model, card, settings.cache_dir)
     engine = loaded.engine

@@ -73,6 +73,13 @@ _ROLE_SIGNS: Final = (":", "\uff1a")
 _HEAD: Final = 600
 """A refusal is looked for in this many characters at the beginning of a text."""
 
+_APOLOGY: Final = regex.compile(
+    r"\b(?:sorry|apologi[sz]e|apologies|désolée?s?|lo sentimos|lo siento|disculp\p{L}*|desculp\p{L}*|leider|entschuldig\p{L}*|"
+    r"spiacent[ei]|scusa\p{L}*|извин\p{L}*|przepraszamy|helaas)\b|申し訳|抱歉|죄송|عذر[اًا]",
+    regex.IGNORECASE,
+)
+"""Matches an apology in a source, whose translation may read like a refusal."""
+
 _QUOTED: Final = regex.compile(
     r"\"[^\"\n]{1,300}+\"|[\u201c\u201e][^\u201c-\u201e\n]{1,300}+[\u201c\u201d]|\u00ab[^\u00ab\u00bb\n]{1,300}+\u00bb|\u00bb[^\u00ab\u00bb\n]{1,300}+\u00ab|"
     r"\u300c[^\u300c\u300d\n]{1,300}+\u300d"
@@ -143,6 +150,8 @@ def _talk(subject: Subject, piece: Piece) -> Iterator[Broken]:
         said.append(("refuses", refused, Severity.REVIEW if in_chat else None))
     if said and subject.source and (as_ai(subject.source) or refusal(subject.source)):
         return
+    if subject.source_language and subject.source and _APOLOGY.search(subject.source[:_HEAD]):
+        said = [one for one in said if one[1] is not refused]  # `We are sorry, but the page could not be found.`
     for what, found, severity in said:
         if found[0].casefold() not in subject.asked.casefold():
             message = f"the text {what}: {shortened(found[0])!r}"

@@ -56,9 +56,15 @@ _SPACE: Final = re.compile(r"[ \t\u00a0]+")
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether no hyphen or mark ties one of the two words to a third, as in `well-known known`."""
+    """Whether no hyphen or mark ties one of the two words to a third, as in `well-known known`, and none to a placeholder."""
+    if _PLACEHOLDER.search(text, max(0, start - _LONGEST_NAME), start):
+        return False
     return text[start - 1 : start] not in _TIES and text[end : end + 1] not in _TIES
 
+
+_LONGEST_NAME: Final = 60
+_PLACEHOLDER: Final = re.compile(r"%(?:\([^()\s]{1,50}\))?$")
+"""Matches the beginning of `%(name)s` or `%s`, whose last letter is no word."""
 
 _TIES: Final = frozenset("-'\u2019_@#/")
 

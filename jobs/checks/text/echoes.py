@@ -139,7 +139,8 @@ def _tasks(subject: Subject, piece: Piece, taken: Sequence[tuple[int, int]]) -> 
     severity = Severity.NOTE if subject.holds_prompt else None  # an answer may be about prompts
     first = piece.text.lstrip()
     line = first.partition("\n")[0][:_LONGEST_LINE]
-    if INSTRUCTION.match(line) and not INSTRUCTION.search(subject.asked[: _LONGEST_LINE * 10]):
+    is_own = INSTRUCTION.search(subject.asked[: _LONGEST_LINE * 10]) or _has_numbers(subject, line)
+    if INSTRUCTION.match(line) and not is_own:
         start = len(piece.text) - len(first)
         if not _is_taken(start, start + len(line), taken):
             taken = [*taken, (start, start + len(line))]
@@ -152,6 +153,14 @@ def _tasks(subject: Subject, piece: Piece, taken: Sequence[tuple[int, int]]) -> 
         if not _is_taken(*found.span(), taken) and not _in_quotes(piece.text, *found.span()):
             message = f"{shortened(found[0])!r} tells a model what to do"
             yield Broken(message, None, None, piece.place(*found.span()), severity)
+
+
+def _has_numbers(subject: Subject, line: str) -> bool:
+    """Whether a translation has its numbers from its source, which then asks for a text itself: `150 characters or fewer`."""
+    if not subject.source_language or not subject.source:
+        return False
+    numbers = _NUMBER.findall(line)
+    return bool(numbers) and set(numbers) <= set(_NUMBER.findall(subject.source))
 
 
 def _in_quotes(text: str, start: int, end: int) -> bool:
@@ -167,6 +176,7 @@ def _runs_of(keys: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
     return zip(*(keys[n:] for n in range(size)), strict=False)
 
 
+_NUMBER: Final = regex.compile(r"\d+")
 _LONGEST_LINE: Final = 1_000
 _SHORTEST_LINE: Final = 8
 _MARKS: Final = ' \t#*_>-"\u201c\u201e'

@@ -20,6 +20,10 @@ UNMARKED: Final = frozenset(("th", "lo", "bo", "my", "km", "hy", "am"))
 """Languages whose sentences often end without a mark, or with one elsewhere. Neither a source nor a target in them is judged."""
 
 
+LONGEST_ABBREVIATION: Final = 5
+"""A line of one word with this many characters, its full stop included, may be an abbreviation: `Sept.`, `juil.`"""
+
+
 def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     if subject.source is None or not subject.pieces or is_icu(subject.source):
         return
@@ -36,7 +40,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
         if not any(map(str.isalpha, line.source)):
             continue
         wanted, found = end_of(line.source, subject.source_language), end_of(line.target, piece.language)
-        if not agree(wanted, found, line.target, piece.language):
+        if not agree(wanted, found, line.target, piece.language, line.source):
             where = piece.place(line.start + found.start, line.start + found.end)
             if found.start == found.end:
                 before = max(0, found.end - 1)
@@ -49,14 +53,27 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
             )
 
 
-def agree(wanted: End, found: End, target: str, language: str | None) -> bool:
-    """Whether the end of a line agrees with the end of its source."""
+def agree(wanted: End, found: End, target: str, language: str | None, source: str = "") -> bool:
+    """Whether the end of a line agrees with the end of its source.
+
+    The full stop of a line of one short word is that of an abbreviation, such as of a month. Another language may write the word
+    whole, or without a stop.
+    """
     if wanted.classes & found.classes or wanted.classes == found.classes:
         return True
     if (wanted.is_abbreviation and not found.classes) or (found.is_abbreviation and not wanted.classes):
         return True
+    if found.classes | wanted.classes == {"stop"} and _may_be_abbreviated(source, target):
+        return True
     asks = primary(language) == "ja" and target[: found.start].endswith(("か", "の", "ね"))
     return asks and "question" in wanted.classes and found.classes <= {"stop"}
+
+
+def _may_be_abbreviated(one: str, other: str) -> bool:
+    """Whether both lines are one word, and the one with a full stop is as short as an abbreviation."""
+    stopped, plain = sorted((one.strip(), other.strip()), key=lambda line: not line.endswith("."))
+    is_short = len(stopped) <= LONGEST_ABBREVIATION and stopped[:-1].isalpha() and stopped.endswith(".")
+    return is_short and plain.isalnum()
 
 
 def _named(end: End) -> str:

@@ -37,6 +37,10 @@ ARTICLES_END: Final = 2
 
 _COLON_TIME: Final = regex.compile(r"(?<![\d:.,])([01]?\d|2[0-3]):([0-5]\d)(?![\d:])")
 _POINT_TIME: Final = regex.compile(r"([01]?\d|2[0-3])\.([0-5]\d)")
+_BASES: Final = frozenset(["2", "8", "10", "16", "２", "８", "１０", "１６"])
+_OF_BASE: Final = regex.compile(r"\s?(?:進|进|진(?!행))")
+"""Matches what follows a number in the name of a system of numbers in Japanese, Chinese and Korean."""
+
 HALF_DAY: Final = 12
 """Hours by which `8:30 pm` and `20.30` differ."""
 
@@ -60,12 +64,18 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     lost_left = _unexplained(lost, target, piece.language, small, alone=not added)
     added_left = _unexplained(added, source, subject.source_language, small, alone=not lost)
     lost_left, added_left = _without_articles(lost_left, added_left)
+    lost_left, added_left = _without_bases(lost_left, source), _without_bases(added_left, target)
     for one in lost_left:
         number = _cut(subject.source[one.start : one.end])
         yield Broken(f"the number {number} of the source is not in the translation", None, number)
     for one in added_left:
         number = _cut(piece.text[one.start : one.end])
         yield Broken(f"the number {number} is not in the source", number, None, piece.place(one.start, one.end))
+
+
+def _without_bases(numbers: Sequence[Numeral], text: str) -> list[Numeral]:
+    """Return the numbers that name no system of numbers, as in `10進` for decimal, which other languages write as a word."""
+    return [one for one in numbers if not (text[one.start : one.end] in _BASES and _OF_BASE.match(text, one.end))]
 
 
 def _cut(number: str) -> str:

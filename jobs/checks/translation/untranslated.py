@@ -14,6 +14,7 @@ import regex
 from jobs.checks.check import Broken, Check, Limits, Subject
 from jobs.checks.translation.lines import line_pairs, prose_only, shown
 from jobs.findings import Severity
+from jobs.writing.terms.row_terms import row_terms
 from jobs.writing.words.words import primary
 
 MOST_NAME_WORDS: Final = 5
@@ -155,13 +156,11 @@ def _may_be_name(words: list[str]) -> bool:
 
 
 def _kept_terms(subject: Subject) -> frozenset[str]:
-    glossary = subject.request.get("glossary")
-    if not isinstance(glossary, dict):
-        return frozenset()
-    same = (
-        term for term, target in glossary.items() if isinstance(target, str) and term.casefold() == target.casefold()
-    )
-    return frozenset(word.casefold() for term in same for word in _WORD.findall(term))
+    terms = row_terms(subject.request, subject.source_language)
+    same = [
+        term for term, targets in terms.glossary.items() if term.casefold() in (target.casefold() for target in targets)
+    ]
+    return frozenset(word.casefold() for term in (*same, *terms.names) for word in _WORD.findall(term))
 
 
 def _may_be_same(source: str, target: str) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from jobs.commands.views.audit import audit_lines
 from jobs.commands.views.fitting import kept_together
-from jobs.operations.status import BatchStatus, describe_verdicts
+from jobs.operations.status import BatchStatus, describe_memory, describe_verdicts
 from jobs.prices import formatted
 
 BAR = 30
@@ -35,6 +35,8 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     if pace:
         yield "  " + "  ".join(pace)
     yield f"  tokens: {one.usage.prompt_tokens:,} prompt, {one.usage.completion_tokens:,} completion"
+    if one.memory is not None:
+        yield f"  memory: {describe_memory(one.memory)}"
     devices, charge = formatted(one.usage.device_cost, one.currency), formatted(one.usage.charge, one.currency)
     yield f"  cost: {devices} of devices, {charge} charged" + ("" if one.state == "published" else ", so far")
     yield from _after_publishing(one)

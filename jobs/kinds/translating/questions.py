@@ -5,7 +5,7 @@ asked for again, with what was wrong and with other signs, and at last with the 
 row fails; a damaged answer is never taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,7 @@ from jobs.kinds.translating.memory import Hint
 from jobs.kinds.translating.parts import Part
 from jobs.kinds.translating.reading import target_of
 from jobs.kinds.translating.request import TranslationRequest
-from jobs.kinds.translating.terms import terms_of
+from jobs.kinds.translating.terms import targets_as_marks, terms_of
 from jobs.languages.names import language_name
 from jobs.marks.damage import Damaged
 from jobs.marks.keeping import check_whole, sure_marks
@@ -25,6 +25,9 @@ from jobs.marks.mark import Mark
 from jobs.marks.masking import Masked, mask
 from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.templates import Templates
+
+TEMPLATES: Final = ("translation_system.j2", "translation_user.j2")
+"""The templates of a prompt: of its system turn, and of the user's."""
 
 MOST_NAMED: Final = 12
 """A prompt names at most this many signs; of more it names the first and the last."""
@@ -77,6 +80,8 @@ class Questions:
         self._checker = checker
         self._mends = any(checker.limits(code) is not None for code in ("end_punctuation", "whitespace_edges"))
         self._asked: dict[int, _Asked] = {}
+        self._missed: dict[int, Collection[str]] = {}
+        """Number of a question -> the translations of terms that its last answer lacked."""
         self.removed: dict[str, list[str]] = {}
         """The pieces that were taken off the answers, by the label of the prompt."""
 
@@ -88,7 +93,10 @@ class Questions:
             before.damaged if before and number > 1 and number >= min(_IN_SIGHT_FROM, self._checker.tries) else ()
         )
         hidden = [mark for mark in part.marks if mark not in in_sight]
-        beside = "\n".join([part.before, request.context, *request.glossary.values()])
+        if number == self._checker.tries and (missed := self._missed.get(n)):
+            hidden = sorted([*hidden, *targets_as_marks(request, part.text, part.marks, missed)], key=_start)
+        targets = [target for one in request.terms.glossary.values() for target in one]
+        beside = "\n".join([part.before, request.context, *targets])
         masked = mask(part.text, hidden, request.signs, beside=beside, variant=number - 1)
         if before is not None and before.damage is not None:
             faults = [before.damage.told(masked.sign_of)]
@@ -100,8 +108,7 @@ class Questions:
         request, part = self._request, question.part
         shown = [*masked.signs, *(dict.fromkeys(mark.text for mark in part.marks if masked.sign_of(mark) == mark.text))]
         messages, sha256 = self._templates.messages(
-            "translation_system.j2",
-            "translation_user.j2",
+            *TEMPLATES,
             source=masked.text,
             source_language=language_name(request.source_language),
             target_language=language_name(request.target_language),
@@ -113,7 +120,7 @@ class Questions:
             sign_range=(shown[0], shown[-1]) if len(shown) > MOST_NAMED else None,
             max_length=request.max_length if part.text == request.text.strip() else None,
             faults=faults,
-            **terms_of(request, part.text),
+            **terms_of(request, part.text, masked.text),
         )
         params = SamplingParams(max_tokens=most_tokens(masked.text) + 32, temperature=0.0)
         return Prompt(
@@ -122,7 +129,7 @@ class Questions:
             label=label_of_try(question.name, number),
             replaces=label_of_try(question.name, number - 1) if number > 1 else None,
             template_sha256=sha256,
-            quotes=tuple(faults),
+            quotes=(*faults, *((question.hint.source, question.hint.target) if question.hint else ())),
             translatable=Translatable(
                 masked.text, request.source_language, request.target_language, part.before, masked.signs
             ),
@@ -141,7 +148,7 @@ class Questions:
         except Damaged as error:
             asked.damage = error
             asked.damaged = {*asked.damaged, *error.marks}
-            raise CheckFailed(_code_of(error.marks), f"{question.name}: {error}", field="text") from error
+            raise CheckFailed(_code_of(error.marks, request), f"{question.name}: {error}", field="text") from error
         if self._mends:
             better = mended(part.text, target, request.target_language, request.source_language)
             try:
@@ -160,6 +167,7 @@ class Questions:
             prompts=asked.prompt.instructions if asked else (),
             cut_off=asked.is_cut_off if asked else False,
         )
+        self._missed[n] = {str(one.limit) for one in found if one.code == "glossary_missed"}
         return [one.message for one in found if one.code != "max_length"]
 
 
@@ -169,9 +177,17 @@ def most_tokens(source: str) -> int:
     return len(source) + 3 * ideographs
 
 
-def _code_of(marks: Sequence[Mark]) -> str:
+def _start(mark: Mark) -> int:
+    return mark.start
+
+
+def _code_of(marks: Sequence[Mark], request: TranslationRequest) -> str:
     """Return the code of a row that fails because of these marks."""
     text = marks[0].text if marks else ""
+    if request.terms.name_places(text) == [(0, len(text))]:
+        return "names_changed"
+    if any(text.casefold() == target.casefold() for one in request.terms.glossary.values() for target in one):
+        return "glossary_missed"
     if text.startswith(("<", "`", "*", "_", "[", "]", "!", "&")) and not text.startswith(("<%", "<?")):
         return "markup_changed"
     if "://" in text or ("@" in text[1:] and "{" not in text) or text.startswith("www."):

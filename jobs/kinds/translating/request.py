@@ -1,15 +1,26 @@
 """The request of a translation: the text, its languages, and what of the text must stay as it is."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from jobs.languages.tags import same_language
 from jobs.marks.mark import Mark, Role
-from jobs.writing.fields import LanguageTag, Line, Text
+from jobs.writing.fields import LIST_TAG, TEXT_TAG, LanguageTag, Line, Text
+from jobs.writing.terms.row_terms import GLOSSARY, MOST_TERM, MOST_TERMS, NAMES, RowTerms, row_terms
 
 MOST_CHARACTERS: Final = 200_000
 """A text has at most this many characters."""
@@ -20,7 +31,12 @@ MOST_MARKS: Final = 20_000
 MOST_OF_CONTEXT: Final = 4_000
 """A context has at most this many characters."""
 
-Term = Annotated[Line, StringConstraints(max_length=200)]
+Term = Annotated[Line, StringConstraints(max_length=MOST_TERM)]
+Targets = Annotated[
+    Annotated[Term, Tag(TEXT_TAG)] | Annotated[tuple[Term, ...], Field(min_length=1, max_length=20), Tag(LIST_TAG)],
+    Discriminator(lambda given: LIST_TAG if isinstance(given, list | tuple) else TEXT_TAG),
+]
+"""The translations of a term: one, or a list of which the first is the best."""
 
 
 class GivenMark(BaseModel):
@@ -66,8 +82,18 @@ class TranslationRequest(BaseModel):
     max_length: int | None = Field(
         default=None, ge=1, le=MOST_CHARACTERS, description="The most characters that the translation may have."
     )
-    glossary: Mapping[Term, Term] = Field(
-        default={}, max_length=1_000, description="Terms of the source and their translations."
+    glossary: Mapping[Term, Targets] = Field(
+        default={},
+        max_length=MOST_TERMS,
+        description="Terms of the source and their translations: one for a term, or a list of which the first is the best.",
+    )
+    do_not_translate: tuple[Term, ...] = Field(
+        default=(), max_length=MOST_TERMS, description="Names and words that stay as they are, in their own case."
+    )
+    forbidden_terms: tuple[Term, ...] = Field(
+        default=(),
+        max_length=MOST_TERMS,
+        description="Terms that must not stand in the translation, in any inflection.",
     )
     formality: Literal["default", "formal", "informal"] = Field(
         default="default", description="How to address readers."
@@ -97,6 +123,11 @@ class TranslationRequest(BaseModel):
                     f"mark {after} begins at {marks[after].start}, within mark {before}: marks must not overlap"
                 )
         return tuple(marks[n] for n in order)
+
+    @cached_property
+    def terms(self) -> RowTerms:
+        """The glossary and the names of the row."""
+        return row_terms({GLOSSARY: self.glossary, NAMES: self.do_not_translate}, self.source_language)
 
     @property
     def given_marks(self) -> tuple[Mark, ...] | None:

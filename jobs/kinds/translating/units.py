@@ -5,6 +5,7 @@ at the beginning of a line stay too. A line does not end within a mark or within
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -40,7 +41,20 @@ class Unit:
 
 
 def marks_of(request: TranslationRequest) -> tuple[Mark, ...]:
-    """Return the marks of a text: those that the row gives, else those that are found."""
+    """Return the marks of a text: those that the row gives, else those that are found, and the names that stay."""
+    marks, text = _marks_of(request), request.text
+    names = request.terms.name_places(text)
+    kept = [Mark(*place, text[slice(*place)]) for place in names if not _overlaps(place, marks)]
+    return tuple(sorted([*marks, *kept], key=lambda mark: mark.start)) if kept else marks
+
+
+def _overlaps(place: tuple[int, int], marks: Sequence[Mark]) -> bool:
+    """Whether a place lies in a mark, or partly. The marks are in their order."""
+    n = bisect_right(marks, place[0], key=lambda mark: mark.start)
+    return (n > 0 and marks[n - 1].end > place[0]) or (n < len(marks) and marks[n].start < place[1])
+
+
+def _marks_of(request: TranslationRequest) -> tuple[Mark, ...]:
     given = request.given_marks
     if given is not None:
         return given

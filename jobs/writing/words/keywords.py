@@ -72,10 +72,10 @@ _SUFFIXES: Final[Mapping[str, str]] = {
     "ms": "nya lah kah an kan",
     "vi": "",
 }
-_AGGLUTINATING: Final = {"fi": 6, "et": 5, "hu": 6, "tr": 6, "az": 6, "ko": 3, "eu": 5, "ka": 5, "kk": 6}
+AGGLUTINATING: Final = {"fi": 6, "et": 5, "hu": 6, "tr": 6, "az": 6, "ko": 3, "eu": 5, "ka": 5, "kk": 6}
 """Languages that add several suffixes to a word, and how many letters the suffixes may have together."""
 
-_PREFIXES: Final[Mapping[str, Sequence[str]]] = {
+PREFIXES: Final[Mapping[str, Sequence[str]]] = {
     "ar": ("وال", "بال", "كال", "فال", "لل", "ال", "و", "ب", "ل", "ف", "ك"),
     "he": ("וה", "שה", "מה", "בה", "לה", "ה", "ו", "ב", "ל", "מ", "ש", "כ"),
 }
@@ -100,7 +100,8 @@ def folded(text: str) -> str:
 
 
 @cache
-def _suffixes(language: str) -> frozenset[str] | None:
+def suffixes_of(language: str) -> frozenset[str] | None:
+    """Return the folded suffixes of a language (`en`, not `en-GB`), with an empty one; None if the language is not known."""
     known = _SUFFIXES.get(language)
     return None if known is None else frozenset({"", *map(folded, known.split())})
 
@@ -115,11 +116,11 @@ def same_word(one: str, other: str, language: str) -> bool:
         return True
     length = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     rests = (one[length:], other[length:])
-    if most := _AGGLUTINATING.get(language):
+    if most := AGGLUTINATING.get(language):
         short, long = sorted(rests, key=len)
         least = 2 if language == "ko" else _LEAST_STEM
         return length >= least and len(short) <= (0 if language == "ko" else 2) and len(long) <= most
-    if (suffixes := _suffixes(language)) is None:
+    if (suffixes := suffixes_of(language)) is None:
         return length >= _UNKNOWN_STEM and max(map(len, rests)) <= 3
     if language == "en":
         return length >= _LEAST_STEM and _english(one[length - 1], *sorted(rests, key=len))
@@ -263,7 +264,7 @@ class Reader:
             yield from word.split("-")
         if "'" in word or "\u2019" in word:  # l'eau, dell'acqua, tomato's
             yield from (part for part in _APOSTROPHE.split(word) if len(part) > 1)
-        for prefix in _PREFIXES.get(self._language, ()):
+        for prefix in PREFIXES.get(self._language, ()):
             if word.startswith(prefix) and len(word) - len(prefix) > 1:
                 yield word[len(prefix) :]
 

@@ -23,6 +23,7 @@ from jobs.lanes.job import Job, JobKey, Lease
 from jobs.prices import Prices
 from jobs.usage import Usage
 from jobs.writing.cleaning import CleanedOutput
+from jobs.writing.terms.row_terms import terms_sha256
 from workers.engines.scoring import ScoringEngine
 from workers.engines.stub.engine import StubEngine
 from workers.worker.attempt import Attempt, take_turn
@@ -203,6 +204,14 @@ def test_the_receipt_names_templates_and_cut_text() -> None:
     attempt.receive(answer(second, "two"))
     assert attempt.receipt["templates"] == {"a": "ta", "b": "tb"}
     assert attempt.receipt["finish_reason"] == "length"
+
+
+def test_the_receipt_has_the_hash_of_the_terms() -> None:
+    attempt = attempt_for(["a"])
+    assert "terms" not in attempt.receipt
+    request = {"glossary": {"invoice": "Rechnung"}}
+    attempt.row = attempt.row._replace(request=request)
+    assert attempt.receipt["terms"] == terms_sha256(request)
 
 
 class Stubborn(Echo):

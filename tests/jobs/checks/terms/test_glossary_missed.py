@@ -23,6 +23,14 @@ CODE = "glossary_missed"
         ("en de", "The account manager", "Der Kundenberater", {"account manager": "Kundenbetreuer"}),
         ("en fr", "the credit note", "la note de crédit", {"credit note": "facture d'avoir"}),
         ("en de", "Made in the US", "Hergestellt dort", {"US": "USA"}),
+        ("en de", "The house", "Die Haut", {"house": "Haus"}),
+        ("en de", "The place", "Das Wort", {"place": "Ort"}),
+        (
+            "en es",
+            "the new password",
+            "la contraseña del usuario en esta página blanca es nueva",
+            {"new password": "contraseña nueva"},
+        ),
     ],
 )
 def test_a_missing_translation_is_found(languages: str, source: str, target: str, glossary: dict[str, str]) -> None:
@@ -47,6 +55,13 @@ def test_a_missing_translation_is_found(languages: str, source: str, target: str
         ("en ja", "apply now", "今すぐ申し込みます", {"apply": "申し込む"}),
         ("en zh", "your invoice", "您的发票", {"invoice": "发票"}),
         ("en fr", "credit notes", "des notes de crédit", {"credit note": "note de crédit"}),
+        ("en tr", "a new password", "yeni bir parola girin", {"new password": "yeni parola"}),
+        ("en es", "the new password", "la nueva contraseña", {"new password": "contraseña nueva"}),
+        ("en it", "the domain name", "un nome a dominio", {"domain name": "nome di dominio"}),
+        ("en ar", "your password", "كلمة مرورك", {"password": "كلمة المرور"}),
+        ("en tr", "the object", "bu nesne", {"object": "nesneler"}),
+        ("en de", "the form field", "des Formularfeldes", {"field": "Feld"}),
+        ("en pl", "delete", "zostanie usunięte", {"delete": "usuń"}),
         ("en de", "A planet", "Ein Planet", {"plan": "Tarif"}),
         ("en de", "Tell us", "Sagen Sie uns", {"US": "USA"}),
         (
