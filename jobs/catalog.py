@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from jobs.template_kwargs import TemplateKwargs
 
-EngineName = Literal["causal", "stub"]
+EngineName = Literal["auto", "causal", "seq2seq", "translate", "stub"]
+"""The engines. `auto` is the one that fits the model's architecture, which a worker finds in its files."""
+
 ReasoningForm = Literal[
     "auto",
     "none",
@@ -50,7 +52,9 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: EngineName = Field(
-        default="causal", description="The engine: causal for decoder-only models, stub for nonsense."
+        default="auto",
+        description="The engine: causal for decoder-only models; translate or seq2seq for encoder-decoder models, which only "
+        "translate; stub for nonsense; auto for the one that fits the model's files.",
     )
     family: Family | None = Field(
         default=None,
@@ -140,16 +144,23 @@ class Abilities:
 
     `schemas` is whether it can be constrained by a JSON schema while it writes. Without it, an answer is only checked afterwards;
     intake accepts the row with a remark. `adapters` is whether it can have adapters; without it, intake refuses rows that name
-    one.
+    one. `scores` is whether it can say how likely a text is. `instructions` is whether it reads prompts; an engine without it
+    only translates texts, and intake refuses rows that ask for anything else.
     """
 
     schemas: bool
     adapters: bool
     scores: bool = True
+    instructions: bool = True
 
+
+TRANSLATION_ONLY: Final = Abilities(schemas=False, adapters=False, scores=False, instructions=False)
+"""The abilities of an engine for encoder-decoder models."""
 
 ABILITIES: Final[Mapping[EngineName, Abilities]] = {
     "causal": Abilities(schemas=True, adapters=False),
+    "seq2seq": TRANSLATION_ONLY,
+    "translate": TRANSLATION_ONLY,
     "stub": Abilities(schemas=False, adapters=True),
 }
 """The abilities of each engine. They stand here because submitting machines need them but have no engines."""
@@ -180,8 +191,13 @@ class Models:
         return None
 
     def abilities(self, alias: str) -> Abilities:
-        """Return the abilities of a model's engine."""
-        return ABILITIES[self.catalog[alias].engine]
+        """Return the abilities of a model's engine. If the card leaves the engine open, they are those for decoder-only models,
+        unless the card names a family of models made for translation.
+        """
+        card = self.catalog[alias]
+        if card.engine != "auto":
+            return ABILITIES[card.engine]
+        return ABILITIES["causal"] if card.family is None else TRANSLATION_ONLY
 
 
 def lane_of(alias: str, card: ModelCard) -> str:

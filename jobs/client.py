@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol, Self, Unpack, overload
 
 if TYPE_CHECKING:
     from jobs.accounts.summary import Tally
     from jobs.batches.batch import Done
+    from jobs.documents.batches.writing import Report
     from jobs.errors import StoreDamaged
     from jobs.findings import Verdict
     from jobs.kinds.kind import Kind
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jobs.operations.enqueue_options import EnqueueOptions
     from jobs.operations.enqueueing import AcceptedBatch, Source
     from jobs.operations.estimate import Estimate
+    from jobs.operations.memory.tenant_memory import TenantMemory
     from jobs.operations.results import Results
     from jobs.operations.row_history import RowHistory
     from jobs.operations.row_names import FoundRow
@@ -125,11 +127,11 @@ class Client:
 
         Args:
             source: Rows, each a mapping of its fields, read one at a time; or a file in any format that intake reads: its path,
-                its URL, or an open binary file.
+                its URL, or an open binary file; or documents to translate: the path of a file or folder, or a list of paths.
             run_key: The same rows and options with the same key make the same batch, so a call may be repeated. Default: a new
                 key, which makes a new batch.
             options: See EnqueueOptions: kind, model, fields, name, tenant, priority, deadline, publish_at, limit, strict,
-                output_url, output_format, format, map, extra, header, header_row.
+                output_url, output_format, format, map, extra, header, header_row, with_done.
 
         Raises:
             RequestError: There are no rows, or an option is wrong. It is AllRefused if every row is bad, and StrictRefused if
@@ -160,7 +162,7 @@ class Client:
         from jobs.operations.estimate import estimate
 
         made = intake_options(options, clock=self.clock)
-        with opened(source, self.settings) as (lines, _):
+        with opened(source, made, self.settings) as (lines, _):
             return estimate(self.store, lines, made, self.kinds, self.settings)
 
     @overload
@@ -223,6 +225,19 @@ class Client:
         from jobs.operations.results import results
 
         return results(self.store, _id(batch), errors=errors, only=only)
+
+    def write_documents(
+        self, batch: str | Named, folder: str, *, verdicts: Collection[Verdict] | None = None
+    ) -> Report:
+        """Write the translated documents of a batch into a folder or URL, each as a whole.
+
+        For an unfinished batch, the texts are those of the rows that have an outcome so far. With `verdicts`, only texts of rows
+        with these verdicts are written. A segment without a text stays as it is in the source, and the report names it. Raises
+        RequestError if the batch has no documents, and OSError if a file cannot be written on this machine.
+        """
+        from jobs.operations.content.translated import write_translations
+
+        return write_translations(self.store, _id(batch), folder, self.settings.options_for, verdicts)
 
     def row(self, batch: str | Named, row: int | str) -> RowHistory:
         """Return the request, first prompts, attempts and outcome of one row, by its number or its custom_id. Rows count from 0.
@@ -299,7 +314,8 @@ class Client:
         resume(self.store, require_batch(self.store, _id(batch)), self.clock)
 
     def publish(self, batch: str | Named) -> Done | Incomplete:
-        """Publish a batch, copy its outputs to its output URL, and audit its texts. Workers do all this by themselves.
+        """Publish a batch, copy its outputs to its output URL, remember its translations, and audit its texts. Workers do all
+        this by themselves.
 
         Returns Done with the counts of the published round by status, or Incomplete with the rows that have no outcome yet. If
         the outputs cannot be written at the URL, a warning is logged and a fleet tries again.
@@ -307,10 +323,12 @@ class Client:
         from jobs.batches.batch import Done
         from jobs.publishing.delivery import Deliverer
         from jobs.publishing.publish import publish
+        from jobs.publishing.remembering import Rememberer
 
         result = publish(self.store, _id(batch), prices=self.settings.prices, clock=self.clock)
         if isinstance(result, Done):
             Deliverer(self.store, self.settings.options_for, self.kinds, self.clock).deliver_batch(_id(batch))
+            Rememberer(self.store, self.kinds, self.settings).remember_batch(_id(batch), result.round)
             self._auditor.audit_batch(_id(batch), result.round)
         return result
 
@@ -385,6 +403,19 @@ class Client:
 
         lanes = [self.settings.lane_of(alias) for alias in self.settings.catalog]
         return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late)
+
+    def memory(self, tenant: str | None = None) -> TenantMemory:
+        """Return the translation memory of a tenant, by default of the setting `tenant`. Raises RequestError for a wrong name."""
+        import re
+
+        from jobs.errors import RequestError
+        from jobs.intake.row_fields import TENANT
+        from jobs.operations.memory.tenant_memory import TenantMemory
+
+        name = tenant or self.settings.tenant
+        if not re.fullmatch(TENANT, name):
+            raise RequestError(f"--tenant {name!r}: give it 1 to 64 letters, digits, dots, hyphens or underscores")
+        return TenantMemory(self.store, name, self.settings.cache_dir, self.clock)
 
     @property
     def _auditor(self) -> Auditor:

@@ -195,6 +195,7 @@ CODES: Final[dict[str, str]] = {
     "unknown_model": "No model has this alias.",
     "not_allowed": "The row sets its tenant or its priority, and rows of this batch may not.",
     "unknown_tenant": "The row names a tenant that is not in [tenants], and only those are accepted.",
+    "unreadable_document": "The document cannot be read, so none of its segments is sent.",
     "not_a_schema": "The JSON schema of the row is not a valid schema.",
     "schema_unsupported": "The JSON schema of the row has a keyword to which no answer can be held here.",
     # Generation: the engine refused or failed one request.
@@ -203,6 +204,7 @@ CODES: Final[dict[str, str]] = {
     "forged_turn": "The text holds a special token or turn marker of the model that cannot be written as ordinary characters.",
     "token_out_of_range": "The prompt holds a token that the model does not have.",
     "unsupported_parameter": "The row asks for a parameter that its input format or its engine does not support.",
+    "unsupported_kind": "The model only translates, and the row asks for something else.",
     "unsupported_language": "The model cannot translate from or into this language.",
     "unknown_adapter": "The model has no adapter of this name.",
     "generation_failed": "The engine failed on this request.",

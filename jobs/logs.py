@@ -30,6 +30,7 @@ EVENTS: Final[dict[str, str]] = {
     "tokens_per_s, expected_end.",
     "batch.delivered": "The outputs of a round were copied to the batch's output URL: batch, round, url.",
     "batch.audited": "The texts of a published round were compared with each other: batch, round, collapse, over.",
+    "batch.remembered": "The fit translations of a round were written into the memory: batch, round, entries.",
     "batch.undelivered": "The outputs of a round could not be copied to the output URL yet; a fleet tries again: "
     "batch, round, error.",
     "after_publishing.failed": "A delivery, an audit or the accounts need something that is unavailable, and are tried again: "
@@ -44,6 +45,9 @@ EVENTS: Final[dict[str, str]] = {
     "lane.paused": "Workers died again and again, so the lane paused itself: lane, reason.",
     "lease.lost": "A lease was gone before its job was settled: job.",
     "lease.abandoned": "A row or its engine hangs, so its lease is no longer renewed: job, phase.",
+    "memory.file_skipped": "A file of the translation memory is damaged or too new, and is passed over: error.",
+    "memory.index_rebuilt": "The local index of a translation memory was damaged, and is made anew: path, error.",
+    "memory.unavailable": "Intake cannot ask the translation memory, and goes on without it: error.",
     "segments.compacted": "Small segments were merged into fewer files: batch, segments.",
     "leftovers.deleted": "Files that killed processes had left in the store were deleted: count.",
     "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",
@@ -58,7 +62,8 @@ EVENTS: Final[dict[str, str]] = {
     "store.foreign_file": "A file that Nightpress did not write lies among its files, and is passed over: path.",
     "store.delete_failed": "Files could not be deleted and stay; everything else goes on: error.",
     "metrics.served": "The fleet answers Prometheus: host, port.",
-    "engine.loaded": "A model is ready: model, device, load_s.",
+    "engine.chosen": "The engine that fits the files of a model, whose card leaves it open: model, engine, reason.",
+    "engine.loaded": "A model is ready: model, engine, device, load_s.",
     "engine.unconstrained": "A JSON schema does not constrain a text, or not to its end; the answer is only checked: reason.",
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.alone": "A model's texts would depend on each other in a padded batch, and run one by one: model, reason.",

@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -30,7 +39,7 @@ from jobs.urls import absolute, local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
-NESTED: Final = frozenset({"aliases", "checks", "models", "prices", "store_options", "tenants", "terms"})
+NESTED: Final = frozenset({"aliases", "checks", "memory", "models", "prices", "store_options", "tenants", "terms"})
 """Settings that hold named values. An environment variable joins the names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
@@ -42,6 +51,27 @@ Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 OtherName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 TenantName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class MemorySettings(BaseModel):
+    """`[memory]` of the settings: the translation memory. Each tenant has a memory of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether known segments are taken from the memory, and published translations that are fit are kept in it.",
+    )
+    threshold: float = Field(
+        default=0.75,
+        ge=0.5,
+        le=1,
+        allow_inf_nan=False,
+        description="How similar a segment must be to one of the memory to be given to the model as an example: from 0.5 to 1.",
+    )
+    hints: bool = Field(
+        default=True, description="Whether similar segments and their translations are given to models as examples."
+    )
 
 
 class Settings(BaseSettings):
@@ -210,6 +240,10 @@ class Settings(BaseSettings):
         default={},
         description="By check: severity (fail, review, note or off) and limits, or the severity alone. `nightpress checks` "
         "lists them. `checks` of a tenant comes after these. `audit` has the limits for how alike the rows of a batch may be.",
+    )
+    memory: MemorySettings = Field(
+        default_factory=MemorySettings,
+        description="The translation memory: enabled, the threshold of similar segments, and hints.",
     )
     terms: TermSettings = Field(
         default=TermSettings(),

@@ -58,3 +58,39 @@ def total(usages: Iterable[Usage]) -> Usage:
     for usage in usages:
         result = result + usage
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the translation memory answered: of `segments` that were looked up, `known` ones, and the tokens that these had cost
+    when a model wrote them. These tokens are neither used nor charged.
+    """
+
+    segments: int = 0
+    known: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: "Remembered") -> "Remembered":
+        return Remembered(*map(operator.add, self.counts, other.counts))
+
+    def __sub__(self, other: "Remembered") -> "Remembered":
+        return Remembered(*map(operator.sub, self.counts, other.counts))
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """The four counts, in the order of `REMEMBERED`."""
+        return self.segments, self.known, self.prompt_tokens, self.completion_tokens
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the four counts by name."""
+        return dict(zip(REMEMBERED, self.counts, strict=True))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | None) -> "Remembered":
+        """Read the four counts from JSON. A missing count is 0, and other names are ignored."""
+        return cls(*(int((values or {}).get(name, 0)) for name in REMEMBERED))
+
+
+REMEMBERED: Final = tuple(field.name for field in fields(Remembered))
+"""The names of the four counts of the translation memory."""

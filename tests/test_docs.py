@@ -53,6 +53,13 @@ class Snippet:
         return f"{self.page}:{self.line}"
 
 
+MEMORY = (
+    '<tmx version="1.4"><header srclang="en"/><body><tu><tuv xml:lang="en"><seg>Save</seg></tuv>'
+    '<tuv xml:lang="de"><seg>Sichern</seg></tuv></tu></body></tmx>'
+)
+"""A translation memory, which pages import."""
+
+
 def snippets(*languages: str) -> list[Snippet]:
     found = []
     for path in PAGES:
@@ -112,7 +119,14 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
         Path(name).write_bytes(rows)
     Path("glossary.csv").write_text("en,de\ninvoice,Rechnung\n")
     Path("nightpress.toml").write_text('[terms]\nfiles = ["glossary.csv"]\n')
+    monkeypatch.setenv("NIGHTPRESS_CACHE_DIR", str(tmp_path / "cache"))
+    Path("corrected.tmx").write_text(MEMORY)
+    Path("corrected.po").write_text('msgid "Save all"\nmsgstr "Alle sichern"\n')
     Path("inbox").mkdir()
+    Path("messages.po").write_text('msgid "Close it"\nmsgstr ""\n')
+    for name in ("pages/index.md", "locales/en.json"):
+        Path(name).parent.mkdir()
+        Path(name).write_text("# Open it" if name.endswith("md") else '{"a": "Open it"}')
     Path("tonight.csv").write_text("kind,prompt\nchat,Name a herb.\nchat,Name a tree.\n")
     Path("products.csv").write_text("Handle,Title,Vendor,Price\ntea,Green tea,Leaf,9\n")
     store = open_store(settings.store_url)
@@ -154,15 +168,14 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
     wrong, run = [], 0
     for place, line in command_lines():
         arguments = [night.get(word, word) for word in shlex.split(line)[1:]]
-        name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed", "terms") else arguments[0]
+        name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed", "memory", "terms") else arguments[0]
         # the stub's texts need not repeat each other, and then there is nothing to reopen
         if name in ONLY_PARSED or len(arguments) == len(name.split()) or "--reopen-same" in arguments:
             parse(arguments)
             continue
         if name == "sweep" and "--dry-run" not in arguments:
             arguments.append("--dry-run")
-        if name == "delete":  # delete another batch, because later lines still need the first
-            arguments[1] = published_batch(night)
+        arguments[1:2] = [other_batch(name, arguments, night) or arguments[1]]
         if name == "failed retry" and "--row" not in arguments:
             arguments += [
                 "--row",
@@ -192,6 +205,22 @@ def published_batch(night: dict[str, str]) -> str:
     store = open_store(settings.store_url)
     batch = accept_file(store, rows, IntakeOptions(), settings, f"more-{night['BATCH']}").batch.batch_id
     assert cli.main(["wait", batch]) == 0
+    return batch
+
+
+def other_batch(name: str, arguments: list[str], night: dict[str, str]) -> str | None:
+    """Return a batch that a line needs in place of the one that the pages share; None if it takes that one."""
+    if name == "delete":  # because later lines still need the first
+        return published_batch(night)
+    return document_batch() if name == "results" and "document" in arguments else None
+
+
+def document_batch() -> str:
+    """Make and publish a batch of a document, which all lines about documents share, and return its id."""
+    settings = Settings(store_url=os.environ["NIGHTPRESS_STORE_URL"], model="stub")
+    options = IntakeOptions(kind="translation", set=("source_language=en", "target_language=fr"))
+    batch = accept_file(open_store(settings.store_url), "messages.po", options, settings, "document").batch.batch_id
+    assert cli.main(["wait", batch]) in STATUSES
     return batch
 
 

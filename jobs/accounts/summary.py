@@ -14,7 +14,7 @@ import orjson
 from jobs.batches.batch import FORMAT, Done
 from jobs.store.checksum import with_checksum, without_checksum
 from jobs.store.damage import check_format
-from jobs.usage import Usage
+from jobs.usage import Remembered, Usage
 
 Group = tuple[str, str, str, str]
 """Tenant, model, kind, and the shortened hash of the template, which is empty if a row's first prompt came from no template."""
@@ -22,28 +22,46 @@ Group = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """A number of completed rows, what they used, and how many of them have the verdicts `fit` and `review`."""
+    """A number of completed rows, what they used, how many of them have the verdicts `fit` and `review`, and what the translation
+    memory answered.
+    """
 
     rows: int = 0
     usage: Usage = field(default_factory=Usage)
     fit: int = 0
     review: int = 0
+    memory: Remembered = field(default_factory=Remembered)
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.rows + other.rows, self.usage + other.usage, self.fit + other.fit, self.review + other.review)
+        return Tally(
+            self.rows + other.rows,
+            self.usage + other.usage,
+            self.fit + other.fit,
+            self.review + other.review,
+            self.memory + other.memory,
+        )
 
     def __sub__(self, other: "Tally") -> "Tally":
-        return Tally(self.rows - other.rows, self.usage - other.usage, self.fit - other.fit, self.review - other.review)
+        return Tally(
+            self.rows - other.rows,
+            self.usage - other.usage,
+            self.fit - other.fit,
+            self.review - other.review,
+            self.memory - other.memory,
+        )
 
-    def as_dict(self) -> dict[str, int]:
-        """Return the numbers of rows and the six counts of the usage, by name."""
-        return {"rows": self.rows, "fit": self.fit, "review": self.review, **self.usage.as_dict()}
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers of rows and the six counts of the usage; as `memory`, the memory's four counts if it was asked."""
+        counts = {"rows": self.rows, "fit": self.fit, "review": self.review, **self.usage.as_dict()}
+        return {**counts, "memory": self.memory.as_dict()} if any(self.memory.counts) else counts
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Tally":
-        """Read what `as_dict` made. Releases without verdicts wrote neither `fit` nor `review`."""
+        """Read what `as_dict` made, or a group of a `usage.json`. Earlier releases wrote no `fit`, `review` and `memory`."""
         fit, review = (int(values.get(verdict, 0)) for verdict in ("fit", "review"))
-        return cls(int(values["rows"]), Usage.from_dict(values), fit, review)
+        return cls(
+            int(values["rows"]), Usage.from_dict(values), fit, review, Remembered.from_dict(values.get("memory"))
+        )
 
 
 @dataclass(frozen=True, slots=True)

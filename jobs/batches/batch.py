@@ -21,6 +21,12 @@ MOST_ROWS: Final = 100_000_000
 UNAUDITED: Final = "unaudited"
 """This folder holds a note for each published round that needs an audit."""
 
+UNREMEMBERED: Final = "unremembered"
+"""This folder holds a note for each published round whose translations are to be written into the translation memory."""
+
+REMEMBERED_KINDS: Final = frozenset({"translation"})
+"""The kinds whose texts the translation memory keeps. Rounds of other batches get no note."""
+
 MOST_ROUNDS: Final = 1_000_000
 """A batch has at most this many rounds."""
 
@@ -81,14 +87,46 @@ class InputLayout(_Part):
     has_unread: bool = False
 
 
+class KeptDocument(_Part):
+    """A document of a batch: a line of `documents/list.jsonl`.
+
+    `name` is its relative path, as `guide/index.md`, and `form` the name of its format. `languages` are those that it is
+    translated into. If `fault` is given, the document could not be read, and its bytes are not kept.
+    """
+
+    name: str
+    form: str
+    bytes: Count = 0
+    sha256: Sha256 | None = None
+    languages: tuple[str, ...] = ()
+    fault: str | None = None
+
+
+class DocumentSet(_Part):
+    """The documents of a batch: how many, their bytes in sum, their languages, and the sha256 of `documents/list.jsonl`.
+
+    `with_done` tells whether the rows include segments that were translated already in their document. `columns` are the columns
+    of string tables by what they hold: `source`, `key`, `context`, `max_length`, or a language.
+    """
+
+    files: Rows
+    bytes: Count
+    source_language: str
+    languages: tuple[str, ...]
+    with_done: bool = False
+    columns: Mapping[str, str] = {}
+    list_sha256: Sha256
+
+
 class Batch(StoredRecord):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
     `full_sha256` is the hash of the request in full; the id ends in the beginning of that hash (rule 4 of jobs/PROTOCOL.md).
     `options` are the options of the command as they were typed. `kinds` counts the accepted rows by kind. `extra_columns` are
     the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
-    describes the user's file; it is None if no row was refused. `glossaries` are the files of terms that intake read, each by its
-    path with its sha256; each row holds those of their terms that stand in its text.
+    describes the user's file; it is None if no row was refused. `documents` describes the documents whose segments are the rows;
+    it is None if the rows came as rows. `glossaries` are the files of terms that intake read, each by its path with its sha256;
+    each row holds those of their terms that stand in its text.
     """
 
     batch_id: str
@@ -98,7 +136,7 @@ class Batch(StoredRecord):
     deadline: Moment | None = None
     publish_at: Moment | None = None
     output_url: str | None = None
-    output_form: str = Field(default="jsonl", pattern=r"^(jsonl|csv|openai|parquet)$")
+    output_form: str = Field(default="jsonl", pattern=r"^(jsonl|csv|openai|parquet|document)$")
     run_key: str
     rows: Rows = Field(ge=1)
     refused: Rows
@@ -107,6 +145,7 @@ class Batch(StoredRecord):
     options: Mapping[str, str] = {}
     extra_columns: tuple[str, ...] = ()
     layout: InputLayout | None = None
+    documents: DocumentSet | None = None
     glossaries: Mapping[str, Sha256] = {}
     full_sha256: Sha256
     created_at: Moment
@@ -264,6 +303,7 @@ class BatchPaths:
 
     `open_hint` is an empty file: it says that the batch is open (rule 5 of jobs/PROTOCOL.md). `undelivered` is an empty file: it
     says that the batch owes outputs to its output URL (rule 38). `refused` has the rows that intake refused, as they came.
+    `document_list` names the documents whose segments are the rows.
     """
 
     def __init__(self, batch_id: str) -> None:
@@ -273,6 +313,7 @@ class BatchPaths:
         self.undelivered = f"undelivered/{batch_id}"
         self.acceptance = f"{self.root}/batch.json"
         self.refused = f"{self.root}/refused.jsonl"
+        self.document_list = f"{self.root}/documents/list.jsonl"
         self.segments = f"{self.root}/segments"
         self.compacted = f"{self.root}/compacted"
 
@@ -284,6 +325,10 @@ class BatchPaths:
         """The note that this round needs an audit (rule 45 of jobs/PROTOCOL.md)."""
         return f"{UNAUDITED}/{self.batch_id}.{round_}"
 
+    def unremembered(self, round_: int) -> str:
+        """The note that the round's translations are to be written into the translation memory (rule 46)."""
+        return f"{UNREMEMBERED}/{self.batch_id}.{round_}"
+
     def audit(self, round_: int) -> str:
         """The audit of the round's texts. It is no marker: no outcome depends on it."""
         return f"{self.root}/audit-{round_}.json"
@@ -291,6 +336,10 @@ class BatchPaths:
     def input(self, lane: str) -> str:
         """The normalised requests of one lane, a line each."""
         return f"{self.root}/input/{lane}.jsonl"
+
+    def document(self, number: int) -> str:
+        """The bytes of a document, by its place in the list of documents, from 0."""
+        return f"{self.root}/documents/{number}"
 
     def segment(self, name: str) -> str:
         """A segment: one immutable file of attempt outcomes."""

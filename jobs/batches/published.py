@@ -20,7 +20,7 @@ from jobs.errors import StoreUnavailable
 from jobs.store.damage import damaged_file
 from jobs.store.destinations import replace_file
 from jobs.store.store import Store
-from jobs.usage import Usage, total
+from jobs.usage import Remembered, Usage, total
 
 OUTPUT = "output.jsonl"
 ERRORS = "errors.jsonl"
@@ -124,6 +124,7 @@ class _Check:
         self._verdicts: Counter[str] = Counter()
         self._usage: dict[str, Usage] = {}
         self._groups: dict[tuple[str | None, ...], tuple[int, Usage]] = {}
+        self._memory = Remembered()
 
     def take(self, values: dict[str, Any], *, completed: bool) -> None:
         row, status = values["row"], values["status"]
@@ -143,6 +144,7 @@ class _Check:
         if completed:
             if verdict := values.get("verdict"):
                 self._verdicts[verdict] += 1
+            self._memory += Remembered.from_dict(values.get("memory"))
             used = Usage.from_dict(values["usage"])
             self._usage[values["model"]] = self._usage.get(values["model"], Usage()) + used
             currency, template = values["usage"].get("currency"), first_template(values)
@@ -164,6 +166,8 @@ class _Check:
             self.faults.append(f"usage.json counts {usage['rows']} rows, and {self._statuses['completed']} completed")
         if Usage.from_dict(usage) != total(self._usage.values()):
             self.faults.append("the totals of usage.json differ from the sum over output.jsonl")
+        if Remembered.from_dict(usage.get("memory")) != self._memory:
+            self.faults.append("the memory of usage.json differs from the sum over output.jsonl")
         by_model = {model: Usage.from_dict(values) for model, values in usage["models"].items() if values["rows"]}
         if by_model != self._usage:
             self.faults.append("the models of usage.json differ from the sums over output.jsonl")

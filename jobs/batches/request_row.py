@@ -15,6 +15,8 @@ class RowRequest(NamedTuple):
     `row` is the row's number in the batch, from 0. `line` is its line number in the user's file, from 1. `request` holds the
     validated fields of the kind. `max_tokens`, `temperature`, `top_p` and `seed` replace those of the kind, unless they are None.
     `checks` holds what the row changes of checks of content. `cost` is the expected work in tokens, estimated by the kind.
+    `known` and `hints` are what the translation memory has for the row's segments (jobs/memory/row_memory.py); `known` is None if
+    the memory was not asked. They are no part of the request, so they do not change the batch's id.
     `avoid` has the beginnings of texts that a renewed row must not repeat; it comes from the marker of the round, and is never in
     the input.
     """
@@ -37,6 +39,8 @@ class RowRequest(NamedTuple):
     checks: Mapping[str, Any] | None = None
     cost: int = 0
     avoid: Sequence[str] | None = None
+    known: Mapping[str, Mapping[str, Any]] | None = None
+    hints: Mapping[str, Mapping[str, Any]] | None = None
 
     def to_bytes(self) -> bytes:
         """Return the row as JSON. Fields that are None are left out."""

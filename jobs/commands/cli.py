@@ -31,7 +31,7 @@ from jobs.commands import (
     status,
     usage,
 )
-from jobs.commands.content import checks, kinds, terms
+from jobs.commands.content import checks, kinds, memory, terms
 from jobs.commands.session import Session
 from jobs.commands.views.standard_output import checked_streams, reason_of, takes_no_more
 from jobs.errors import NightpressError, OutputUnavailable
@@ -80,6 +80,7 @@ _PARTS = (
     checks,
     terms,
     models,
+    memory,
     settings,
     doctor,
 )

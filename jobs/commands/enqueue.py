@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def enqueue(
     ctx: typer.Context,
-    file: opt.File,
+    files: opt.Files,
     kind: opt.Kind = None,
     model: opt.Model = None,
     override_model: opt.OverrideModel = False,
@@ -52,6 +52,7 @@ def enqueue(
     ] = None,
     output_format: Annotated[ResultForm, typer.Option(help="The format of the outputs there.")] = ResultForm.JSONL,
     form: opt.Format = None,
+    with_done: opt.All = False,
     strict: opt.Strict = False,
     again: Annotated[bool, typer.Option("--again", help="Make a new batch, even if the run key has one.")] = False,
     run_key: Annotated[
@@ -62,7 +63,7 @@ def enqueue(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: as JSON.")] = False,
 ) -> None:
-    """Make a batch of a file, and print the batch's id.
+    """Make a batch of a file or of documents, and print its id.
 
     Workers find the batch by themselves. A row that cannot be accepted becomes a failed row, and harms no other. If every
     row is bad, no batch is made.
@@ -81,6 +82,7 @@ def enqueue(
             tenant=tenant,
             rows_may_set=rows_may_set,
             form=form,
+            with_done=with_done,
         ),
         "name": name,
         "priority": priority,
@@ -92,9 +94,9 @@ def enqueue(
         "output_format": output_format,
     }
     if dry_run:
-        _estimate(session, file, options, as_json=as_json)
+        _estimate(session, files, options, as_json=as_json)
         return
-    accepted = session.client.enqueue(file, run_key=_run_key(run_key, again=again), **options)
+    accepted = session.client.enqueue(files, run_key=_run_key(run_key, again=again), **options)
     _report(session, accepted)
     try:
         session.write(accepted.id, at_once=True)
@@ -111,6 +113,7 @@ def _run_key(named: str | None, *, again: bool) -> str | None:
 def _report(session: Session, accepted: AcceptedBatch) -> None:
     """Say how many rows were accepted, and what is wrong with the first refused rows."""
     from jobs.batches.rounds import is_open
+    from jobs.commands.views.batch import documents_in_words
     from jobs.commands.views.prices import free_models
     from jobs.commands.views.remarks import remark_lines
 
@@ -118,6 +121,8 @@ def _report(session: Session, accepted: AcceptedBatch) -> None:
         state = "is open" if is_open(session.store, accepted.id) else "is published"
         session.say(f"{accepted.id} exists already, from the same rows and run key, and {state}: --again makes another")
     session.say(f"{accepted.rows:,} row{'s' * (accepted.rows != 1)}, {accepted.refused:,} refused")
+    if accepted.documents:
+        session.say(f"  {documents_in_words(accepted.documents, accepted.languages)}")
     prices = session.settings.prices
     if prices.are_own and (free := free_models(prices, list(accepted.models))) is not None:
         session.say(f"  {free}")
@@ -125,7 +130,7 @@ def _report(session: Session, accepted: AcceptedBatch) -> None:
         session.say(f"  {line}")
     if accepted.refused > SHOWN_FAULTS:
         session.say(f"  and {accepted.refused - SHOWN_FAULTS:,} more: nightpress failed list {accepted.id}")
-    if accepted.refused:
+    if accepted.refused and not accepted.documents:
         session.say(f"  to correct them: nightpress failed export {accepted.id} -o FILE")
 
 
@@ -142,14 +147,14 @@ def _say_if_queue_is_away(session: Session) -> None:
         session.say(f"nightpress: {error}. The batch is accepted all the same: workers find it when Redis is back")
 
 
-def _estimate(session: Session, file: str, options: EnqueueOptions, *, as_json: bool) -> None:
+def _estimate(session: Session, files: list[str], options: EnqueueOptions, *, as_json: bool) -> None:
     """Show the estimate of a file's tokens, device time and charge. Exit status 1 if rows would be refused."""
     from dataclasses import asdict
 
     from jobs.commands.views.estimate import heading, legend, table
     from jobs.commands.views.prices import free_models
 
-    found = session.client.estimate(file, **options)
+    found = session.client.estimate(files, **options)
     currency = session.settings.prices.currency
     if as_json:
         session.write_json({**asdict(found), "usage": found.usage.as_dict(), "currency": currency})

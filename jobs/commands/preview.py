@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def preview(
     ctx: typer.Context,
-    file: opt.File,
+    files: opt.Files,
     kind: opt.Kind = None,
     model: opt.Model = None,
     override_model: opt.OverrideModel = False,
@@ -32,6 +32,7 @@ def preview(
     rows_may_set: opt.RowsMaySet = None,
     limit: Annotated[int, typer.Option(min=1, help="How many rows.")] = 5,
     form: opt.Format = None,
+    with_done: opt.All = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
 ) -> None:
     """Show the prompts of the first rows.
@@ -40,10 +41,8 @@ def preview(
     shown.
     """
     from jobs.commands.views.preview import lines
-    from jobs.formats.detection import records
-    from jobs.formats.source import InputLimits, decompressed, open_source
     from jobs.intake.accept import row_reader
-    from jobs.intake.column_options import checked_fields
+    from jobs.intake.documents.opening import input_records, open_input
     from jobs.intake.row_faults import RowFault
     from jobs.operations.enqueue_options import intake_options
     from jobs.operations.preview import previews
@@ -62,15 +61,15 @@ def preview(
         tenant=tenant,
         rows_may_set=rows_may_set,
         form=form,
+        with_done=with_done,
     )
     options = intake_options(given, clock=session.clock)
     reader = row_reader(options, kinds, settings)
-    columns = checked_fields(options.columns, reader.known)
     faults, rows = 0, 0
-    with ExitStack() as files:
-        opened = files.enter_context(open_source(file, settings.options_for(file)))
-        text = files.enter_context(decompressed(opened, InputLimits.of(settings, opened)))
-        for shown in previews(records(text, reader, options.form, columns), reader, kinds, settings, limit):
+    with ExitStack() as opened:
+        lines_of_input, _ = opened.enter_context(open_input(files, options, settings))
+        records = opened.enter_context(input_records(lines_of_input, reader, options, settings))
+        for shown in previews(records, reader, kinds, settings, limit):
             rows += 1
             if isinstance(shown, RowFault):
                 faults += 1
@@ -81,5 +80,5 @@ def preview(
             else:
                 session.write("\n".join(lines(shown)))
     if not rows:
-        raise RequestError(f"{file} holds no rows")
+        raise RequestError(f"{' '.join(files)} holds no rows")
     raise typer.Exit(1 if faults else 0)

@@ -43,7 +43,9 @@ def results(
     form: Annotated[ResultForm, typer.Option("--format", help="The format to write.")] = ResultForm.JSONL,
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", metavar="PLACE", help="A file or folder, or its URL; for markdown, a folder."),
+        typer.Option(
+            "-o", "--output", metavar="PLACE", help="A file or folder, or its URL; for markdown and document, a folder."
+        ),
     ] = None,
     errors: Annotated[
         bool, typer.Option("--errors", help="The rows that did not complete, in place of the others.")
@@ -62,6 +64,8 @@ def results(
     if errors and only in (Only.FIT, Only.REVIEW):
         raise RequestError(f"rows with the verdict {only} completed: leave out --errors")
     verdict = cast("Verdict | None", only and only.value)
+    if form is ResultForm.DOCUMENT:
+        raise typer.Exit(_write_documents(session, session.batch(batch).batch_id, output, verdict, errors=errors))
     rows = session.client.results(session.batch(batch).batch_id, errors=errors, only=verdict)
     say_if_reopened(session, rows)
     lines = _Counted(rows.lines())
@@ -80,6 +84,27 @@ def say_if_reopened(session: Session, rows: Results) -> None:
     """Say which round the rows are from, if a later round is open."""
     if rows.round is not None and not rows.is_finished:
         session.say(f"{rows.batch.batch_id}: round {rows.round + 1} is open; this is what round {rows.round} published")
+
+
+def _write_documents(session: Session, batch_id: str, place: str | None, only: Verdict | None, *, errors: bool) -> int:
+    """Write the translated documents, and say what stays untranslated. Returns the exit status."""
+    from jobs.commands.views.documents import lines
+
+    if errors:
+        raise RequestError("the rows that did not complete have no document: leave out --format document")
+    if place is None:
+        raise RequestError("a document is a file a language: name a folder with -o")
+    rows = session.client.results(batch_id)
+    say_if_reopened(session, rows)
+    try:
+        report = session.client.write_documents(batch_id, place, verdicts=None if only is None else [only])
+    except OSError as error:
+        raise _unwritten(error.filename or place, error) from None
+    for line in lines(report, place, is_finished=rows.round is not None):
+        session.say(line)
+    if rows.round is None:
+        session.say(f"{batch_id} is not finished: segments that are not done stay as in the source")
+    return 0 if report.is_whole and rows.round is not None else 1
 
 
 class _Counted:

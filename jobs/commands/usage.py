@@ -81,11 +81,17 @@ def usage(
 
 
 def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:
+    from dataclasses import replace
+
     from jobs.accounts.summary import Tally
     from jobs.exchange.formulas import CsvWriter
+    from jobs.usage import REMEMBERED, Remembered
 
     writer = CsvWriter(sys.stdout, line_end="\n")
-    writer.write([by.value, "currency", *Tally().as_dict()])
+    has_memory = any(any(tally.memory.counts) for tallied in sums.values() for tally in tallied.values())
+    memory = [f"memory_{name}" for name in REMEMBERED] if has_memory else []
+    writer.write([by.value, "currency", *Tally().as_dict(), *memory])
     for currency, tallied in sums.items():
         for key, tally in tallied.items():
-            writer.write([key, currency, *tally.as_dict().values()])
+            counts = replace(tally, memory=Remembered()).as_dict().values()
+            writer.write([key, currency, *counts, *(tally.memory.counts if has_memory else ())])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from jobs.checks.signs.icu import IcuError, is_icu
 from jobs.documents.catalogues.escapes import has_half
@@ -12,6 +13,7 @@ from jobs.marks.damage import Damaged
 from jobs.marks.grammar import find_marks
 from jobs.marks.icu_messages import IcuSentences, TooManyForms
 from jobs.marks.keeping import check_kept
+from jobs.marks.mark import Mark
 
 
 def message_slot(
@@ -45,13 +47,19 @@ def message_slot(
     return Slot(raw, (segment,), write, line)
 
 
+@lru_cache(maxsize=64)
+def _marks(text: str, language: str | None, has_tags: bool) -> tuple[Mark, ...]:
+    """Return the marks of a text, which a table asks for once for each language."""
+    return find_marks(text, language=language, has_tags=has_tags)
+
+
 def message(
     name: str, text: str, options: Options, *, kind: str = "message", context: str = "", has_tags: bool = True
 ) -> Segment | None:
     """Return the segment of a message that stands in the place of its translation; None if it has no words, or half a letter."""
     if has_half(text):
         return None
-    marks = find_marks(text, language=options.source_language, has_tags=has_tags)
+    marks = _marks(text, options.source_language, has_tags)
     return Segment(name, text, kind, marks, context) if has_words(text, marks) else None
 
 

@@ -157,7 +157,10 @@ def _refused(head: bytes, text: bytes) -> str | None:
         (head[_TAR] == b"ustar", "a tar archive: unpack it"),
         (_MARKUP.match(text), f"a web page: {_SHEET}, or download the file itself"),
         (_XML.match(text), "XML: convert it to CSV or JSON Lines"),
-        (is_catalog, "a gettext catalog (PO): convert it to CSV, as po2csv of the Translate Toolkit does"),
+        (
+            is_catalog,
+            "a gettext catalog (PO): give --format po, --kind translation and its languages, which translates it",
+        ),
         (_is_binary(head[:1024]), "a binary file, and no text: export it as CSV or JSON Lines"),
     ):
         if is_found:

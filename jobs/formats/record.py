@@ -41,6 +41,7 @@ class Record(NamedTuple):
         layout: The format of the file.
         has_own_reason: Whether the row had a value of its user's own in `nightpress_error`, which is left out.
         cells: The cells of a row of a CSV; None in other formats, and if the row cannot be split into cells.
+        document: The name of the document whose segment the row is, which messages begin with; empty for other rows.
     """
 
     line: int
@@ -54,6 +55,7 @@ class Record(NamedTuple):
     layout: Layout = JSON_LINES
     cells: Sequence[str] | None = None
     has_own_reason: bool = False
+    document: str = ""
 
     def path_in_file(self, field: str | None) -> str | None:
         """Return the path that a field of a request has in the file. If `field` is None, return None."""
@@ -71,7 +73,9 @@ class Record(NamedTuple):
         If the finding is about a wrong type, and there is a remark on the field, the remark becomes the message.
         """
         remark = self.remarks.get(finding.field or "") if finding.code == "wrong_type" else None
-        return Finding(finding.code, self.path_in_file(finding.field), finding.message if remark is None else remark)
+        message = finding.message if remark is None else remark
+        whole = f"{self.document}: {message}" if self.document else message
+        return Finding(finding.code, self.path_in_file(finding.field), whole)
 
 
 def uncorrected(values: dict[str, Any]) -> Finding | None:

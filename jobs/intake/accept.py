@@ -8,12 +8,12 @@ id, and so the same batch (rule 4 of jobs/PROTOCOL.md).
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import orjson
 
@@ -22,19 +22,18 @@ from jobs.batches.rounds import now
 from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import RequestError, StoreUnavailable
 from jobs.formats.columns.choice import NO_CHOICE, Columns
-from jobs.formats.detection import json_records
-from jobs.formats.detection import records as records_of
 from jobs.formats.input_format import InputFormat
-from jobs.formats.json_lines import Finding, numbered, read_value
-from jobs.formats.record import Record
-from jobs.formats.source import InputLimits, decompressed, open_source, source_name
 from jobs.intake.batch_files import write_batch
 from jobs.intake.column_options import checked_fields, typed
+from jobs.intake.documents.opening import Input, open_input, row_records
+from jobs.intake.documents.staged import DocumentInput
+from jobs.intake.names import NAMES_IN_MEMORY
 from jobs.intake.refusals import StrictRefused
+from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
-from jobs.intake.row_fields import TENANT
+from jobs.intake.row_fields import TENANT, given_field
 from jobs.intake.row_reader import RowDefaults, RowReader
-from jobs.intake.staging import NAMES_IN_MEMORY, Staging
+from jobs.intake.staging import Staging
 from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
@@ -50,6 +49,7 @@ class IntakeOptions:
 
     `deadline_typed` and `publish_at_typed` hold the texts that the user typed for `deadline` and `publish_at`. The id of the
     batch is made from these texts: `+8h` means another time at each call, but it is the same option.
+    `document` is the name of the format of documents, where it is given; `with_done` sends segments that are translated already.
     """
 
     kind: str | None = None
@@ -70,6 +70,8 @@ class IntakeOptions:
     override_model: bool = False
     columns: Columns = NO_CHOICE
     rows_may_set: RowsMaySet | None = None
+    document: str | None = None
+    with_done: bool = False
 
     def typed(self) -> dict[str, str]:
         """Return every given option as text, for the hash in the batch's id. `strict` is left out, since it changes no batch."""
@@ -88,6 +90,8 @@ class IntakeOptions:
             "output_form": self.output_form,
             "override_model": self.override_model or None,
             "rows_may_set": None if self.rows_may_set is None else sorted(self.rows_may_set),
+            "document": self.document,
+            "with_done": self.with_done or None,
             **typed(self.columns),
         }
         return {name: str(value) for name, value in values.items() if value is not None}
@@ -107,17 +111,20 @@ class Accepted:
     remarks: Mapping[str, int]
 
 
-def accept_file(store: Store, path: Path | str, options: IntakeOptions, settings: Settings, run_key: str) -> Accepted:
-    """Make a batch of the file at a path or URL, or of standard input (`-`). Raises what `accept` raises."""
+def accept_file(
+    store: Store, path: Path | str | Sequence[str], options: IntakeOptions, settings: Settings, run_key: str
+) -> Accepted:
+    """Make a batch of the file at a path or URL, of standard input (`-`), or of documents. Raises what `accept` raises."""
     kinds = load_kinds(settings.templates_dir)
-    name = options.name or source_name(path)
-    with open_source(path, settings.options_for(str(path))) as file:
-        return accept(store, file, replace(options, name=name), kinds=kinds, settings=settings, run_key=run_key)
+    places = [str(path)] if isinstance(path, str | Path) else path
+    with open_input(places, options, settings) as (lines, name):
+        named = replace(options, name=options.name or name)
+        return accept(store, lines, named, kinds=kinds, settings=settings, run_key=run_key)
 
 
 def accept(
     store: Store,
-    lines: Iterable[bytes] | BinaryIO,
+    lines: Input,
     options: IntakeOptions,
     *,
     kinds: Mapping[str, Kind],
@@ -126,7 +133,9 @@ def accept(
     clock: Callable[[], datetime] = now,
     names_in_memory: int = NAMES_IN_MEMORY,
 ) -> Accepted:
-    """Make a batch of a binary file in any format, or of lines of JSON. If the same batch was made before, return that batch.
+    """Make a batch of a binary file in any format, of lines of JSON, or of documents.
+
+    If the same batch was made before, return that batch.
 
     Raises:
         RequestError: Nothing can be accepted. It is AllRefused if every row is refused, StrictRefused if `strict` is set and a
@@ -135,7 +144,8 @@ def accept(
         StoreUnavailable: The storage, the input or the scratch folder failed. No batch was made, unless the message names
             a batch that may have been accepted.
     """
-    with staged(lines, options, kinds, settings, names_in_memory) as staging:
+    memory = RowLookup(store, kinds, settings)
+    with staged(lines, options, kinds, settings, names_in_memory, memory) as staging:
         accepted = _accepted(store, staging, options, settings, run_key, clock)
     if accepted.created:
         batch = accepted.batch
@@ -145,22 +155,30 @@ def accept(
 
 @contextmanager
 def staged(
-    lines: Iterable[bytes] | BinaryIO,
+    lines: Input,
     options: IntakeOptions,
     kinds: Mapping[str, Kind],
     settings: Settings,
     names_in_memory: int = NAMES_IN_MEMORY,
+    memory: RowLookup | None = None,
 ) -> Iterator[Staging]:
     """Read all rows of an input into a Staging, and yield the Staging. The files of the Staging are deleted at the end.
+
+    `memory` is closed at the end. Without it, rows go without the translation memory.
 
     Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
     """
     reader = row_reader(options, kinds, settings)
-    columns = checked_fields(options.columns, reader.known)
+    columns = NO_CHOICE if isinstance(lines, DocumentInput) else checked_fields(options.columns, reader.known)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
-            staging = Staging(Path(scratch), settings, names_in_memory)
-            with closing(staging), _records(lines, reader, options.form, columns, settings) as records:
+            staging = Staging(Path(scratch), settings, names_in_memory, memory)
+            with closing(staging), ExitStack() as files:
+                if isinstance(lines, DocumentInput):
+                    staging.documents = lines.staged(Path(scratch), settings, files, names_in_memory)
+                    records = staging.documents.records()
+                else:
+                    records = files.enter_context(row_records(lines, reader, options.form, columns, settings))
                 staging.fill(records, reader, options.limit)
             staging.glossaries = reader.glossary_files
             yield staging
@@ -182,21 +200,6 @@ def row_reader(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Sett
     return RowReader(kinds, settings.known_models, defaults, glossaries)
 
 
-@contextmanager
-def _records(
-    lines: Iterable[bytes] | BinaryIO,
-    reader: RowReader,
-    form: InputFormat | None,
-    columns: Columns,
-    settings: Settings,
-) -> Iterator[Iterator[Record]]:
-    if hasattr(lines, "read"):
-        with decompressed(cast("BinaryIO", lines), InputLimits.of(settings, lines)) as file:
-            yield records_of(file, reader, form, columns)
-    else:
-        yield json_records(numbered(lines), reader, columns)
-
-
 def _accepted(
     store: Store,
     staging: Staging,
@@ -209,6 +212,8 @@ def _accepted(
         raise RequestError(
             "the input holds no rows: give it JSON Lines, a CSV with a header, an OpenAI batch file, or Parquet"
         )
+    if options.output_form == "document" and staging.documents is None:
+        raise RequestError("--output-format document: the rows came as rows, and not as documents; give another format")
     if options.strict and staging.refused:
         raise StrictRefused(staging.faults, staging.refused)
     staging.require_rows()
@@ -220,7 +225,8 @@ def _accepted(
 def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, created_at: datetime) -> Batch:
     """Return the new batch with the staged rows, as `batch.json` will hold it."""
     typed = options.typed()
-    full = staging.sha256(tenant, typed, run_key)
+    documents = None if staging.documents is None else staging.documents.record
+    full = staging.sha256(tenant, typed, run_key, *([documents.list_sha256] if documents else []))
     name = options.name or "batch"
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "batch"
     return Batch(
@@ -239,6 +245,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
         lanes=staging.lanes(),
         extra_columns=tuple(staging.extra),
         layout=staging.layout,
+        documents=documents,
         glossaries=staging.glossaries,
         options=typed,
         full_sha256=full,
@@ -277,7 +284,7 @@ def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings
 
 
 def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
-    given = [_given(text) for text in options.set]
+    given = [given_field(text) for text in options.set]
     names = [name for name, _ in given]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise RequestError(f"--set {twice}=... is given twice: remove one of them")
@@ -295,17 +302,3 @@ def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
 
 def _tenants(settings: Settings) -> Collection[str]:
     return {*settings.tenants, settings.tenant}
-
-
-def _given(text: str) -> tuple[str, Any]:
-    """Return the field and the value of `FIELD=VALUE`. A value that is not JSON is taken as text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise RequestError(f"--set {text}: give it as FIELD=VALUE")
-    try:
-        parsed = read_value(value)
-    except ValueError:
-        return name, value
-    if isinstance(parsed, Finding):
-        raise RequestError(f"--set {name}: {parsed.message}")
-    return name, parsed

@@ -1,16 +1,18 @@
 """Writes the files of a new batch into the store. The batch is accepted when `batch.json` is written.
 
-The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the refused rows as they came,
-their final failures, `batch.json`, the open hint. The open hint is an empty file that lets fleets find an open batch sooner. A
-folder without `batch.json` is not a batch (rules 3 and 4).
+The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the documents whose segments are
+the rows, the refused rows as they came, their final failures, `batch.json`, the open hint. The open hint is an empty file that
+lets fleets find an open batch sooner. A folder without `batch.json` is not a batch (rules 3 and 4).
 """
 
+import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Final
 
-from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.batch import Batch, BatchPaths, LaneInput
+from jobs.batches.input import lane_input, read_rows
 from jobs.batches.rounds import is_left_over, is_open, load_batch, to_bytes
 from jobs.batches.segments import segment
 from jobs.batches.segments.line import Outcome
@@ -47,6 +49,8 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
         for lane in batch.lanes:
             with store.writer(paths.input(lane)) as target, staging.lane_path(lane).open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
+        batch = _as_stored(store, batch, staging.lanes_with_memory)
+        _keep_documents(store, paths, staging)
         if batch.refused:
             with store.writer(paths.refused) as target, staging.as_they_came.open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
@@ -63,6 +67,41 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
     except StoreUnavailable as error:
         logger().warning("batch.hint_failed", batch=batch.batch_id, error=str(error))
     return standing, created
+
+
+def _as_stored(store: Store, batch: Batch, lanes: Collection[str]) -> Batch:
+    """Return the batch with its inputs in these lanes as they lie in the store.
+
+    An input stays as it was written first. If another intake of the same rows has written it, the translation memory may have
+    known other segments then. The requests are the same, and `batch.json` describes the file that is there.
+    """
+    stored = {lane: _stored_lane(store, batch, lane) for lane in lanes}
+    return batch.model_copy(update={"lanes": {**batch.lanes, **stored}}) if stored else batch
+
+
+def _stored_lane(store: Store, batch: Batch, lane: str) -> LaneInput:
+    digest, size = hashlib.sha256(), 0
+    with lane_input(store, batch.batch_id, lane) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+            size += len(piece)
+    ours = batch.lanes[lane]
+    if digest.hexdigest() == ours.sha256:
+        return ours
+    cost = sum(request.cost for request in read_rows(store, batch.batch_id, lane))
+    return ours.model_copy(update={"bytes": size, "sha256": digest.hexdigest(), "cost": cost})
+
+
+def _keep_documents(store: Store, paths: BatchPaths, staging: Staging) -> None:
+    """Write the documents whose segments are the rows, and the list of them. A document that could not be read is only listed."""
+    if (documents := staging.documents) is None:
+        return
+    for number, document in enumerate(documents.documents):
+        if document.fault is None:
+            with store.writer(paths.document(number)) as target, documents.path(number).open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+    with store.writer(paths.document_list) as target:
+        target.write(documents.list_bytes)
 
 
 def _create(store: Store, batch: Batch) -> bool:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from jobs.formats.json_lines import as_integer
+from jobs.errors import RequestError
+from jobs.formats.json_lines import Finding, as_integer, read_value
 from jobs.intake.row_checks import RowChecks
 from jobs.intake.row_values import reader_of
 from jobs.kinds.kind import Kind
@@ -96,6 +97,23 @@ def own_of(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values without those of `Envelope`, read as the fields of the kind's request mean them (`row_values.py`)."""
     own: dict[str, Any] = reader_of(kind.request_type, without=ENVELOPE_FIELDS)(values)
     return own
+
+
+def given_field(text: str) -> tuple[str, Any]:
+    """Return the field and the value of `FIELD=VALUE`. A value that is not JSON is taken as text.
+
+    Raises RequestError for a text of another form.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise RequestError(f"--set {text}: give it as FIELD=VALUE")
+    try:
+        parsed = read_value(value)
+    except ValueError:
+        return name, value
+    if isinstance(parsed, Finding):
+        raise RequestError(f"--set {name}: {parsed.message}")
+    return name, parsed
 
 
 def _as_name(custom_id: Any) -> Any:

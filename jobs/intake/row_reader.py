@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from jobs.batches.refused import REASON
 from jobs.batches.request_row import RowRequest
-from jobs.catalog import Models
+from jobs.catalog import TRANSLATION_ONLY, Abilities, Models
 from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import RequestError
 from jobs.formats.json_lines import Finding
@@ -173,7 +173,7 @@ class RowReader:
         if envelope is not None:
             findings += self._beyond_rights(envelope)
         if model is not None and envelope is not None and request is not None:
-            findings += self._beyond_engine(envelope, request, model)
+            findings += self._beyond_engine(envelope, request, kind, model)
         if findings or envelope is None or request is None or model is None:
             return findings
         self.remark = getattr(request, "remark") if _may_remark(type(request)) else None  # noqa: B009 - of some kinds only
@@ -196,11 +196,15 @@ class RowReader:
             like = did_you_mean(tenant, self._defaults.tenants)
             yield Finding("unknown_tenant", "tenant", f"no tenant {tenant!r} in [tenants] of the settings{like}")
 
-    def _beyond_engine(self, envelope: Envelope, request: BaseModel, model: str) -> Iterator[Finding]:
+    def _beyond_engine(self, envelope: Envelope, request: BaseModel, kind: Kind, model: str) -> Iterator[Finding]:
         """Yield a finding for each ability that the row needs and the engine of `model` lacks. Without this check, the row
         would fail later, in the engine.
         """
-        able = self._models.abilities(model)
+        able = self._abilities(model)
+        if not able.instructions:
+            yield from _beyond_translation(envelope, request, kind, model)
+            yield from self._beyond_languages(request, model)
+            return
         if envelope.chat_template_kwargs and not getattr(request, "uses_chat_template", True):
             message = "a row of this kind has no turns, so no chat template: remove it, or take the kind chat"
             yield Finding("unsupported_parameter", "chat_template_kwargs", message)
@@ -210,6 +214,12 @@ class RowReader:
         if envelope.adapter is not None and not able.adapters:
             yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
         yield from self._beyond_languages(request, model)
+
+    def _abilities(self, model: str) -> Abilities:
+        """Return the abilities of a model's engine. A card that leaves the engine open may tell by the name of its source."""
+        card = self._models.catalog[model]
+        is_named_so = card.engine == "auto" and languages_of_card(card) is not None
+        return TRANSLATION_ONLY if is_named_so else self._models.abilities(model)
 
     def _beyond_languages(self, request: BaseModel, model: str) -> Iterator[Finding]:
         """Yield a finding for each language of a translation that `model` cannot read or write, if its name or family tells."""
@@ -222,7 +232,7 @@ class RowReader:
     def _unconstrained(self, request: BaseModel, model: str) -> str | None:
         """Return a remark if the row asks for an answer by a schema and the engine of `model` cannot be constrained by one."""
         field = getattr(request, "schema_field", None) if _may_need_schema(type(request)) else None
-        if field is None or self._models.abilities(model).schemas:
+        if field is None or self._abilities(model).schemas:
             return None
         return f"the engine of {model} is not constrained by {field}: its answers are only checked, and asked for again"
 
@@ -272,6 +282,29 @@ class RowReader:
             or ": name it in [aliases] of the settings, or give --override-model"
         )
         return f"no model has the alias {shown(model)}: the known ones are {known}{like}"
+
+
+def _beyond_translation(envelope: Envelope, request: BaseModel, kind: Kind, model: str) -> Iterator[Finding]:
+    """Yield a finding for each part of a row that a model which only translates cannot serve."""
+    if not getattr(type(request), "is_translation", False):
+        message = (
+            f"{model} only translates, and a row of kind {kind.name} is no translation: take a model that writes texts"
+        )
+        yield Finding("unsupported_kind", "model", message)
+        return
+    for name, value in (("adapter", envelope.adapter), ("chat_template_kwargs", envelope.chat_template_kwargs)):
+        if value:
+            code = "unknown_adapter" if name == "adapter" else "unsupported_parameter"
+            yield Finding(
+                code,
+                name,
+                f"{model} only translates, and reads no {name}: remove it, or take a model that writes texts",
+            )
+    if getattr(request, "formality", "default") != "default":
+        message = (
+            f"{model} only translates, and cannot be told how to address readers: remove it, or take another model"
+        )
+        yield Finding("unsupported_parameter", "formality", message)
 
 
 @cache

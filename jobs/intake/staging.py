@@ -5,8 +5,7 @@ rows, counts, and a bounded number of faults and custom_ids. This module knows n
 """
 
 import hashlib
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -22,7 +21,10 @@ from jobs.formats.columns.names import listed
 from jobs.formats.input_format import InputFormat
 from jobs.formats.json_lines import Finding, is_object
 from jobs.formats.record import Record
+from jobs.intake.documents.staged import StagedDocuments
+from jobs.intake.names import NAMES_IN_MEMORY, Names
 from jobs.intake.refusals import AllRefused, FaultGroups
+from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowReader
 from jobs.settings import Settings
@@ -30,9 +32,6 @@ from jobs.store.checksum import with_checksum
 
 SHOWN_FAULTS: Final = 10_000
 """At most this many faults are kept in memory, to be shown. The file of refused rows holds all faults."""
-
-NAMES_IN_MEMORY: Final = 100_000
-"""At most this many custom_ids are kept in memory. Further custom_ids are kept in a table on disk."""
 
 REMARKS: Final = 20
 """At most this many different remarks of kinds are counted."""
@@ -58,13 +57,22 @@ all custom_ids are known. In the copy, an error may have the mark `custom_id_of_
 class Staging:
     """Keeps the rows of one input on disk. First call `fill`, then `close`, then read the rows back.
 
+    `documents` are the documents whose segments are the rows; None if the rows came as rows.
+
     Args:
         folder: The folder for the files of this object; the caller removes the folder.
         settings: The settings, which know the lane of a model.
         names_in_memory: At most this many custom_ids are kept in memory.
+        memory: Adds to each row what the translation memory knows of it. This object closes it.
     """
 
-    def __init__(self, folder: Path, settings: Settings, names_in_memory: int = NAMES_IN_MEMORY) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        names_in_memory: int = NAMES_IN_MEMORY,
+        memory: RowLookup | None = None,
+    ) -> None:
         self.rows = 0
         self.refused = 0
         self.faults: list[RowFault] = []
@@ -78,12 +86,16 @@ class Staging:
         self._folder = folder
         self._settings = settings
         self._files = ExitStack()
-        self._names = _Names(folder / "names.sqlite", names_in_memory, self._files)
+        self._names = Names(folder / "names.sqlite", names_in_memory, self._files)
         self._lanes: dict[str, _Lane] = {}
+        self._memory = memory
+        if memory is not None:
+            self._files.callback(memory.close)
         self._lane_of_model: dict[str, _Lane] = {}
         self._refused = self._files.enter_context((folder / _REFUSED).open("wb"))
         self._as_they_came = self._files.enter_context(self.as_they_came.open("wb"))
         self.layout: InputLayout | None = None
+        self.documents: StagedDocuments | None = None
         self._hash = hashlib.sha256()
 
     @property
@@ -109,11 +121,18 @@ class Staging:
                     columns = record.columns or tuple(record.values)
                     self._advice = f"The columns are {listed(columns)}. {reader.advice(columns, result.kind)}"
             self.rows += 1
+        if self._memory is not None and self._memory.remark is not None:
+            self.remarks[self._memory.remark] = self._memory.rows_without
 
     def require_rows(self) -> None:
         """Raise AllRefused if every row was refused."""
         if self.refused == self.rows:
             raise AllRefused(self.faults, self.refused, self._groups.largest_first(), self._advice)
+
+    @property
+    def lanes_with_memory(self) -> Collection[str]:
+        """The lanes with rows that the translation memory may know, so that another intake may write their files otherwise."""
+        return {name for name, lane in self._lanes.items() if lane.has_memory}
 
     def close(self) -> None:
         """Write everything to disk, and close the files."""
@@ -175,9 +194,13 @@ class Staging:
         if (lane := self._lane_of_model.get(request.model)) is None:
             lane = self._new_lane(request.model)
         line = request.to_bytes()
+        self._hash.update(line + b"\n")  # without its checksum, and without the memory (rule 4)
+        if self._memory is not None and self._memory.has_memory(request.kind):
+            request = self._memory.with_memory(request)
+            line = request.to_bytes()
+            lane.has_memory = True
         lane.add(with_checksum(line) + b"\n", request.cost)
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
-        self._hash.update(line + b"\n")  # `line` has no checksum yet: the checksum follows from the line
 
     def _new_lane(self, model: str) -> "_Lane":
         name = self._settings.lane_of(model)
@@ -227,6 +250,7 @@ class _Lane:
         self._bytes = 0
         self._cost = 0
         self._hash = hashlib.sha256()
+        self.has_memory = False
 
     def add(self, line: bytes, cost: int) -> None:
         self._file.write(line)
@@ -238,38 +262,3 @@ class _Lane:
     def input(self) -> LaneInput:
         sha256 = self._hash.hexdigest()
         return LaneInput(model=self._model, rows=self._rows, bytes=self._bytes, sha256=sha256, cost=self._cost)
-
-
-class _Names:
-    """custom_id -> the line of its row. The first custom_ids are kept in memory, further ones in a table on disk."""
-
-    def __init__(self, path: Path, in_memory: int, files: ExitStack) -> None:
-        self._path = path
-        self._in_memory = in_memory
-        self._files = files
-        self._first: dict[str, int] = {}
-        self._table: sqlite3.Connection | None = None
-
-    def take(self, name: str, line: int) -> int | None:
-        """Return the line that took this name earlier. If no line did, let `line` take the name, and return None."""
-        if (earlier := self._first.get(name)) is not None:
-            return earlier
-        if len(self._first) < self._in_memory:
-            self._first[name] = line
-            return None
-        if self._table is None:
-            self._table = self._made_table()
-        if self._table.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (name, line)).rowcount:
-            return None
-        (earlier,) = self._table.execute("SELECT line FROM names WHERE name = ?", (name,)).fetchone()
-        return int(earlier)
-
-    def _made_table(self) -> sqlite3.Connection:
-        """Make an empty table. It is never synced to disk, because the table is useless after a crash."""
-        table = sqlite3.connect(self._path, isolation_level=None)
-        self._files.callback(table.close)
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16384"):
-            table.execute(f"PRAGMA {pragma}")
-        table.execute("CREATE TABLE names (name TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
-        table.execute("BEGIN")
-        return table

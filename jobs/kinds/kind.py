@@ -15,6 +15,8 @@ from pydantic import BaseModel
 from jobs.checks.checker import Checker
 from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt
+from jobs.memory.entry import Query
+from jobs.memory.row_memory import NOTHING_KNOWN, RowMemory
 
 Conversation = Generator[Sequence[Prompt], Sequence[Completion], BaseModel]
 """Yields prompts, which may run side by side, is sent the completions in the order of the prompts, and returns the output."""
@@ -49,6 +51,11 @@ class Kind(Protocol):
     # must pass. A kind without one has only the general checks, over all texts of its output. Its `example`, a mapping,
     # is the request of the row that `nightpress kinds` shows. If `compose` has a second parameter `checker`, it gets the
     # row's Checker (jobs/checks/checker.py), and can ask again for what would fail.
+    #
+    # A kind whose texts the translation memory may know has a method `memory_query`: given a request, it returns the Query
+    # (jobs/memory/entry.py) of its segments, without the model. `compose` then has a third parameter `memory`, the RowMemory of
+    # the row: the kind takes known segments from it without asking, and reports which it took. Its output has `segments`, each
+    # with `source` and `target`, which are written into the memory once the row is published and fit.
 
     def compose(self, request: BaseModel) -> Conversation:
         """Begin the conversation for one row. The conversation raises CheckFailed if the output cannot be published."""
@@ -65,14 +72,24 @@ def contract_of(kind: Kind) -> Contract:
     return contract if isinstance(contract, Contract) else Contract()
 
 
-def begin(kind: Kind, request: BaseModel, checker: Checker) -> Conversation:
-    """Begin the conversation for one row, with the row's checker if the kind takes one."""
-    return kind.compose(request, checker) if _takes_checker(type(kind)) else kind.compose(request)  # type: ignore[call-arg]
+def begin(kind: Kind, request: BaseModel, checker: Checker, memory: RowMemory | None = None) -> Conversation:
+    """Begin the conversation for one row, with the row's checker and its memory if the kind takes them."""
+    given: dict[str, Any] = {"checker": checker, "memory": memory or NOTHING_KNOWN}
+    return kind.compose(request, **{name: given[name] for name in _taken(type(kind))})
 
 
 @cache
-def _takes_checker(kind: type[Kind]) -> bool:
-    return "checker" in signature(kind.compose).parameters
+def _taken(kind: type[Kind]) -> tuple[str, ...]:
+    """Return which of `checker` and `memory` the kind's `compose` takes."""
+    parameters = signature(kind.compose).parameters
+    return tuple(name for name in ("checker", "memory") if name in parameters)
+
+
+def memory_query(kind: Kind, request: BaseModel) -> Query | None:
+    """Return what a row asks the translation memory, without its model; None if its kind does not use the memory."""
+    ask = getattr(kind, "memory_query", None)
+    found = None if ask is None else ask(request)
+    return found if isinstance(found, Query) else None
 
 
 def with_defaults(kind: Kind, request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,10 +18,13 @@ from jobs.generation import Completion, Prompt
 from jobs.kinds.asking import asked_until_kept
 from jobs.kinds.translating.memory import Forgetful, Memory
 from jobs.kinds.translating.plan import Plan
-from jobs.kinds.translating.questions import Questions, most_tokens
+from jobs.kinds.translating.questions import TEMPLATES, Questions, most_tokens
 from jobs.kinds.translating.request import TranslationRequest
+from jobs.kinds.translating.units import units_of
+from jobs.memory.entry import Query
 from jobs.writing.cleaning import CleanedOutput
 from jobs.writing.templates import Templates
+from jobs.writing.terms.row_terms import FORBIDDEN, GLOSSARY, NAMES, terms_sha256
 
 
 class TranslatedSegment(BaseModel):
@@ -98,6 +101,21 @@ class TranslationKind:
         tries = checker.tries if checker.checks else 1
         texts = yield from asked_until_kept(len(plan.questions), questions.ask, questions.read, review, tries)
         return _translation(plan, texts).with_removed(questions.removed)
+
+    def memory_query(self, request: BaseModel) -> Query | None:
+        """Return what a row asks the translation memory."""
+        if not isinstance(request, TranslationRequest):
+            return None
+        asked = {GLOSSARY: request.glossary, NAMES: request.do_not_translate, FORBIDDEN: request.forbidden_terms}
+        return Query(
+            tuple(unit.words for unit in units_of(request) if unit.words),
+            request.source_language,
+            request.target_language,
+            context=request.context,
+            terms=terms_sha256(asked) or "",
+            formality=request.formality,
+            template=self._templates.messages_sha256(*TEMPLATES),
+        )
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about as many tokens as the source has."""

@@ -12,6 +12,7 @@ from jobs.batches.round import Round
 from jobs.batches.rounds import read_round, require_batch
 from jobs.errors import RowError
 from jobs.lanes.job import InputSlice, Job
+from jobs.memory.row_memory import of_editors
 from jobs.store.store import Store
 
 
@@ -32,12 +33,18 @@ def load_request(store: Store, batch_id: str, lane: str, job: Job) -> RowRequest
 def renewed(store: Store, job: Job, row: RowRequest, current: Round | None) -> RowRequest:
     """Return the request with what it must not repeat, and with another seed, if the round of its job renews the row.
 
+    A row that this round renews, or that was sent back for it by name, is to be done anew, so it takes nothing from the
+    translation memory but what editors wrote.
     `current` is the round of the batch as it was read last; None if it is not known. Storage is read again if the job is of a
     later round. Raises NoBatch, StoreDamaged, StoreUnavailable.
     """
     if job.lease.round > 1 and (current is None or current.number < job.lease.round):
         current = read_round(store, require_batch(store, job.key.batch_id))
-    avoid = None if current is None or current.number != job.lease.round else current.renewed.get(row.row)
+    if current is None or current.number != job.lease.round:
+        return row
+    if row.known and current.sent_back.get(row.row) == current.number:
+        row = row._replace(known=of_editors(row.known))
+    avoid = current.renewed.get(row.row)
     if avoid is None:
         return row
     digest = hashlib.sha256(f"{job.key} {job.lease.round} {row.seed}".encode()).digest()

@@ -8,12 +8,12 @@ from jobs.marks.mark import Mark
 
 _LONGEST_SHOWN: Final = 120
 _MOST_TOLD: Final = 3
-"""A message names at most this many faults."""
+"""A message names at most this many flaws."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault. `clause` has `{}` in place of the marks, which stand side by side in the source."""
+class Flaw:
+    """One flaw. `clause` has `{}` in place of the marks, which stand side by side in the source."""
 
     clause: str
     marks: tuple[Mark, ...] = ()
@@ -34,17 +34,17 @@ class Fault:
 class Damaged(ValueError):
     """A translation does not keep the marks of its source. `str()` says which, in one sentence."""
 
-    def __init__(self, *faults: Fault | str) -> None:
-        self.faults: Sequence[Fault] = [one if isinstance(one, Fault) else Fault(one) for one in faults]
+    def __init__(self, *flaws: Flaw | str) -> None:
+        self.flaws: Sequence[Flaw] = [one if isinstance(one, Flaw) else Flaw(one) for one in flaws]
         super().__init__(self.told(lambda mark: mark.text))
 
     @property
     def marks(self) -> list[Mark]:
         """The marks that are damaged."""
-        return [mark for one in self.faults for mark in one.marks]
+        return [mark for one in self.flaws for mark in one.marks]
 
     def told(self, name: Callable[[Mark], str]) -> str:
         """Return what is wrong, with a name for each mark."""
-        told = [one.told(name) for one in self.faults[:_MOST_TOLD]]
-        more = len(self.faults) - len(told)
+        told = [one.told(name) for one in self.flaws[:_MOST_TOLD]]
+        more = len(self.flaws) - len(told)
         return "; ".join(told) + (f"; and {more} more marks are damaged" if more else "")

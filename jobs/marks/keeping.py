@@ -7,7 +7,7 @@ from typing import Final
 
 import regex
 
-from jobs.marks.damage import Damaged, Fault
+from jobs.marks.damage import Damaged, Flaw
 from jobs.marks.grammar import find_marks
 from jobs.marks.mark import Mark, Role
 
@@ -55,7 +55,7 @@ def check_kept(text: str, marks: Sequence[Mark]) -> list[str | Mark]:
     found = [part for part in parts if isinstance(part, Mark)]
     if len(found) < len(marks):
         there = Counter(found)
-        raise Damaged(*(Fault("the translation lost {}", (one,)) for one in marks if not there[one]))
+        raise Damaged(*(Flaw("the translation lost {}", (one,)) for one in marks if not there[one]))
     check_order(marks, found)
     return parts
 
@@ -91,11 +91,11 @@ def check_whole(text: str, marks: Sequence[Mark], sure: Collection[Mark], langua
         around = found[bisect_right(starts, start) - 1] if starts and starts[0] <= start else None
         runs_on = around is not None and around.start <= start and end <= around.end
         if runs_on or _touches(text, start, end):
-            raise Damaged(Fault("{} runs into the word beside it", (part,)))
+            raise Damaged(Flaw("{} runs into the word beside it", (part,)))
     texts = {one.text: one for one in sure}
     for one in found:
         if one.text in texts and one.start not in kept and not _is_within(one, parts):
-            raise Damaged(Fault("{} stands more than once", (texts[one.text],)))
+            raise Damaged(Flaw("{} stands more than once", (texts[one.text],)))
 
 
 def sure_marks(text: str, marks: Sequence[Mark], language: str | None) -> frozenset[Mark]:
@@ -134,14 +134,14 @@ def check_order(wanted: Sequence[Mark], found: Sequence[Mark]) -> None:
     for one, other in zip(before, after, strict=True):
         if one.text != other.text:
             raise Damaged(
-                Fault(
+                Flaw(
                     f"{{}} stands where the source has {one.text!r}: marks without a number keep their order", (other,)
                 ),
             )
     if _pairs(found) != _pairs(wanted):
         closing = next((mark for mark in found if mark.role is Role.CLOSES), None)
         raise Damaged(
-            Fault(
+            Flaw(
                 "the tags around {} are not in order: each closes what the last open one began",
                 (closing,) if closing else (),
             )

@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 import regex
 
-from jobs.marks.damage import Damaged, Fault
+from jobs.marks.damage import Damaged, Flaw
 from jobs.marks.keeping import check_order
 from jobs.marks.mark import Mark, Role
 
@@ -81,7 +81,7 @@ class Masked:
         order = [n for _, _, n in found]
         counts = Counter(order)
         wrong = [
-            Fault("the translation lost {}" if not counts[n] else "{} stands more than once", group)
+            Flaw("the translation lost {}" if not counts[n] else "{} stands more than once", group)
             for n, group in enumerate(self.marks)
             if counts[n] != 1
         ]
@@ -128,7 +128,7 @@ class Masked:
             for found in pattern.finditer(literal):
                 whole = self.style == "letters" and self._prefix.casefold() in found[0].casefold()
                 if whole or found[0] not in self.text:
-                    raise Damaged(Fault(f"{found[0]!r} stands for nothing", ()))
+                    raise Damaged(Flaw(f"{found[0]!r} stands for nothing", ()))
 
     def _joined(self, literals: Sequence[str], order: Sequence[int]) -> str:
         pieces = list(literals)

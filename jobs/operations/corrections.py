@@ -73,6 +73,11 @@ def corrections(store: Store, batch_id: str) -> Corrections:
     batch = require_batch(store, batch_id)
     if not batch.refused:
         raise RequestError(f"{batch_id}: intake refused none of its rows, so there is nothing to correct")
+    if batch.documents is not None:
+        raise RequestError(
+            f"{batch_id}: its rows are segments of documents: nightpress failed list {batch_id} names them; mend the documents, "
+            "and enqueue them again"
+        )
     if batch.layout is None:
         raise missing(store, BatchPaths(batch_id).refused)
     return Corrections(store, batch, batch.layout)

@@ -7,6 +7,8 @@ from typing import Any, TypedDict, TypeVar, cast
 
 import orjson
 
+from jobs.did_you_mean import did_you_mean
+from jobs.documents.registry import FORMATS
 from jobs.errors import RequestError
 from jobs.formats.input_format import InputFormat
 from jobs.formats.results.form import ResultForm
@@ -40,8 +42,11 @@ class EnqueueOptions(TypedDict, total=False):
         strict: Refuse the whole input when one of its rows cannot be accepted.
         output_url: Where a fleet writes the outputs of each published round: a path or URL of a file, or of a folder with a `/`
             at its end.
-        output_format: The format of the outputs there: jsonl, csv, openai or parquet. Default: jsonl.
-        format: The format of the input file: jsonl, csv, openai or parquet. Default: intake recognises it by the file's content.
+        output_format: The format of the outputs there: jsonl, csv, openai or parquet, or document for translated documents.
+            Default: jsonl.
+        format: The format of the input file: jsonl, csv, openai or parquet, or that of documents, such as po or markdown.
+            Default: intake recognises it by the file's name and content.
+        with_done: Whether to send segments too that are translated already in their document.
         map: Field -> the column or key that it is taken from, such as `{"topic": "product.title"}`; or texts `FIELD=COLUMN` and
             `@FILE` as the command line takes them.
         extra: The other columns that are taken along in the metadata: their names, or `metadata` for all, or `none`. Default:
@@ -69,6 +74,7 @@ class EnqueueOptions(TypedDict, total=False):
     extra: Sequence[str] | str | None
     header: Sequence[str] | str | None
     header_row: int | None
+    with_done: bool
 
 
 def intake_options(
@@ -98,10 +104,12 @@ def intake_options(
     mapped, extra, header = (given.pop(name, ()) for name in ("map", "extra", "header"))
     given["columns"] = columns_of(mapped, extra, header, given.pop("header_row", None))
     if (written := given.pop("format", None)) is not None:
-        given["form"] = _named(InputFormat, written, "format")
+        given["form" if written in list(InputFormat) else "document"] = _input_format(written)
     output_form = _named(ResultForm, given.pop("output_format", ResultForm.JSONL), "output format")
     if (place := given.get("output_url")) is not None:
         given.update(output_url=check_output_url(place, output_form), output_form=str(output_form))
+    elif output_form is ResultForm.DOCUMENT:
+        raise RequestError("--output-format document needs --output-url: the folder that the documents go to")
     return IntakeOptions(**given)
 
 
@@ -120,6 +128,18 @@ def _typed_field(field: tuple[str, Any]) -> str:
         return f"{name}={orjson.dumps(value).decode()}"
     except TypeError as error:
         raise RequestError(f"the field {name} cannot be written as JSON: {error}") from None
+
+
+def _input_format(name: str) -> InputFormat | str:
+    """Return the format of rows of this name, or the name itself if documents have such a format. Raises RequestError."""
+    if name in FORMATS:
+        return name
+    try:
+        return InputFormat(name)
+    except ValueError:
+        known = [*InputFormat, *sorted(FORMATS)]
+        like = did_you_mean(name, known)
+        raise RequestError(f"there is no format {name!r}{like}: give one of {', '.join(known)}") from None
 
 
 def _named(form: type[Form], name: str, what: str) -> Form:

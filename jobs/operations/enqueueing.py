@@ -11,15 +11,20 @@ from typing import Any, BinaryIO, cast
 import orjson
 
 from jobs.errors import RequestError
-from jobs.formats.source import open_source, source_name
 from jobs.intake.accept import IntakeOptions, accept
+from jobs.intake.documents.opening import Input, open_input
 from jobs.intake.row_faults import RowFault
 from jobs.kinds.kind import Kind
 from jobs.settings import Settings
 from jobs.store.store import Store
 
-Source = Iterable[Mapping[str, Any]] | str | os.PathLike[str] | BinaryIO
-"""Rows, each a mapping of its fields; or a file in any format that intake reads: its path, its URL, or an open binary file."""
+Place = str | os.PathLike[str]
+"""The path or URL of a file, or the path of a folder of documents."""
+
+Source = Iterable[Mapping[str, Any] | Place] | Place | BinaryIO
+"""Rows, each a mapping of its fields; a file in any format that intake reads: its path, its URL, or an open binary file; or the
+places of documents to translate.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class AcceptedBatch:
         faults: The faults of the refused rows, at most the first 10,000.
         models: The aliases of the models of the accepted rows.
         remarks: Remarks of kinds on accepted rows that are probably a mistake, each with the number of these rows.
+        documents: How many documents the rows are the segments of; 0 if the rows came as rows.
+        languages: The languages that these documents are translated into.
         is_new: False if the same rows, options and run key made this batch before.
     """
 
@@ -43,6 +50,8 @@ class AcceptedBatch:
     is_new: bool
     models: Sequence[str]
     remarks: Mapping[str, int]
+    documents: int = 0
+    languages: Sequence[str] = ()
 
 
 def enqueue(
@@ -56,7 +65,7 @@ def enqueue(
     clock: Callable[[], datetime],
 ) -> AcceptedBatch:
     """Make a batch. If `run_key` is None, the batch gets a new key, so it is always new. Raises the errors of `accept`."""
-    with opened(source, settings) as (lines, name):
+    with opened(source, options, settings) as (lines, name):
         accepted = accept(
             store,
             lines,
@@ -75,25 +84,39 @@ def enqueue(
         is_new=accepted.created,
         models=sorted({lane.model for lane in batch.lanes.values()}),
         remarks=accepted.remarks,
+        documents=batch.documents.files if batch.documents else 0,
+        languages=batch.documents.languages if batch.documents else (),
     )
 
 
 @contextmanager
-def opened(source: Source, settings: Settings) -> Iterator[tuple[Iterable[bytes] | BinaryIO, str | None]]:
-    """Open a source. Yields the lines or the open file that intake reads, and the name of the file; None if it has no name.
+def opened(source: Source, options: IntakeOptions, settings: Settings) -> Iterator[tuple[Input, str | None]]:
+    """Open a source. Yields what intake reads, and the name of the file or folder; None if it has no name.
 
     Raises RequestError if the file cannot be opened.
     """
-    if isinstance(source, str | os.PathLike):
-        place = os.fspath(source)
-        with open_source(place, settings.options_for(place)) as file:
-            yield file, source_name(place)
+    if (places := _places(source)) is not None:
+        with open_input(places, options, settings) as given:
+            yield given
+    elif options.document is not None:
+        raise RequestError(
+            f"a document ({options.document}) is named by its path: rows and open files have other formats"
+        )
     elif not hasattr(source, "read"):
-        yield _lines(source), None
+        yield _lines(cast("Iterable[Mapping[str, Any]]", source)), None
     elif hasattr(source, "encoding"):
         raise TypeError("the file is open as text: open it with mode 'rb'")
     else:
         yield cast("BinaryIO", source), None
+
+
+def _places(source: Source) -> Sequence[str] | None:
+    """Return the paths or URLs that a source consists of; None if it consists of rows, or is an open file."""
+    if isinstance(source, str | os.PathLike):
+        return [os.fspath(source)]
+    if isinstance(source, list | tuple) and source and all(isinstance(one, str | os.PathLike) for one in source):
+        return [os.fspath(one) for one in source]
+    return None
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:

@@ -8,11 +8,11 @@ estimate that rests on this assumption has no device time.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from typing import Final, Literal
 
 from jobs.accounts.expected_thoughts import LatestBatches, thinking_prompts
 from jobs.accounts.summaries import summaries
@@ -21,6 +21,7 @@ from jobs.batches.output_rows import short_template
 from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, staged
+from jobs.intake.documents.opening import Input
 from jobs.intake.row_faults import RowFault
 from jobs.intake.staging import Staging
 from jobs.kinds.kind import Kind
@@ -97,7 +98,7 @@ class _Seen:
 
 def estimate(
     store: Store,
-    lines: Iterable[bytes] | BinaryIO,
+    lines: Input,
     options: IntakeOptions,
     kinds: Mapping[str, Kind],
     settings: Settings,

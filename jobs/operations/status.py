@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import WorkerRecord
-from jobs.usage import Usage
+from jobs.usage import Remembered, Usage
 
 State = Literal["open", "queued", "loading", "running", "paused", "cancelling", "expiring", "publishing", "published"]
 """`open` means not published, and no more is known, since no queue answers. `loading` means that workers load the model of the
@@ -44,6 +44,8 @@ class BatchStatus:
         codes: The failed rows by the code of their failure, the most frequent first.
         usage: What completed rows used; an estimate until the batch is published.
         wasted: What failed rows and lost attempts used; an estimate until the batch is published.
+        memory: What the translation memory answered for the completed rows; None if it was not asked, and until the batch is
+            published.
         currency: The currency of the amounts, which are integers in billionths of it.
         created_at: When the batch was accepted, in UTC as all times here.
         deadline: The deadline that the batch was enqueued with; None if it has none.
@@ -53,6 +55,8 @@ class BatchStatus:
         audit: What the audit of the published texts found; None if they were not audited yet. In a status of many batches it
             has no clusters.
         late: The usage of attempts that ended after the batch was published; None unless the reader has `counts_late`.
+        documents: How many documents its rows are the segments of; 0 if the rows came as rows.
+        languages: The languages that these documents are translated into.
         rows_per_s: How many rows get an outcome in a second: the mean over the reader's last half minute or, at the reader's
             first looks, over the time since the first row was started. None if neither mean is known. The time before the first
             row, in which models are loaded, and the time in which no worker has a row are left out.
@@ -88,6 +92,9 @@ class BatchStatus:
     delivered: bool | None = None
     audit: Audit | None = None
     late: Usage | None = None
+    memory: Remembered | None = None
+    documents: int = 0
+    languages: Sequence[str] = ()
     rows_per_s: float | None = None
     tokens_per_s: float | None = None
     expected_end: datetime | None = None
@@ -156,6 +163,13 @@ def describe_verdicts(verdicts: Mapping[Any, int]) -> str:
     """Return the verdicts on completed rows in words: `8 fit, 2 to review`. Empty if no row was judged."""
     named = {"fit": "fit", "review": "to review"}
     return ", ".join(f"{verdicts[verdict]:,} {words}" for verdict, words in named.items() if verdicts.get(verdict))
+
+
+def describe_memory(memory: Remembered) -> str:
+    """Return what the memory answered in words: `1,900 of 2,000 segments from the memory, which saved 12,345 tokens`."""
+    saved = memory.prompt_tokens + memory.completion_tokens
+    tokens = f", which saved {saved:,} tokens" if saved else ""
+    return f"{memory.known:,} of {memory.segments:,} segments from the memory{tokens}"
 
 
 def describe_counts(counts: Mapping[Any, int], verdicts: Mapping[Any, int]) -> str:

@@ -25,7 +25,7 @@ from jobs.publishing.auditing import read_audit
 from jobs.publishing.delivery import is_delivered
 from jobs.store.damage import collect_damage
 from jobs.store.store import Store
-from jobs.usage import Usage
+from jobs.usage import Remembered, Usage
 
 FORGET_AFTER: Final = timedelta(hours=1)
 """A reader drops its memory of an open batch that nobody has asked about for this long."""
@@ -162,6 +162,7 @@ class StatusReader:
             waiting=0,
             usage=Usage.from_dict(usage),
             wasted=Usage.from_dict(usage["wasted"]),
+            memory=Remembered.from_dict(usage["memory"]) if "memory" in usage else None,
             currency=usage["currency"],
             codes=done.codes,
             verdicts={str(verdict): rows for verdict, rows in done.verdicts.items()},
@@ -204,6 +205,8 @@ def _named(batch: Batch) -> dict[str, Any]:
         "rows": batch.rows,
         "refused": batch.refused,
         "created_at": batch.created_at,
+        "documents": batch.documents.files if batch.documents else 0,
+        "languages": batch.documents.languages if batch.documents else (),
         "deadline": batch.deadline,
     }
 

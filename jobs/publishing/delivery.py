@@ -10,20 +10,28 @@ the newer round too. It does so even if another process has delivered the newer 
 Under a URL that ends in `/`, delivery writes `output.<suffix>`, `errors.jsonl`, `usage.json`, and last `manifest.json`, with
 the sha256 and the bytes of each of the others. If all files are as the manifest says, a reader has them whole, and all of one
 round. At any other URL, delivery writes one file: the outputs.
+
+In the form `document`, the translated documents take the place of `output.<suffix>`. `untranslated` in the manifest counts the
+segments of each file that stay as they are in the source.
 """
 
 import hashlib
+import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 import orjson
 
 from jobs.batches.batch import FORMAT, Batch, BatchPaths, Delivered, Done
-from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_lines
+from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_lines, read_published
 from jobs.batches.rounds import Clock, create_marker, is_open, latest_done, load_batch, now, read_round_or_deletion
+from jobs.documents.batches.answers import Answers
+from jobs.documents.batches.writing import write_documents
 from jobs.errors import NightpressError, NoBatch, RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results.form import ResultForm
 from jobs.formats.results.tables import columns
@@ -47,9 +55,11 @@ def check_output_url(url: str, form: ResultForm) -> str:
 
     Raises RequestError if outputs in this form cannot be written to the URL.
     """
-    if form not in SUFFIXES:
+    if form is ResultForm.DOCUMENT and not url.endswith("/"):
+        raise RequestError(f"--output-url {redacted(url)}: documents go into a folder: end it with /")
+    if form not in SUFFIXES and form is not ResultForm.DOCUMENT:
         raise RequestError(
-            f"--output-format {form}: an output URL takes {', '.join(SUFFIXES)}; for {form}, use results"
+            f"--output-format {form}: an output URL takes {', '.join([*SUFFIXES, ResultForm.DOCUMENT])}; for {form}, use results"
         )
     if not url.strip():
         raise RequestError("--output-url is empty: give it a path or a URL")
@@ -179,6 +189,9 @@ class Deliverer:
 
     def _write(self, batch: Batch, done: Done) -> None:
         url, form = str(batch.output_url), ResultForm(batch.output_form)
+        if form is ResultForm.DOCUMENT:
+            self._write_documents(url, batch, done)
+            return
         lines = published_lines(self.store, done, batch.batch_id, OUTPUT)
         if not url.endswith("/"):
             with self._opened(url) as target:
@@ -191,12 +204,47 @@ class Deliverer:
             write_results(
                 lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), cast("BinaryIO", hashed)
             )
+        self._write_rest(url, batch, done, files)
+
+    def _write_documents(self, url: str, batch: Batch, done: Done) -> None:
+        """Write the translated documents of a batch, and the other files beside them."""
+        files: dict[str, _Hashed] = {}
+
+        @contextmanager
+        def opened(name: str) -> Iterator[BinaryIO]:
+            with self._opened(file_in(url, name)) as target:
+                files[name] = hashed = _Hashed(target)
+                yield cast("BinaryIO", hashed)
+
+        with (
+            self._scratch_failures(),
+            tempfile.TemporaryDirectory(prefix="nightpress-") as scratch,
+            closing(Answers(Path(scratch, "answers.sqlite"))) as answers,
+        ):
+            for name in (OUTPUT, ERRORS):
+                answers.fill(read_published(self.store, done, batch.batch_id, name))
+            report = write_documents(self.store, batch, answers, opened, Path(scratch))
+        untranslated = {file.name: file.left for file in report.files if file.left}
+        self._write_rest(url, batch, done, files, untranslated=untranslated)
+
+    def _write_rest(
+        self, url: str, batch: Batch, done: Done, files: dict[str, "_Hashed"], **more: Mapping[str, int]
+    ) -> None:
+        """Write the rows that did not complete, the usage, and last the manifest, which also gets `more`."""
         for name in (ERRORS, USAGE):
             with self._opened(file_in(url, name)) as target:
                 files[name] = _Hashed(target)
                 files[name].writelines(published_lines(self.store, done, batch.batch_id, name))
         with self._opened(file_in(url, MANIFEST)) as target:
-            target.write(_manifest(batch, done, files))
+            target.write(_manifest(batch, done, files, more))
+
+    @contextmanager
+    def _scratch_failures(self) -> Iterator[None]:
+        """Turn a failure of the local disk into StoreUnavailable."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailable(f"cannot keep the rows under {tempfile.gettempdir()}: {error}") from error
 
     @contextmanager
     def _opened(self, place: str) -> Iterator[BinaryIO]:
@@ -232,8 +280,8 @@ class _Hashed:
         return self._digest.hexdigest()
 
 
-def _manifest(batch: Batch, done: Done, files: Mapping[str, _Hashed]) -> bytes:
-    """Return the content of `manifest.json`."""
+def _manifest(batch: Batch, done: Done, files: Mapping[str, _Hashed], more: Mapping[str, object]) -> bytes:
+    """Return the content of `manifest.json`, with further members."""
     values = {
         "format": FORMAT,
         "batch_id": batch.batch_id,
@@ -241,5 +289,6 @@ def _manifest(batch: Batch, done: Done, files: Mapping[str, _Hashed]) -> bytes:
         "published_at": done.at,
         "counts": done.counts,
         "files": {name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in files.items()},
+        **more,
     }
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)

@@ -9,7 +9,7 @@ no row names a currency. Amounts of two currencies are never added up (rule 30 o
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from jobs.batches.batch import FORMAT, Batch
@@ -17,20 +17,23 @@ from jobs.batches.output_rows import code_of, first_template
 from jobs.batches.segments.head import Account
 from jobs.findings import Verdict
 from jobs.prices import Prices
-from jobs.usage import NAMES, Usage, counts_of, total
+from jobs.usage import NAMES, REMEMBERED, Remembered, Usage, counts_of, total
 
 AMOUNTS: Final = ("device_cost", "charge")
 """The counts of a usage that are amounts of money."""
 VERDICTS: Final[tuple[Verdict, ...]] = ("fit", "review")
 """The verdicts that a completed row may have. A row that was not judged has none."""
-_NOTHING: Final = (0,) * len(NAMES)
+_USED: Final = 1 + len(NAMES)
+"""The place in an entry after the counts of the usage."""
+_NOTHING: Final = (0,) * (len(NAMES) + len(REMEMBERED))
 
 
 class Ledger:
     """Adds up one round.
 
     An *account* adds up rows of one status, model, version of prices, currency, tenant, kind, template, code of failure and
-    verdict. An *entry* is the ledger's record of a row: the number of the row's account, then the six counts of its usage.
+    verdict. An *entry* is the ledger's record of a row: the number of the row's account, then the six counts of its usage, then
+    the four counts of what the translation memory answered.
     Memory grows with the number of accounts only.
     """
 
@@ -40,6 +43,7 @@ class Ledger:
         self._accounts: list[Account] = []
         self._rows: list[int] = []
         self._sums_of: list[list[int]] = []
+        self._remembered: list[list[int]] = []
 
     def spend(self, spent: Mapping[str, Sequence[int]], currency: str | None) -> None:
         """Add the cost of all attempts of a segment, by model."""
@@ -53,6 +57,7 @@ class Ledger:
             self._accounts.append(account)
             self._rows.append(0)
             self._sums_of.append([0] * len(NAMES))
+            self._remembered.append([0] * len(REMEMBERED))
         return number
 
     def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
@@ -64,13 +69,15 @@ class Ledger:
         group = (row["tenant"], row["kind"], first_template(row))
         verdict = row.get("verdict") or ""
         account = Account("completed", row["model"], usage.get("prices"), *group, "", usage.get("currency"), verdict)
-        return (self.account_number(account), *counts_of(usage))
+        remembered = Remembered.from_dict(row.get("memory")).counts
+        return (self.account_number(account), *counts_of(usage), *remembered)
 
     def post(self, entry: Sequence[int]) -> str:
         """Count a published row by its entry. Returns its status."""
         number = entry[0]
         self._rows[number] += 1
-        _add(self._sums_of[number], entry[1:])
+        _add(self._sums_of[number], entry[1:_USED])
+        _add(self._remembered[number], entry[_USED:])
         return self._accounts[number].status
 
     def status(self, entry: Sequence[int]) -> str:
@@ -105,7 +112,7 @@ class Ledger:
         prices, and `price_versions` are the versions by which the rows were charged. If the rows have several currencies,
         `device_cost` and `charge` are the amounts in `currency`, and `other_currencies` holds the sums of each other currency.
         `groups` holds the sums of the completed rows for each currency, tenant, model, kind and template. `fit` and `review`
-        beside `rows` count the rows with this verdict.
+        beside `rows` count the rows with this verdict. `memory` is there if the translation memory was asked for any row.
         """
         posted = [account for account, rows in zip(self._accounts, self._rows, strict=True) if rows]
         models = {*(model for model, _ in self._spent), *(account.model for account in posted)}
@@ -139,17 +146,28 @@ class Ledger:
         main = before["currency"] if before else None
         return sorted(rows, key=lambda name: (name != main, -rows[name], name)) or [prices.currency]
 
+    def _completed(self) -> Iterator[tuple[Account, int, Sequence[int], Sequence[int]]]:
+        """Yield each account of completed rows: its rows, their usage, and what the translation memory answered."""
+        for one in zip(self._accounts, self._rows, self._sums_of, self._remembered, strict=True):
+            if one[0].status == "completed":
+                yield one
+
     def _groups(self) -> Sequence[Mapping[str, Any]]:
         """Add up the completed rows by currency, tenant, model, kind and template."""
         names = ("rows", *VERDICTS, *NAMES)
         groups: defaultdict[tuple[str | None, str, str, str, str], list[int]] = defaultdict(lambda: [0] * (len(names)))
-        for account, rows, sums in zip(self._accounts, self._rows, self._sums_of, strict=True):
-            if account.status == "completed" and rows:
+        remembered: dict[tuple[str | None, str, str, str, str], Remembered] = {}
+        for account, rows, sums, asked in self._completed():
+            if rows:
                 key = (account.currency, account.tenant, account.model, account.kind, account.template)
                 _add(groups[key], (rows, *(rows * (account.verdict == verdict) for verdict in VERDICTS), *sums))
+                remembered[key] = remembered.get(key, Remembered()) + Remembered(*asked)
         keys = ("currency", "tenant", "model", "kind", "template")
         ordered = sorted(groups.items(), key=lambda item: str(item[0]))
-        return [dict(zip((*keys, *names), (*key, *sums), strict=True)) for key, sums in ordered]
+        return [
+            {**dict(zip((*keys, *names), (*key, *sums), strict=True)), **_as_member(remembered[key])}
+            for key, sums in ordered
+        ]
 
     def _sums(self, models: Iterable[str], main: str, others: Sequence[str]) -> dict[str, Any]:
         names = set(models)
@@ -166,6 +184,7 @@ class Ledger:
 
     def _added(self, models: Container[str], currencies: Container[str | None]) -> dict[str, Any]:
         completed = other = 0
+        remembered = Remembered()
         verdicts: dict[str, int] = dict.fromkeys(VERDICTS, 0)
         charged = Usage()
         for account, rows, sums in zip(self._accounts, self._rows, self._sums_of, strict=True):
@@ -181,12 +200,21 @@ class Ledger:
         spent = total(
             Usage(*counts) for (model, named), counts in self._spent.items() if model in models and named in currencies
         )
+        for account, _, _, asked in self._completed():
+            if account.model in models and account.currency in currencies:
+                remembered += Remembered(*asked)
         return {
             "rows": completed,
             **verdicts,
             **charged.as_dict(),
+            **_as_member(remembered),
             "wasted": {"rows": other, **(spent - charged).as_dict()},
         }
+
+
+def _as_member(remembered: Remembered) -> dict[str, Any]:
+    """Return the member `memory`; nothing if the translation memory was not asked."""
+    return {"memory": remembered.as_dict()} if any(remembered.counts) else {}
 
 
 def _add(sums: list[int], counts: Sequence[int]) -> None:

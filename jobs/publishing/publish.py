@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from jobs.accounts.summaries import add_summary, note_round
-from jobs.batches.batch import Batch, Done
+from jobs.batches.batch import REMEMBERED_KINDS, Batch, Done
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import (
     Clock,
@@ -83,6 +83,8 @@ def _publish(
         raise NoBatch(f"{batch_id} was deleted while it was published")
     note_round(store, batch_id, index.round)
     store.create(index.paths.unaudited(index.round), b"")
+    if REMEMBERED_KINDS.intersection(batch.kinds):
+        store.create(index.paths.unremembered(index.round), b"")
     try:
         decided = create_marker(store, batch, index.paths.done(index.round), mine)
     except NoBatch:

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 
 from jobs.batches.segments.head import HeadRow
 from jobs.errors import StoreUnavailable
-from jobs.usage import NAMES
+from jobs.usage import NAMES, REMEMBERED
 
 BUCKET_BYTES: Final = 16 << 20
 """A range of rows has about this many bytes of lines. Memory holds one range at a time."""
 
-NO_ENTRY: Final = (0,) * (1 + len(NAMES))
+NO_ENTRY: Final = (0,) * (1 + len(NAMES) + len(REMEMBERED))
 """An empty entry, for lines that are not added up."""
 
 _RECORD: Final = struct.Struct(f"<{6 + len(NO_ENTRY)}q")
@@ -28,7 +28,9 @@ length, and its entry for the ledger."""
 
 
 class Winner(NamedTuple):
-    """The line that wins, as it is published, and its entry for the ledger: an account's number and six counts."""
+    """The line that wins, as it is published, and its entry for the ledger: an account's number, six counts of the usage, and
+    four of the translation memory.
+    """
 
     text: memoryview
     entry: Sequence[int]
@@ -55,12 +57,13 @@ class Winners:
         self._waiting_bytes = 0
 
     def add(self, row: HeadRow, segment: int, line: int, text: bytes, entry: Sequence[int] = NO_ENTRY) -> None:
-        """Add one candidate. `segment` is the position of its segment's name among all segment names, sorted by bytes.
+        """Add one candidate. `segment` is the position of its segment's name among all segment names, sorted by bytes. The last
+        numbers of an entry may be missing, and are 0 then.
 
         Raises StoreUnavailable if the scratch files cannot be written, such as on a full disk.
         """
         failed = int(row.status != "c")
-        record = _RECORD.pack(row.row, failed, row.fence, segment, line, len(text), *entry)
+        record = _RECORD.pack(row.row, failed, row.fence, segment, line, len(text), *entry, *NO_ENTRY[len(entry) :])
         self._waiting[row.row // self._range] += (record, text)
         self._waiting_bytes += len(text)
         if self._spills and self._waiting_bytes >= self._bucket_bytes:

@@ -142,12 +142,19 @@ class Templates:
         `values` are filled into the user's turn alone. The system turn is the same for all rows, so its tokens can be cached.
         The hash is the output of `cat SYSTEM USER INCLUDED... | sha256sum`.
         """
+        turn, sha256 = self._system_turn(system, user)
+        return (turn, Message("user", self._text(user, values))), sha256
+
+    def messages_sha256(self, system: str, user: str) -> str:
+        """Return the hash that `messages` returns for these templates."""
+        return self._system_turn(system, user)[1]
+
+    def _system_turn(self, system: str, user: str) -> tuple[Message, str]:
         names = system, user
         if names not in self._turns:
             sources = dict.fromkeys((*self._template(system).sources, *self._template(user).sources))
             self._turns[names] = Message("system", self._text(system, {})), _sha256(tuple(sources))
-        turn, sha256 = self._turns[names]
-        return (turn, Message("user", self._text(user, values))), sha256
+        return self._turns[names]
 
     def _text(self, name: str, values: dict[str, Any]) -> str:
         import jinja2

@@ -34,8 +34,9 @@ from workers.worker import metrics as worker
 
 DOCS = Path(__file__).parents[2] / "docs"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
-NESTED = ("prices", "models")
-"""Settings whose values are tables. Their entries have no default, and link to the page `models.md`, which explains them."""
+_MODELS = "[Models](models.md)"
+NESTED = {"prices": _MODELS, "models": _MODELS, "memory": "[The translation memory](memory.md)"}
+"""Settings whose values are tables. Their entries have no default, and link to the page that explains them."""
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -60,7 +61,7 @@ def settings() -> Iterator[tuple[str, str, str]]:
     for name, field in Settings.model_fields.items():
         meaning = field.description or ""
         if name in NESTED:
-            yield f"`{name}`", "", f"{meaning} See [Models](models.md)."
+            yield f"`{name}`", "", f"{meaning} See {NESTED[name]}."
         else:
             yield f"`{name}`", _default(name, field.default), meaning
 

@@ -1,4 +1,4 @@
-"""Fixtures for tests of engines and their weights: tiny random models on disk, and a model hub with one repository."""
+"""Fixtures for tests of engines and their weights: tiny random models on disk, and a model hub with two repositories."""
 
 import http.server
 import json
@@ -55,6 +55,15 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random Marian of 2 layers that translates from English into French. Its tokens are the words of `WORDS`."""
+    pytest.importorskip("torch", reason="the extra `workers` is not installed")
+    from tests.support.models import small_translators
+
+    return small_translators.make("words", tmp_path_factory.mktemp("translator"))
+
+
+@pytest.fixture(scope="session")
 def real_cache() -> Path:
     """The folder for the converted weights of the real small model. The weights stay there from one test run to the next."""
     return Path(tempfile.gettempdir()) / f"nightpress-tests-{os.getuid()}"
@@ -102,23 +111,34 @@ def tiny_gguf(tmp_path: Path) -> Path:
 
 
 COMMIT = "c" * 40
-FILES = {"config.json": b"{}", "model.safetensors": b"weights", "training.bin": b"not wanted"}
+REPOSITORIES = {
+    "someone/small": {"config.json": b"{}", "model.safetensors": b"weights", "training.bin": b"not wanted"},
+    "someone/old": {
+        "config.json": b"{}",
+        "pytorch_model.bin": b"weights",
+        "source.spm": b"pieces",
+        "vocab.json": b"{}",
+        "rust_model.ot": b"not wanted",
+    },
+}
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Answers as a hub whose only repository is `someone/small`."""
+    """Answers as a hub with the repositories of `REPOSITORIES`."""
 
     def do_GET(self) -> None:
         path, name = self.path.partition("?")[0], self.path.rpartition("/")[2]
-        if path == "/api/models/someone/small/revision/main":
-            files = [{"rfilename": one} for one in FILES]
-            self.answer(json.dumps({"id": "someone/small", "sha": COMMIT, "siblings": files}).encode())
-        elif path == f"/api/models/someone/small/tree/{COMMIT}":
-            tree = [{"type": "file", "path": one, "size": len(body), "oid": one} for one, body in FILES.items()]
+        repository = next((one for one in REPOSITORIES if f"/{one}/" in path), "")
+        held = REPOSITORIES.get(repository, {})
+        if path == f"/api/models/{repository}/revision/main":
+            files = [{"rfilename": one} for one in held]
+            self.answer(json.dumps({"id": repository, "sha": COMMIT, "siblings": files}).encode())
+        elif path == f"/api/models/{repository}/tree/{COMMIT}":
+            tree = [{"type": "file", "path": one, "size": len(body), "oid": one} for one, body in held.items()]
             self.answer(json.dumps(tree).encode())
-        elif path.startswith(f"/someone/small/resolve/{COMMIT}/") and name in FILES:
+        elif path.startswith(f"/{repository}/resolve/{COMMIT}/") and name in held:
             headers: dict[str, Any] = {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT}
-            self.answer(FILES[name], **headers)
+            self.answer(held[name], **headers)
         else:
             self.answer(b"", status=404)
 
@@ -146,7 +166,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    """The URL of a hub whose only repository is `someone/small`, on a port of its own."""
+    """The URL of a hub with the repositories of `REPOSITORIES`, on a port of its own."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

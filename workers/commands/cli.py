@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     ctx: typer.Context,
-    file: opt.File,
+    files: opt.Files,
     kind: opt.Kind = None,
     model: opt.Model = None,
     override_model: opt.OverrideModel = False,
@@ -59,6 +60,7 @@ def run(
     rows_may_set: opt.RowsMaySet = None,
     limit: opt.Limit = None,
     form: opt.Format = None,
+    with_done: opt.All = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
     ] = None,
@@ -76,7 +78,6 @@ def run(
     _needs_packages()
     from jobs.batches.rounds import read_round
     from jobs.commands.views.remarks import remark_lines
-    from jobs.formats.source import source_name
     from jobs.intake.accept import accept_file
     from jobs.operations.enqueue_options import intake_options
     from workers.commands.interrupts import on_interrupt
@@ -89,7 +90,7 @@ def run(
     if sys.stderr.isatty() and settings.log_format != "json":  # a person sees the bar, and messages about faults
         settings = settings.model_copy(update={"log_level": "warning"})
     standard_error.configure(settings.log_level, settings.log_format)
-    folder = out or Path("out") / (source_name(file) or "batch")
+    folder = out or Path("out") / _name_of(files)
     given = opt.input_options(
         kind=kind,
         model=model,
@@ -102,9 +103,10 @@ def run(
         tenant=tenant,
         rows_may_set=rows_may_set,
         form=form,
+        with_done=with_done,
     )
     options = intake_options({**given, "limit": limit, "strict": strict}, clock=session.clock)
-    accepted = accept_file(store, file, options, settings, _run_key(folder, again=again))
+    accepted = accept_file(store, files, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
     for line in remark_lines(accepted.remarks):
         session.say(line)
@@ -120,8 +122,9 @@ def run(
         reporter.interrupted(" ".join(map(shell_word, sys.argv[1:])))
         raise typer.Exit(130)
     reporter.published(done, folder, elapsed_s)
+    is_whole = batch.documents is None or _write_documents(session, batch.batch_id, folder)
     accept_review = accept_review or settings.accept_review
-    raise typer.Exit(0 if done.is_kept(batch.rows, accept_review=accept_review) else 1)
+    raise typer.Exit(0 if is_whole and done.is_kept(batch.rows, accept_review=accept_review) else 1)
 
 
 def work(
@@ -302,6 +305,23 @@ def _invoked() -> str:
         return typed.name
     near = os.path.relpath(typed)
     return str(typed) if near.startswith("..") else near
+
+
+def _write_documents(session: Session, batch_id: str, folder: Path) -> bool:
+    """Write the translated documents of a run beside its rows. Returns whether every segment is translated."""
+    from jobs.commands.views.documents import lines
+
+    report = session.client.write_documents(batch_id, str(folder))
+    for line in lines(report, str(folder)):
+        session.say(line)
+    return report.is_whole
+
+
+def _name_of(files: Sequence[str]) -> str:
+    """Return the name of the output folder of a run: that of its only file or folder."""
+    from jobs.formats.source import source_name
+
+    return (source_name(files[0].rstrip("/")) if len(files) == 1 else None) or "batch"
 
 
 def _run_key(folder: Path, *, again: bool) -> str:

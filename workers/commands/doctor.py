@@ -14,7 +14,8 @@ from jobs.errors import ModelUnavailable, UnavailableError
 from jobs.operations.doctor import Check
 from jobs.settings import Settings
 from workers.commands.packages import INSTALL, missing_packages
-from workers.engines.weights import locate
+from workers.engines.choice import choose
+from workers.engines.weights import folder_of, locate
 from workers.fleet.cluster import chosen_address, connect, leave
 
 
@@ -90,8 +91,10 @@ def _model(alias: str, card: ModelCard, cache_dir: Path, *, needed: bool) -> Che
         fault, _, remedy = str(error).partition(": ")
         return Check(name, False, fault, remedy, needed=needed)
     try:
+        choice = choose(card, folder_of(alias, card))
         place(card)
     except ModelUnavailable as error:  # another node of the cluster may have the device
         fault, _, remedy = str(error).partition(": ")
         return Check(name, False, fault, remedy, needed=False)
-    return Check(name, True, f"found: {found}")
+    why = f"; engine {choice.engine}: {choice.reason}" if card.engine == "auto" else f"; engine {choice.engine}"
+    return Check(name, True, f"found: {found}{why}")

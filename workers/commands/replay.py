@@ -15,14 +15,18 @@ from jobs.kinds.avoiding import avoiding
 from jobs.kinds.registry import load_kinds
 from jobs.kinds.row_checks import row_checks
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
+from jobs.memory.row_memory import as_published
 from jobs.settings import Settings
 from jobs.writing.templates import Templates
 from workers.engines.protocol import Engine
-from workers.engines.registry import identity, make_engine
+from workers.engines.registry import load
 from workers.worker.attempt import Attempt
 
 COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
 """Fields of a receipt that may change the text. The templates, the params and the hash of each prompt are compared too."""
+
+COMPARED_ALWAYS: Final = ("reasoning_form", "beams", "length_penalty")
+"""Fields that a receipt has only if the model's card names them, and that may change the text. A missing one differs too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +83,19 @@ def replay(
     card = settings.catalog[row.model]
     if published.get("avoid"):  # a renewed row, which was given a seed of its own
         row = row._replace(avoid=tuple(published["avoid"]), seed=published.get("seed"))
+    if row.known is not None:
+        row = row._replace(known=as_published(row.known, published.get("output")))
     kind = avoiding(kind, row.avoid, Templates(settings.templates_dir))
-    engine = make_engine(row.model, card, settings.cache_dir)
+    loaded = load(row.model, card, settings.cache_dir)
+    engine = loaded.engine
     try:
         job = Job(Lease(JobKey(batch_id, row.row), 0, 0, str(ClaimId("replay", "0", 0))), b"")
         attempt = Attempt(job, row, kind, datetime.now(UTC), created_at, row_checks(settings, row.model))
         error = _converse(attempt, engine)
         receipt = {
-            **identity(row.model, card),
+            **loaded.identity,
             **attempt.receipt,
-            "engine": card.engine,
+            "engine": loaded.name,
             "device": engine.stats().device,
         }
     finally:
@@ -119,7 +126,7 @@ def _differences(
     published: Mapping[str, Any], output: Mapping[str, Any] | None, receipt: Mapping[str, Any]
 ) -> Sequence[str]:
     named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
-    named += ["reasoning_form"] if published.get("reasoning_form") != receipt.get("reasoning_form") else []
+    named += [name for name in COMPARED_ALWAYS if published.get(name) != receipt.get(name)]
     for part in ("templates", "params", "prompts"):
         before, now = published.get(part), receipt.get(part) or {}
         if before is not None:  # a receipt of an earlier release may lack this field

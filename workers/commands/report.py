@@ -17,11 +17,12 @@ from jobs.catalog import TOYS
 from jobs.commands.views.fitting import fitted, width_of
 from jobs.logs import logger
 from jobs.operations.content.findings import by_code
-from jobs.operations.status import describe_verdicts
+from jobs.operations.status import describe_memory, describe_verdicts
 from jobs.prices import formatted
 from jobs.printable import one_line
 from jobs.settings import Settings
 from jobs.store.store import Store
+from jobs.usage import Remembered
 from workers.commands.run import GENERATING, RunProgress
 
 LINE_S: Final = 10.0
@@ -134,6 +135,8 @@ class Reporter:
             say(f"  Verdict  {verdicts}")
         say(f"  Tokens   {usage['prompt_tokens']:,} in, {tokens:,} out", end="")
         say(f"  ({tokens / elapsed_s:,.1f} tokens/s over {elapsed_s:,.0f} s)" if elapsed_s else "")
+        if "memory" in usage:
+            say(f"  Memory   {describe_memory(Remembered.from_dict(usage['memory']))}")
         wasted = usage["wasted"]
         say(
             f"  Cost     {formatted(int(usage['device_cost']) + int(wasted['device_cost']), currency)} of device time, ",

@@ -19,6 +19,7 @@ from jobs.errors import BatchPaused, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
 from jobs.publishing.auditing import Auditor
+from jobs.publishing.remembering import Rememberer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -97,11 +98,13 @@ class Run:
             return done
         for lane in self.batch.lanes.values():
             known(lane.model, self.settings)
-        auditor = Auditor.from_settings(self.store, load_kinds(self.settings.templates_dir), self.settings)
+        kinds = load_kinds(self.settings.templates_dir)
+        auditor = Auditor.from_settings(self.store, kinds, self.settings)
         self.supervisor.run(self, with_workers=bool(self.batch.lanes))  # without lanes there is nothing to generate
         if self._done is not None:
             logger().info("run.timed", **self.supervisor.timings)
-            with contextlib.suppress(UnavailableError):  # the note stays, and a fleet audits the round
+            with contextlib.suppress(UnavailableError):  # the notes stay, and a fleet takes the round up
+                Rememberer(self.store, kinds, self.settings).remember_batch(self.batch.batch_id, self._done.round)
                 auditor.audit_batch(self.batch.batch_id, self._done.round)
         return self._done
 

@@ -1,13 +1,22 @@
 """Counts the tokens of prompts for the preview, with a model's tokenizer. The model itself is not loaded."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from jobs.catalog import ModelCard
 from jobs.errors import GenerationFailed, ModelUnavailable
 from jobs.generation import Fault, GenerationRequest, Prompt
 from jobs.operations.preview import Counter
 from jobs.settings import Settings
+from workers.engines.choice import choose
 from workers.engines.weights import load_tokenizer, locate
+
+if TYPE_CHECKING:
+    from workers.engines.families.codec import Codec
+    from workers.engines.text.encoding import Encoder
 
 
 def counter(settings: Settings, model: str) -> Counter | None:
@@ -22,12 +31,9 @@ def counter(settings: Settings, model: str) -> Counter | None:
         folder = Path(locate(model, card, settings.cache_dir))
         if not folder.is_dir():
             return None
-        tokenizer = load_tokenizer(model, card, folder)
+        encoder = _encoder(model, card, folder)
     except ModelUnavailable:
         return None
-    from workers.engines.text.encoding import Encoder
-
-    encoder = Encoder(tokenizer, vocabulary=sys.maxsize, context=None, card=card)
 
     def count(prompt: Prompt) -> int:
         encoded = encoder.encode(GenerationRequest("preview", prompt))
@@ -36,6 +42,23 @@ def counter(settings: Settings, model: str) -> Counter | None:
         return len(encoded.tokens)
 
     return count
+
+
+def _encoder(model: str, card: ModelCard, folder: Path) -> Encoder | Codec:
+    """Return what turns prompts into the tokens of a model. Raises ModelUnavailable if its files are damaged."""
+    if choose(card, folder).engine == "causal":
+        from workers.engines.text.encoding import Encoder
+
+        return Encoder(load_tokenizer(model, card, folder), vocabulary=sys.maxsize, context=None, card=card)
+    from workers.engines.families.loading import load_codec
+
+    return load_codec(
+        folder,
+        family=card.family,
+        languages=card.options.get("languages"),
+        prefix=card.options.get("prefix"),
+        trust_remote_code=card.trust_remote_code,
+    )
 
 
 def _words(prompt: Prompt) -> int:

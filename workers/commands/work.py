@@ -19,6 +19,7 @@ from jobs.logs import logger
 from jobs.operations.status_reader import StatusReader
 from jobs.publishing.auditing import Auditor
 from jobs.publishing.delivery import Deliverer, undelivered_url
+from jobs.publishing.remembering import Rememberer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
@@ -167,9 +168,12 @@ def _after_publishing(store: Store, settings: Settings) -> AfterPublishing:
 
 
 def _audits(store: Store, settings: Settings, metrics: FleetMetrics) -> AfterPublishing:
-    """Make the task that audits published rounds. Raises RequestError if the settings of audits are wrong."""
-    auditor = Auditor.from_settings(store, load_kinds(settings.templates_dir), settings, metrics.audited)
-    return AfterPublishing(auditor.audit)
+    """Make the tasks that write published rounds into the translation memory, and audit them. Raises RequestError if the settings
+    of audits are wrong.
+    """
+    kinds = load_kinds(settings.templates_dir)
+    auditor = Auditor.from_settings(store, kinds, settings, metrics.audited)
+    return AfterPublishing(Rememberer(store, kinds, settings).remember, auditor.audit)
 
 
 def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:

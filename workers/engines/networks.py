@@ -1,4 +1,4 @@
-"""This module loads the network of a causal model. It refuses files that lack weights or hold those of another network.
+"""This module loads the network of a model. It refuses files that lack weights or hold those of another network.
 
 transformers fills missing weights with random numbers and ignores weights that it does not use. The resulting network writes
 nonsense, and no error is raised. This happens, for example, to the decoder of an encoder-decoder, to a classifier, and to
@@ -32,14 +32,31 @@ def load_network(folder: Path, *, trust_remote_code: bool = False, **options: An
         ModelUnavailable: The files lack weights, hold weights of another shape or network, or are of a model that cannot write
             text.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
+
+    return _loaded(AutoModelForCausalLM, folder, trust_remote_code, options)
+
+
+def load_translator(folder: Path, *, trust_remote_code: bool = False, **options: Any) -> Any:
+    """Load the network of an encoder-decoder model from local files. `options` are passed on to `from_pretrained`.
+
+    Raises:
+        ModelUnavailable: The files lack weights, or hold weights of another shape or network.
+    """
+    from transformers import AutoModelForSeq2SeqLM
+
+    return _loaded(AutoModelForSeq2SeqLM, folder, trust_remote_code, options)
+
+
+def _loaded(auto: Any, folder: Path, trust_remote_code: bool, options: Mapping[str, Any]) -> Any:
+    from transformers import AutoConfig
 
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     gguf = {"gguf_file": options["gguf_file"]} if "gguf_file" in options else {}
     config = AutoConfig.from_pretrained(folder, **local, **gguf)
     try:
         # without ignore_mismatched_sizes, transformers raises an error that does not name the mismatched weights
-        network, info = AutoModelForCausalLM.from_pretrained(
+        network, info = auto.from_pretrained(
             folder, output_loading_info=True, ignore_mismatched_sizes=True, **local, **options
         )
     except ValueError as error:
@@ -48,7 +65,7 @@ def load_network(folder: Path, *, trust_remote_code: bool = False, **options: An
             raise ModelUnavailable(f"{reason}{_sort(config, ())}") from error
         raise
     faults = _faults(network, info)
-    sort = _sort(config, info["unexpected_keys"])
+    sort = "" if auto.__name__ == "AutoModelForSeq2SeqLM" else _sort(config, info["unexpected_keys"])
     if faults or sort:
         raise ModelUnavailable(f"{', and '.join(faults) or 'it would write nonsense'}{sort or _REMEDY}")
     return network
@@ -96,7 +113,7 @@ def _sort(config: Any, unexpected: Iterable[str]) -> str:
     names = list(config.architectures or ())
     name = f" ({names[0]})" if names else ""
     if config.is_encoder_decoder:
-        return f"; it is an encoder-decoder{name}: choose a decoder-only model"
+        return f"; it is an encoder-decoder{name}: choose a decoder-only model, or set the model's engine to auto"
     if any(map(_CLASSIFIER.search, names)) or any(map(_CLASSIFIER_HEAD.search, unexpected)):
         return f"; it is a classifier{name}: choose the model for text generation that it was made from"
     if any(map(_GAP_FILLER.search, names)):

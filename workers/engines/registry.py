@@ -1,24 +1,43 @@
-"""The registry makes the engine that a model's card asks for, and returns what a receipt says about the model.
+"""The registry makes the engine of a model's card, and returns what a receipt says about the model.
 
-Importing this module loads neither torch nor transformers, because the causal engine is imported only when one is made.
+Importing this module loads neither torch nor transformers, because an engine is imported only when one is made.
 """
 
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from jobs.catalog import ModelCard
+from jobs.catalog import EngineName, ModelCard
+from jobs.logs import logger
+from workers.engines.choice import Choice, choose
 from workers.engines.options import parse_options
 from workers.engines.protocol import Engine
 from workers.engines.scoring import ScoringEngine
 from workers.engines.stub.engine import StubEngine, StubOptions
-from workers.engines.weights import require, resolve, revision_of
+from workers.engines.weights import folder_of, require, resolve, revision_of
 
 STUB_REVISION: Final = "stub-1"
 """The stub's `model_revision`. Change it whenever the stub's texts change."""
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A loaded model: its engine, the engine's name, and what a receipt says about the model (`identity`)."""
+
+    engine: Engine
+    name: EngineName
+    identity: Mapping[str, str]
+
+
 def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None = None) -> Engine:
-    """Load a model and return its engine. The engine has at most `max_slots` slots. None: no limit.
+    """Load a model and return its engine, as `load` does."""
+    return load(alias, card, cache_dir, max_slots=max_slots).engine
+
+
+def load(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None = None) -> Loaded:
+    """Load a model. Its engine has at most `max_slots` slots. None: no limit.
 
     Raises:
         ModelUnavailable: The weights, the tokenizer, the device or a package is missing, or an option is unknown or wrong.
@@ -26,18 +45,20 @@ def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int 
     if card.engine == "stub":
         options = parse_options("stub", StubOptions, card.options)
         slots = _at_most(card.slots or options.slots, max_slots)
-        return ScoringEngine(StubEngine(options.model_copy(update={"slots": slots})))
+        stub = ScoringEngine(StubEngine(options.model_copy(update={"slots": slots})))
+        return Loaded(stub, "stub", identity(alias, card))
     require("torch", "transformers")
-    from workers.engines.causal.loading import DEFAULT_SLOTS, load_engine
+    choice = choose(card, None if card.engine != "auto" or card.gguf_file else resolve(alias, card, cache_dir))
+    engine, name = _made(alias, card, cache_dir, choice, max_slots)
+    return Loaded(engine, name, identity(alias, card, name))
 
-    slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
-    return ScoringEngine(load_engine(alias, card, lambda: resolve(alias, card, cache_dir), slots=slots))
 
-
-def identity(alias: str, card: ModelCard) -> dict[str, str]:
+def identity(alias: str, card: ModelCard, engine: EngineName | None = None) -> dict[str, str]:
     """Return the fields of a receipt that describe the model: `model_revision`, and `dtype` unless it is the stub.
 
-    If the card names how the model marks its thoughts, that name is the field `reasoning_form`.
+    If the card names how the model marks its thoughts, that name is the field `reasoning_form`. A model made for translation has
+    its `family`, and `beams` and `length_penalty` if it is searched with beams. `engine` is the engine that runs the model; None:
+    the one that would be chosen.
 
     Raises:
         ModelUnavailable: There are no weights on this machine.
@@ -46,8 +67,46 @@ def identity(alias: str, card: ModelCard) -> dict[str, str]:
         return {"model_revision": STUB_REVISION}
     from workers.engines.device.placement import place
 
-    form = {} if card.reasoning == "auto" else {"reasoning_form": card.reasoning}
-    return {"model_revision": revision_of(alias, card), "dtype": place(card).dtype_name, **form}
+    revision = {"model_revision": revision_of(alias, card)}
+    name = engine or choose(card, folder_of(alias, card)).engine
+    if name == "causal":
+        form = {} if card.reasoning == "auto" else {"reasoning_form": card.reasoning}
+        return {**revision, "dtype": place(card).dtype_name, **form}
+    loading: Any = importlib.import_module(f"workers.engines.{name}.loading")
+    return {**revision, **loading.described(card, folder_of(alias, card))}
+
+
+def _made(
+    alias: str, card: ModelCard, cache_dir: Path, choice: Choice, max_slots: int | None
+) -> tuple[Engine, EngineName]:
+    """Return the engine of a model, and its name. If CTranslate2 was chosen and cannot convert the model, that is `seq2seq`."""
+    if card.engine == "auto":
+        logger().info("engine.chosen", model=alias, engine=choice.engine, reason=choice.reason)
+
+    def files() -> Path:
+        return resolve(alias, card, cache_dir)
+
+    if choice.engine == "causal":
+        from workers.engines.causal.loading import DEFAULT_SLOTS, load_engine
+
+        slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
+        return ScoringEngine(load_engine(alias, card, files, slots=slots)), "causal"
+    if choice.engine == "translate":
+        translate: Any = importlib.import_module("workers.engines.translate.loading")
+        slots = _at_most(card.slots or translate.DEFAULT_SLOTS, max_slots)
+        try:
+            return translate.load_engine(
+                alias, card, files, revision_of(alias, card), cache_dir, slots=slots
+            ), "translate"
+        except translate.Unconvertible as error:
+            if card.engine != "auto":
+                raise
+            return _made(alias, card, cache_dir, Choice("seq2seq", str(error)), max_slots)
+    from workers.engines.seq2seq.loading import DEFAULT_SLOTS as SEQ2SEQ_SLOTS
+    from workers.engines.seq2seq.loading import load_engine as load_seq2seq
+
+    slots = _at_most(card.slots or SEQ2SEQ_SLOTS, max_slots)
+    return load_seq2seq(alias, card, files, slots=slots), "seq2seq"
 
 
 def _at_most(slots: int, limit: int | None) -> int:

@@ -29,6 +29,12 @@ _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _INDEX: Final = "model.safetensors.index.json"
 """The file that names the files of weights, if there are several."""
 
+_OLD_INDEX: Final = "pytorch_model.bin.index.json"
+"""The same for weights in the older form, which many models made for translation still have alone."""
+
+_HUB_FILES: Final = ("*.safetensors", "*.json", "*.txt", "*.model", "*.spm", "*.jinja", "*.py")
+"""The files of a repository that are fetched. Weights in the older form are fetched too if there are no others."""
+
 _NEEDED: Final = (
     ("config.json", ("config.json",)),
     ("weights", ("*.safetensors", "*.bin", _INDEX)),
@@ -79,6 +85,12 @@ def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
         return str(weights.folder)
     ready = _cache_folder(alias, weights, cache_dir)
     return str(ready if ready.is_dir() else weights.folder / weights.gguf_file)
+
+
+def folder_of(alias: str, card: ModelCard) -> Path | None:
+    """Return the folder of the weights; None if they are a GGUF file. Raises ModelUnavailable if there are none here."""
+    weights = _on_this_machine(alias, card)
+    return weights.folder if weights.gguf_file is None else None
 
 
 def revision_of(alias: str, card: ModelCard) -> str:
@@ -201,7 +213,7 @@ def _check_gguf(path: Path) -> None:
 def _download(alias: str, card: ModelCard, *, is_pull: bool = False) -> _Weights:
     if (weights := _snapshot(card)) is not None:
         return weights
-    reason = f"{card.source} on the hub holds no {card.gguf_file or 'safetensors'}"
+    reason = f"{card.source} on the hub holds no {card.gguf_file or 'weights'}"
     try:
         if (weights := _snapshot(card, download=True)) is not None:
             return weights
@@ -224,16 +236,21 @@ def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     gguf_file = None if card.package else card.gguf_file
-    wanted = [gguf_file] if gguf_file else ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py"]
-    try:
-        folder = Path(
-            snapshot_download(card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not download)
-        )
-    except (LocalEntryNotFoundError, HFValidationError):
-        if download:
-            raise
-        return None
-    return _Weights(folder, folder.name, gguf_file) if _is_whole(folder, gguf_file) else None
+    older = [*_HUB_FILES, "pytorch_model*.bin"]
+    for wanted in ([gguf_file],) if gguf_file else ([*_HUB_FILES], older):
+        try:
+            folder = Path(
+                snapshot_download(
+                    card.source, revision=card.revision, allow_patterns=wanted, local_files_only=not download
+                )
+            )
+        except (LocalEntryNotFoundError, HFValidationError):
+            if download:
+                raise
+            return None
+        if _is_whole(folder, gguf_file):
+            return _Weights(folder, folder.name, gguf_file)
+    return None
 
 
 def _is_whole(folder: Path, gguf_file: str | None) -> bool:
@@ -241,14 +258,18 @@ def _is_whole(folder: Path, gguf_file: str | None) -> bool:
 
     After a download that broke off, some files are missing.
     """
-    shards = _json_of(folder / _INDEX).get("weight_map")
     if gguf_file is not None:
-        wanted = {gguf_file}
-    elif isinstance(shards, dict):
-        wanted = {"config.json", *map(str, shards.values())}
-    else:
-        wanted = {"config.json", "model.safetensors"}
-    return all((folder / name).is_file() for name in wanted)
+        return (folder / gguf_file).is_file()
+    return (folder / "config.json").is_file() and any(
+        all((folder / name).is_file() for name in _named_by(folder / index, single))
+        for index, single in ((_INDEX, "model.safetensors"), (_OLD_INDEX, "pytorch_model.bin"))
+    )
+
+
+def _named_by(index: Path, single: str) -> set[str]:
+    """Return the files of weights that an index names; if there is no index, the single file."""
+    shards = _json_of(index).get("weight_map")
+    return set(map(str, shards.values())) if isinstance(shards, dict) else {single}
 
 
 def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
@@ -24,9 +24,12 @@ from jobs.kinds.kind import Conversation, Kind, begin
 from jobs.kinds.row_checks import RowChecks, unchecked
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
+from jobs.memory.row_memory import RowMemory
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
 from jobs.writing.terms.row_terms import terms_sha256
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Attempt:
     _reasoning_tokens: dict[str, int] = field(default_factory=dict)
     _constraints: dict[str, Constraint] = field(default_factory=dict)
     _checker: Checker = UNCHECKED
+    _memory: RowMemory = field(default_factory=RowMemory)
     _tries: dict[str, int] = field(default_factory=dict)
     _prompt_texts: list[str] = field(default_factory=list)
 
@@ -115,6 +119,7 @@ class Attempt:
             **({"constraints": self._constraints} if self._constraints else {}),
             **({"avoid": list(self.row.avoid)} if self.row.avoid else {}),
             **({"removed": removed} if (removed := self._removed) else {}),
+            **({"memory": found.as_dict()} if (found := self._memory.remembered) is not None else {}),
             **({"terms": terms} if (terms := terms_sha256(self.row.request)) else {}),
         }
 
@@ -131,7 +136,8 @@ class Attempt:
         except ValueError as error:
             raise RowError("bad_record", f"the stored request does not fit kind {self.kind.name}: {error}") from error
         self._checker = self.checks(self.row, self.kind, request)
-        self._conversation = begin(self.kind, request, self._checker)
+        self._memory = RowMemory(self.row.known, self.row.hints or {})
+        self._conversation = begin(self.kind, request, self._checker, self._memory)
         return self._advance(None)
 
     def receive(self, completion: Completion) -> Sequence[GenerationRequest]:
@@ -181,8 +187,7 @@ class Attempt:
         try:
             prompts = next(self._conversation) if completions is None else self._conversation.send(completions)
         except StopIteration as stop:
-            self.output = self._judged(self._checked(stop.value))
-            return ()
+            return self._ended(self._checked(stop.value))
         except CheckFailed as error:
             raise _as_fault_of_thoughts(error, completions or ()) from error
         asked = len(self._finish_reasons)
@@ -194,6 +199,30 @@ class Attempt:
         if not requests:
             return self._advance([])
         return requests
+
+    def _ended(self, output: BaseModel) -> Sequence[GenerationRequest]:
+        """Judge the output that the kind returned. If a check refuses one that has segments of the translation memory, the
+        conversation begins once more, without the memory, and what was asked for before counts as thrown away.
+
+        Returns the requests of that conversation, or none if the output stands. Raises CheckFailed if a check refuses it.
+        """
+        try:
+            self.output = self._judged(output)
+        except CheckFailed:
+            if not self._memory.is_used:
+                raise
+        else:
+            return ()
+        self._templates, self._params = _renamed(self._templates), _renamed(self._params)
+        self._rendered, self._finish_reasons = _renamed(self._rendered), _renamed(self._finish_reasons)
+        self._reasoning_tokens, self._constraints = _renamed(self._reasoning_tokens), _renamed(self._constraints)
+        self._spent = [replace(one, label=_with_memory(one.label)) for one in self._spent]
+        self._replaced = {one.label for one in self._spent}
+        self._tries, self.findings, self.rejected = {}, (), None
+        self._memory = self._memory.without_known()
+        request = self.kind.request_type.model_validate(dict(self.row.request))
+        self._conversation = begin(self.kind, request, self._checker, self._memory)
+        return self._advance(None)
 
     def _total(self, *, of_replaced: bool) -> Usage:
         """Return the sum of the usage of the replaced completions if `of_replaced`, else of the kept completions.
@@ -277,6 +306,15 @@ class Attempt:
             self.created_at,
             thoughts_count=self.row.max_tokens is not None,
         )
+
+
+def _with_memory(label: str) -> str:
+    """Return the label of a prompt of a conversation that a check has refused, since its labels come once more."""
+    return f"{label}, beside the memory"
+
+
+def _renamed(by_label: Mapping[str, Value]) -> dict[str, Value]:
+    return {_with_memory(label): value for label, value in by_label.items()}
 
 
 def _as_fault_of_thoughts(error: CheckFailed, completions: Sequence[Completion]) -> CheckFailed:

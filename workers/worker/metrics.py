@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from jobs.batches.segments.line import Outcome
 from jobs.errors import CODES
+from jobs.usage import Remembered
 from workers.engines.protocol import EngineStats
 
 METRICS: Final[dict[str, str]] = {
@@ -27,6 +28,10 @@ METRICS: Final[dict[str, str]] = {
     "above, _OTHER for one of a kind's own, none if it completed.",
     "gen_ai_client_token_usage": "Histogram of the tokens of such an attempt, by gen_ai_token_type: input, output, and cached, "
     "a part of input.",
+    "nightpress_memory_segments_total": "Segments of completed rows that were looked up in the translation memory, by answer: "
+    "known, asked.",
+    "nightpress_memory_saved_tokens_total": "Tokens that known segments had cost when a model wrote them, by "
+    "gen_ai_token_type: input, output.",
     "nightpress_engine_steps_total": "Steps of an engine.",
     "nightpress_engine_slots": "Texts that an engine can write at once.",
     "nightpress_engine_slots_in_use": "Texts that it writes.",
@@ -59,6 +64,10 @@ class WorkerMetrics:
         self._verdicts = Counter(name, _meaning(f"{name}_total"), labels, registry=self._registry)
         name, labels = "nightpress_findings", ["code", "severity"]
         self._findings = Counter(name, _meaning(f"{name}_total"), labels, registry=self._registry)
+        name, labels = "nightpress_memory_segments", ["answer"]
+        self._segments = Counter(name, _meaning(f"{name}_total"), labels, registry=self._registry)
+        name, labels = "nightpress_memory_saved_tokens", ["gen_ai_token_type"]
+        self._saved = Counter(name, _meaning(f"{name}_total"), labels, registry=self._registry)
         name = "gen_ai_client_token_usage"
         labels = ["gen_ai_token_type"]
         self._tokens = Histogram(name, _meaning(name), labels, buckets=TOKEN_BUCKETS, registry=self._registry)
@@ -77,6 +86,8 @@ class WorkerMetrics:
             for found in one.findings or ():
                 code = found["code"] if found["code"] in CODES else OTHER
                 self._findings.labels(code, found["severity"]).inc()
+            if one.status == "completed" and "memory" in one.receipt:
+                self._remembered(Remembered.from_dict(one.receipt["memory"]))
             spent = one.usage + one.wasted
             for kind, tokens in (
                 ("input", spent.prompt_tokens),
@@ -86,6 +97,12 @@ class WorkerMetrics:
                 self._tokens.labels(kind).observe(tokens)
             if (took_s := _took_s(one)) is not None:
                 self._took.labels(_error_type(one)).observe(took_s)
+
+    def _remembered(self, answered: Remembered) -> None:
+        self._segments.labels("known").inc(answered.known)
+        self._segments.labels("asked").inc(answered.segments - answered.known)
+        self._saved.labels("input").inc(answered.prompt_tokens)
+        self._saved.labels("output").inc(answered.completion_tokens)
 
     def flush_time(self) -> AbstractContextManager[Any]:
         """Measure the block under `with` as the duration of one flush."""

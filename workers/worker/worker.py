@@ -19,7 +19,7 @@ from jobs.logs import configure, logger
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
-from workers.engines.registry import identity, make_engine
+from workers.engines.registry import Loaded, load
 from workers.worker.context import WorkerContext
 from workers.worker.loading import LoadingSign
 from workers.worker.metrics import WorkerMetrics
@@ -66,11 +66,12 @@ class Worker:
         began = time.monotonic()
         card = plan.settings.catalog[plan.alias]
         with self._shown_as_loading():
-            engine = make_engine(plan.alias, card, plan.settings.cache_dir)
+            loaded = load(plan.alias, card, plan.settings.cache_dir)
         self._timings["load_s"] = time.monotonic() - began
+        engine, load_s = loaded.engine, round(self._timings["load_s"], 2)
         device = engine.stats().device
-        logger().info("engine.loaded", model=plan.alias, device=device, load_s=round(self._timings["load_s"], 2))
-        runner = Runner(self._context(engine), engine, end_process=self._end_process)
+        logger().info("engine.loaded", model=plan.alias, engine=loaded.name, device=device, load_s=load_s)
+        runner = Runner(self._context(loaded), engine, end_process=self._end_process)
         with self._lock:
             self._engine, self._runner = engine, runner
             if self._stop_drain_s is not None:
@@ -129,11 +130,10 @@ class Worker:
         with closing(queue), LoadingSign(queue, lane, plan.worker, plan.node, lease_ms, queue.lanes):
             yield
 
-    def _context(self, engine: Engine) -> WorkerContext:
+    def _context(self, loaded: Loaded) -> WorkerContext:
         plan, settings = self._plan, self._plan.settings
         store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
-        card, stats = settings.catalog[plan.alias], engine.stats()
-        weights = identity(plan.alias, card)
+        stats = loaded.engine.stats()
         return WorkerContext.over(
             store,
             RedisQueue.from_settings(settings, store, plan.redis_url),
@@ -144,7 +144,7 @@ class Worker:
             model=plan.alias,
             stats=stats,
             kinds=load_kinds(settings.templates_dir),
-            identity={"engine": card.engine, "device": stats.device, **weights},
+            identity={"engine": loaded.name, "device": stats.device, **loaded.identity},
             metrics=self._metrics,
         )
 

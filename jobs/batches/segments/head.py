@@ -67,7 +67,8 @@ class SegmentHead:
     `name` is the name of the segment's own file. The name stays after compaction, since names break ties (rule 18 of
     jobs/PROTOCOL.md). `rows` and `lines` have one entry for each line, in order. An entry of `lines` begins with the length of
     the line in bytes. If the line may be published, the entry goes on with the length of the published row, the number of the
-    line's account in `accounts`, and the six counts of the line's usage. `bytes` is the length of all lines together.
+    line's account in `accounts`, the six counts of the line's usage, and, if the translation memory was asked for the row, the
+    four counts of what it answered. `bytes` is the length of all lines together.
 
     `usage` is the sum over the completed lines, and `wasted` is everything else that the lines cost. `spent` is the sum of both,
     by model. All amounts are in `currency`, since one worker, with one currency, writes a segment.

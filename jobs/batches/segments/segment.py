@@ -17,7 +17,7 @@ from jobs.batches.segments.head import SOLO, SegmentHead, damaged, parse_head, s
 from jobs.batches.segments.line import LineStatus, Outcome, parse_line, to_line
 from jobs.batches.segments.name import SegmentName
 from jobs.store.store import Store
-from jobs.usage import NAMES, Usage, counts_of, total
+from jobs.usage import NAMES, Remembered, Usage, counts_of, total
 
 _LETTERS: Final[Mapping[LineStatus, str]] = {"completed": "c", "failed": "f", "crashed": "x"}
 _NO_COUNTS: Final = (0,) * len(NAMES)
@@ -68,7 +68,8 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
             completed = outcome.status == "completed"
             number = accounts.setdefault(_account(outcome), len(accounts))
             counts = counts_of(outcome.usage.as_dict()) if completed else _NO_COUNTS
-            lines.append((len(text), published, number, *counts))
+            remembered = Remembered.from_dict(outcome.receipt.get("memory")).counts if completed else ()
+            lines.append((len(text), published, number, *counts, *(remembered if any(remembered) else ())))
         else:
             lines.append((len(text),))
         spent[outcome.model] = spent.get(outcome.model, Usage()) + outcome.usage + outcome.wasted

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.commands.options import shell_completion as completion
-from jobs.formats.input_format import InputFormat
 
 if TYPE_CHECKING:
     from jobs.operations.enqueue_options import EnqueueOptions
@@ -17,6 +16,13 @@ if TYPE_CHECKING:
 File = Annotated[
     str,
     typer.Argument(metavar="FILE|-", help="JSON Lines, CSV, OpenAI batch or Parquet; a URL; - is standard input."),
+]
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE|-",
+        help="JSON Lines, CSV, OpenAI batch or Parquet; documents or a folder of them; a URL; - is standard input.",
+    ),
 ]
 Kind = Annotated[str | None, typer.Option(help="The kind of rows that name none.", autocompletion=completion.kinds)]
 Model = Annotated[str | None, typer.Option(help="The model of rows that name none.", autocompletion=completion.models)]
@@ -46,8 +52,15 @@ RowsMaySet = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N rows, as a trial.")]
 Format = Annotated[
-    InputFormat | None, typer.Option("--format", help="The format of the file.  [default: by its content]")
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="jsonl, csv, openai or parquet; of documents: po, markdown, json, xliff...  [default: it is found]",
+        autocompletion=completion.input_formats,
+    ),
 ]
+All = Annotated[bool, typer.Option("--all", help="Send segments of documents too that are translated already.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse the whole file when a row is bad.")]
 
 
@@ -63,7 +76,8 @@ def input_options(
     header_row: int | None = None,
     tenant: str | None = None,
     rows_may_set: str | None = None,
-    form: InputFormat | None = None,
+    form: str | None = None,
+    with_done: bool = False,
 ) -> "EnqueueOptions":
     """Return the options that say how a file is read."""
     return {
@@ -78,4 +92,5 @@ def input_options(
         "tenant": tenant,
         "rows_may_set": rows_may_set,
         "format": form,
+        "with_done": with_done,
     }

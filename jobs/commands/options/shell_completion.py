@@ -46,6 +46,14 @@ def kinds(incomplete: str) -> list[str]:
     return _known(found, incomplete)
 
 
+def input_formats(incomplete: str) -> list[str]:
+    """Return the formats of input files that begin with `incomplete`."""
+    from jobs.documents.registry import FORMATS
+    from jobs.formats.input_format import InputFormat
+
+    return [name for name in [*InputFormat, *sorted(FORMATS)] if name.startswith(incomplete)]
+
+
 def _known(found: Callable[[Session], Iterable[str]], incomplete: str) -> list[str]:
     try:
         return sorted(name for name in found(Session()) if name.startswith(incomplete))[:MOST]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from jobs.commands.views.audit import audit_lines
 from jobs.commands.views.fitting import kept_together
-from jobs.operations.status import BatchStatus, describe_verdicts
+from jobs.operations.status import BatchStatus, describe_memory, describe_verdicts
 from jobs.prices import formatted
 
 BAR = 30
@@ -19,6 +19,8 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     yield f"{one.id}  {one.state}" + (f", round {one.round}" if one.round > 1 else "")
     if one.paused_reason is not None:
         yield f"  {paused(one)}"
+    if one.documents:
+        yield f"  {documents_in_words(one.documents, one.languages)}"
     refused = f", {one.refused:,} more refused" if one.refused else ""
     yield f"  [{'#' * filled}{'.' * (BAR - filled)}] {share:4.0%}  {one.worked:,} of {rows_in_words(one.work)}{refused}"
     yield "  " + "  ".join(kept_together(f"{name} {count:,}") for name, count in _counts(one))
@@ -33,9 +35,16 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     if pace:
         yield "  " + "  ".join(pace)
     yield f"  tokens: {one.usage.prompt_tokens:,} prompt, {one.usage.completion_tokens:,} completion"
+    if one.memory is not None:
+        yield f"  memory: {describe_memory(one.memory)}"
     devices, charge = formatted(one.usage.device_cost, one.currency), formatted(one.usage.charge, one.currency)
     yield f"  cost: {devices} of devices, {charge} charged" + ("" if one.state == "published" else ", so far")
     yield from _after_publishing(one)
+
+
+def documents_in_words(count: int, languages: Sequence[str]) -> str:
+    """Return the documents of a batch and their languages, as `3 documents into fr, de`."""
+    return f"{count:,} document{'s' * (count != 1)} into {', '.join(languages)}"
 
 
 def _after_publishing(one: BatchStatus) -> Iterator[str]:
@@ -50,7 +59,7 @@ def _after_publishing(one: BatchStatus) -> Iterator[str]:
         yield f"  late: {one.late.completion_tokens:,} completion tokens, {cost} of devices, ended after that"
     if one.delivered is False:
         yield f"  {undelivered(one)}"
-    yield f"  {_see(f'results {one.id}')}"
+    yield f"  {_see(f'results {one.id}' + (' --format document -o FOLDER' if one.documents else ''))}"
 
 
 def _see(command: str) -> str:

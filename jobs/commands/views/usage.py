@@ -10,18 +10,19 @@ from jobs.prices import formatted
 def tables(by: str, sums: Mapping[str, Mapping[str, Tally]]) -> Iterator[Table]:
     """Yield a table for each currency. The first column holds the keys by which usage is added up, and has the name `by`.
 
-    If rows are for review, a column counts them.
+    If rows are for review, a column counts them. If the translation memory was asked, a column says how many segments it knew.
     """
     for currency, tallied in sums.items():
         total = sum(tallied.values(), Tally())
-        has_review = total.review > 0
+        has_review, has_memory = total.review > 0, any(total.memory.counts)
         counts = ("rows", *(["review"] * has_review), "prompt", "cached", "completion")
-        titles = (by, *counts, "device s", f"cost {currency}", f"charge {currency}")
-        rows = [(key, *_cells(tally, currency, has_review=has_review)) for key, tally in tallied.items()]
-        yield Table(titles, rows, ("total", *_cells(total, currency, has_review=has_review)))
+        memory = ["from memory"] * has_memory
+        titles = (by, *counts, "device s", f"cost {currency}", f"charge {currency}", *memory)
+        rows = [(key, *_cells(tally, currency, has_review, has_memory)) for key, tally in tallied.items()]
+        yield Table(titles, rows, ("total", *_cells(total, currency, has_review, has_memory)))
 
 
-def _cells(tally: Tally, currency: str, *, has_review: bool) -> Sequence[str]:
+def _cells(tally: Tally, currency: str, has_review: bool, has_memory: bool) -> Sequence[str]:
     usage = tally.usage
     counts = (
         tally.rows,
@@ -31,4 +32,5 @@ def _cells(tally: Tally, currency: str, *, has_review: bool) -> Sequence[str]:
         usage.completion_tokens,
     )
     amounts = (formatted(amount, currency).removesuffix(f" {currency}") for amount in (usage.device_cost, usage.charge))
-    return [*(f"{count:,}" for count in counts), f"{usage.device_ns / 1e9:,.1f}", *amounts]
+    known = [f"{tally.memory.known:,} of {tally.memory.segments:,}"] * has_memory
+    return [*(f"{count:,}" for count in counts), f"{usage.device_ns / 1e9:,.1f}", *amounts, *known]

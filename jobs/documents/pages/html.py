@@ -1,8 +1,9 @@
 """Reads pages in HTML: each run of words and inline tags between two blocks is a segment.
 
-Scripts, styles, code, drawings, formulas, comments and elements with `translate="no"` stay as they are. Within a run, inline tags
-and code are marks; a reference to a visible character counts as that character. Attributes that a reader sees (`alt`, `title`,
-`placeholder`, `aria-label`, descriptions in `<meta>`) are segments of their own. Blanks in a row count as one, as they are shown.
+Scripts, styles, code, drawings, formulas, comments, elements with `translate="no"` and elements in another language than the
+source stay as they are; the first tag gets the target language. Within a run, inline tags and code are marks; a reference to a
+visible character counts as that character. Attributes that a reader sees (`alt`, `title`, `placeholder`, `aria-label`,
+descriptions in `<meta>`) are segments of their own. Blanks in a row count as one, as they are shown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,14 @@ from typing import Final
 import regex
 
 from jobs.documents.document import Piece, Segment, Slot
+from jobs.documents.pages.html_attributes import Attribute, seen_attributes
 from jobs.documents.pages.html_tokens import Token, line_of, line_starts, tokens
 from jobs.documents.source import Source
 from jobs.marks.building import Builder, has_words, trimmed
 from jobs.marks.damage import Damaged
 from jobs.marks.keeping import check_kept
 from jobs.marks.mark import Mark, Role
+from jobs.writing.words.words import primary
 
 _INLINE_WORDS: Final = (
     "a abbr acronym audio b bdi bdo big br button cite code data del dfn em embed font i iframe img input ins kbd "
@@ -32,55 +35,11 @@ _KEPT_WORDS: Final = "code kbd math pre samp script style svg template textarea 
 KEPT: Final = frozenset(_KEPT_WORDS.split())
 """Elements whose content stays as it is."""
 
-_SEEN_WORDS: Final = "alt title aria-label aria-description aria-placeholder aria-roledescription placeholder summary"
-SEEN: Final = frozenset(_SEEN_WORDS.split())
-"""Attributes that a reader sees."""
-
-_LABELLED: Final = frozenset(("option", "optgroup", "track"))
-_BUTTONS: Final = frozenset(("button", "submit", "reset"))
-_META_WORDS: Final = (
-    "description keywords og:title og:description og:site_name og:image:alt twitter:title twitter:description "
-    "twitter:image:alt application-name apple-mobile-web-app-title"
-)
-_META: Final = frozenset(_META_WORDS.split())
-_ATTRIBUTE: Final = regex.compile(
-    r"(?<=[\s\"'/])([^\s\"'<>/=]{1,100}+)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'=<>`]++))"
-)
 _NOT_TRANSLATED: Final = regex.compile(
     r"\stranslate\s?=\s?[\"']?no\b|\sclass\s?=\s?(?:\"[^\"]*\bnotranslate\b|'[^']*\bnotranslate\b)", regex.IGNORECASE
 )
+_LANGUAGE: Final = regex.compile(r"(?i)(\s(?:xml:)?lang\s*=\s*[\"']?)([a-z]{2,3}(?:-[a-z0-9]{1,8})*+)")
 _BLANKS: Final = regex.compile(r"[ \t\n\r\f]++")
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A value that a reader sees: its name, its place in its tag, and the value as it stands there."""
-
-    name: str
-    start: int
-    end: int
-    raw: str
-    quote: str
-
-
-def seen_attributes(token: Token) -> list[Attribute]:
-    """Return the attributes of a tag that a reader sees and that have words."""
-    if "=" not in token.text:
-        return []
-    found: dict[str, Attribute] = {}
-    for match in _ATTRIBUTE.finditer(token.text):
-        group = next(n for n in (2, 3, 4) if match[n] is not None)
-        quote = {2: '"', 3: "'", 4: ""}[group]
-        found.setdefault(match[1].lower(), Attribute(match[1].lower(), *match.span(group), match[group], quote))
-    names = {name for name in found if name in SEEN}
-    if token.name in _LABELLED:
-        names |= {"label"} & found.keys()
-    if token.name == "input" and "type" in found and found["type"].raw.lower() in _BUTTONS:
-        names |= {"value"} & found.keys()
-    if token.name == "meta":
-        named = next((found[key].raw.lower() for key in ("name", "property", "itemprop") if key in found), "")
-        names = {"content"} & found.keys() if named in _META else set()
-    return sorted((found[name] for name in names), key=lambda one: one.start)
 
 
 class HtmlFormat:
@@ -121,7 +80,7 @@ class Page:
         n = 0
         while n < len(found):
             token = found[n]
-            end = _kept_end(found, n)
+            end = _kept_end(found, n, self.source.options.source_language)
             if end is not None:
                 whole = Token("other", "".join(one.text for one in found[n:end]), token.start, token.name)
                 if token.name in INLINE and token.name not in ("noscript",):
@@ -144,6 +103,9 @@ class Page:
     def _tag(self, token: Token) -> Iterator[Piece]:
         """Yield a tag with a slot for each attribute that a reader sees."""
         position = 0
+        if token.name == "html" and (made := self._root(token.text)) is not None:
+            yield Slot(token.text, (), lambda texts: made, self._line(token.start))
+            return
         for one in seen_attributes(token) if token.sort != "closes" else ():
             built = self._value(one)
             if built is not None:
@@ -156,6 +118,15 @@ class Page:
                 yield Slot(one.raw, (segment,), write, self._line(token.start))
                 position = one.end
         yield token.text[position:]
+
+    def _root(self, tag: str) -> str | None:
+        """Return the first tag of a page with the target language in place of that of the source; None if it stays."""
+        options = self.source.options
+        found = _LANGUAGE.findall(tag)
+        source = options.source_language
+        if not options.target_language or not found or (source and primary(found[0][1]) != primary(source)):
+            return None
+        return _LANGUAGE.sub(lambda one: f"{one[1]}{options.target_language}", tag)
 
     def _value(self, one: Attribute) -> tuple[str, tuple[Mark, ...]] | None:
         built = Builder()
@@ -278,10 +249,18 @@ class Page:
         return made
 
 
-def _kept_end(found: Sequence[Token], n: int) -> int | None:
+def _is_kept(token: Token, source: str | None) -> bool:
+    """Whether the content of an element stays as it is: by its name, by what it says, or since it is in another language."""
+    if token.name in KEPT or _NOT_TRANSLATED.search(token.text):
+        return True
+    other = _LANGUAGE.search(token.text) if source and token.name not in ("html", "body") else None
+    return other is not None and source is not None and primary(other[2]) != primary(source)
+
+
+def _kept_end(found: Sequence[Token], n: int, source: str | None) -> int | None:
     """Return the position behind an element whose content stays as it is, if one begins at token `n`; else None."""
     token = found[n]
-    if token.sort != "opens" or not (token.name in KEPT or _NOT_TRANSLATED.search(token.text)):
+    if token.sort != "opens" or not _is_kept(token, source):
         return None
     depth = 0
     for end in range(n, len(found)):

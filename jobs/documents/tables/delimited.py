@@ -159,7 +159,8 @@ def _fixed(made: str) -> Slot:
 
 def _harmless(text: str, source: str) -> str:
     """Return a translation that no spreadsheet program runs: guarded, if it has signs of formulas that its source has not."""
-    return text if _guards(text) <= _guards(source) else guarded(text)
+    made = guarded(text)
+    return text if made == text or _guards(text) <= _guards(source) else made
 
 
 def _guards(text: str) -> frozenset[str]:

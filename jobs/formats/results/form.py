@@ -11,3 +11,5 @@ class ResultForm(StrEnum):
     MARKDOWN = "markdown"
     OPENAI = "openai"
     PARQUET = "parquet"
+    DOCUMENT = "document"
+    """The documents that were enqueued, each in its target languages."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from jobs.checks.checker import Checker
+from jobs.checks.signs.icu import IcuError, parse
 from jobs.kinds.translating.units import Unit
 from jobs.marks.damage import Damaged
 from jobs.marks.keeping import check_whole, sure_marks
@@ -65,11 +66,19 @@ def known_targets(memory: Memory, units: Sequence[Unit], source: str, target: st
         if text is None or not text.strip():
             continue
         try:
-            if not unit.is_message:
+            if unit.is_message:
+                if _arguments(text) != _arguments(unit.words):
+                    continue
+            else:
                 check_whole(text, unit.marks, sure_marks(unit.words, unit.marks, source), target)
-        except Damaged:
+        except (Damaged, IcuError):
             continue
         if not checker.faults({"text": text}, request={"text": unit.words}):
             found[n] = text
     memory.report(len(units), [units[n].words for n in found])
     return found
+
+
+def _arguments(message: str) -> set[str]:
+    """Return the names of the arguments of an ICU message. Raises IcuError."""
+    return {one.name for one in parse(message).walk()}

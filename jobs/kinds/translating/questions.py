@@ -26,6 +26,9 @@ from jobs.marks.masking import Masked, mask
 from jobs.writing.asking_again import label_of_try, params_of_try
 from jobs.writing.templates import Templates
 
+TEMPLATES: Final = ("translation_system.j2", "translation_user.j2")
+"""The templates of a prompt: of its system turn, and of the user's."""
+
 MOST_NAMED: Final = 12
 """A prompt names at most this many signs; of more it names the first and the last."""
 
@@ -105,8 +108,7 @@ class Questions:
         request, part = self._request, question.part
         shown = [*masked.signs, *(dict.fromkeys(mark.text for mark in part.marks if masked.sign_of(mark) == mark.text))]
         messages, sha256 = self._templates.messages(
-            "translation_system.j2",
-            "translation_user.j2",
+            *TEMPLATES,
             source=masked.text,
             source_language=language_name(request.source_language),
             target_language=language_name(request.target_language),
@@ -127,7 +129,7 @@ class Questions:
             label=label_of_try(question.name, number),
             replaces=label_of_try(question.name, number - 1) if number > 1 else None,
             template_sha256=sha256,
-            quotes=tuple(faults),
+            quotes=(*faults, *((question.hint.source, question.hint.target) if question.hint else ())),
             translatable=Translatable(
                 masked.text, request.source_language, request.target_language, part.before, masked.signs
             ),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -57,6 +57,9 @@ class TranslationRequest(BaseModel):
     """A text to translate from one language into another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    is_translation: ClassVar[bool] = True
+    """Models that only translate can serve this request."""
 
     text: Text = Field(max_length=MOST_CHARACTERS, description="The text to translate.")
     source_language: LanguageTag = Field(description="The language of the source, as a BCP 47 tag.")

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
 from jobs.checks.checker import Checker
 from jobs.documents.catalogues.gettext_po import GettextFormat
 from jobs.documents.document import Segment

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.documents.pages.html import HtmlFormat
+from jobs.documents.source import Options
 from jobs.errors import DocumentError
 from tests.support.documents.reading import read, texts, translated
 
@@ -132,3 +133,20 @@ def test_words_are_escaped(page: str, words: str) -> None:
     assert "".join(unescape(again[0].text).replace("<i title='old'>", "").split()).endswith(
         "".join((words + "y</i>").split())
     )
+
+
+def test_languages_of_a_page_and_of_its_elements() -> None:
+    page = (
+        '<html dir=ltr lang="en" xml:lang=\'en\'><body lang="en"><p lang="en-GB">One</p>'
+        '<p>Two <i lang="la">sic</i></p><p lang=de>Drei</p>'
+    )
+    options = Options(source_language="en", target_language="fr-CA")
+    assert texts(HtmlFormat(), page, options) == ["One", 'Two <i lang="la">sic</i>']
+    assert [mark.text for mark in read(HtmlFormat(), page, options)[1].marks] == ['<i lang="la">sic</i>']
+    made = translated(HtmlFormat(), page, {"One": "Un"}, options).decode()
+    assert made == page.replace(
+        "<html dir=ltr lang=\"en\" xml:lang='en'", "<html dir=ltr lang=\"fr-CA\" xml:lang='fr-CA'"
+    ).replace("One", "Un")
+    assert translated(HtmlFormat(), page, {}).decode() == page
+    german = page.replace('ltr lang="en"', 'ltr lang="de"')
+    assert translated(HtmlFormat(), german, {}, options).decode() == german

@@ -223,6 +223,7 @@ def test_a_translation_is_written_so_that_it_reads_the_same_or_is_refused(page: 
         ),
         pytest.param("One\n\\: two\n", "ONE \\: TWO\n", id="no definition"),
         pytest.param("One !!! note\ntwo\n", "ONE !!! NOTE TWO\n", id="no admonition"),
+        pytest.param("\\!!! note\n    two\n", "\\!!! NOTE TWO\n", id="an escaped admonition"),
         pytest.param("{/* one */}\n\nTwo {/* three */}\n", "{/* one */}\n\nTWO {/* three */}\n", id="comments of MDX"),
         pytest.param(
             "One \\(x\\) two \\[a = b\\] \\[c d\\]\n", "ONE \\(x\\) TWO \\[a = b\\] \\[C D\\]\n", id="formulas"

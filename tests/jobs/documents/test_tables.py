@@ -191,6 +191,13 @@ def test_headers_name_languages(languages: tuple[str, ...], wanted: list[tuple[s
     assert (found.source, found.key, found.context, list(found.targets)) == (1, 0, 8, wanted)
 
 
+def test_a_column_of_another_script_is_none_of_the_language() -> None:
+    options = Options(source_language="en", target_languages=("zh-TW",))
+    with pytest.raises(NoColumn):
+        layout_of(["en", "zh"], options)
+    assert layout_of(["en", "zh", "zh-Hant"], options).targets == (("zh-TW", 2),)
+
+
 def test_columns_are_named() -> None:
     chosen = Columns(source="Text", targets=(("fr", "B"),), key="nr", context="about", most="n")
     headers = ["nr", "text", "B", "about", "n", "fr"]

@@ -38,6 +38,12 @@ def test_the_cells_of_a_workbook() -> None:
     assert not read(XLSX, made, FRENCH, with_done=False)
 
 
+def test_a_text_of_a_cell_is_without_its_reading_aid() -> None:
+    sheet = SHEET.replace("<f>A1&amp;B1</f><v>x</v>", "")
+    found = {one.id: one.text for one in read(XLSX, workbook(sheet), FRENCH)}
+    assert found["Texts!bye"] == "Bye\r"
+
+
 def test_the_other_members_keep_their_bytes() -> None:
     data = workbook()
     assert translated(XLSX, data, {}, FRENCH) == data

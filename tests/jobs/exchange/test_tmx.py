@@ -88,6 +88,10 @@ def test_encodings(encoding: str) -> None:
 
 
 def test_marks_that_are_not_nested_stand_alone() -> None:
+    early = '<ept i="1">a</ept><bpt i="1">b</bpt>'
+    (unit,) = read(f'<tmx><body><tu><tuv xml:lang="en"><seg>{early}</seg></tuv></tu></body></tmx>')
+    assert {one.role for one in unit.variants[0].marks} == {Role.ALONE}
+    assert read(written([unit]))[0].variants == unit.variants
     crossed = 'a<bpt i="1">{b</bpt>c<ept i="2">}</ept>d<ept i="1">]</ept>'
     (unit,) = read(f'<tmx><body><tu><tuv xml:lang="en"><seg>{crossed}</seg></tuv></tu></body></tmx>')
     assert {one.role for one in unit.variants[0].marks} == {Role.ALONE}

@@ -27,8 +27,8 @@ from jobs.formats.json_lines import MAX_ROW_BYTES
 from jobs.intake.accept import Accepted, IntakeOptions, accept, accept_file
 from jobs.intake.batch_files import SEGMENT_ROWS
 from jobs.intake.column_options import columns_of
+from jobs.intake.names import NAMES_IN_MEMORY
 from jobs.intake.refusals import AllRefused, StrictRefused
-from jobs.intake.staging import NAMES_IN_MEMORY
 from jobs.kinds.registry import load_kinds
 from jobs.settings import Settings
 from jobs.store.local import LocalStore

@@ -170,3 +170,68 @@ def test_a_language_that_the_model_lacks_is_refused(
         assert isinstance(found, RowFault)
         assert (found.code, found.field, found.line) == ("unsupported_language", field, 9)
         assert message in found.message
+
+
+TRANSLATION = {"kind": "translation", "text": "Hello.", "source_language": "en", "target_language": "fr"}
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        pytest.param(ModelCard(engine="seq2seq", source="/models/ours"), id="the engine"),
+        pytest.param(ModelCard(engine="translate", source="/models/ours"), id="the other engine"),
+        pytest.param(ModelCard(family="nllb", source="/models/ours"), id="the family"),
+        pytest.param(ModelCard(source="Helsinki-NLP/opus-mt-en-fr"), id="the name of the source"),
+        pytest.param(ModelCard(source="facebook/nllb-200-distilled-600M"), id="another name"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("row", "code", "field"),
+    [
+        pytest.param(TRANSLATION, None, None, id="a translation"),
+        pytest.param({**TRANSLATION, "temperature": 0.5, "seed": 3}, None, None, id="sampling"),
+        pytest.param({"kind": "chat", "prompt": "Hi"}, "unsupported_kind", "model", id="a chat"),
+        pytest.param({"kind": "article", "topic": "Tea"}, "unsupported_kind", "model", id="an article"),
+        pytest.param({"kind": "label", "text": "Hi", "labels": ["a", "b"]}, "unsupported_kind", "model", id="a label"),
+        pytest.param({**TRANSLATION, "adapter": "brand"}, "unknown_adapter", "adapter", id="an adapter"),
+        pytest.param(
+            {**TRANSLATION, "chat_template_kwargs": {"a": 1}},
+            "unsupported_parameter",
+            "chat_template_kwargs",
+            id="template",
+        ),
+        pytest.param({**TRANSLATION, "formality": "formal"}, "unsupported_parameter", "formality", id="formality"),
+        pytest.param(
+            {**TRANSLATION, "target_language": "tlh"},
+            "unsupported_language",
+            "target_language",
+            id="an unknown language",
+        ),
+    ],
+)
+def test_a_model_that_only_translates_takes_translations_alone(
+    card: ModelCard, row: dict[str, Any], code: str | None, field: str | None
+) -> None:
+    reader = RowReader(load_kinds(), Models({"ours": card}), RowDefaults("chat", "ours", "house", 4, {}))
+    found = reader.read(Record(9, b"", row), 7)
+    if code is None or (code == "unsupported_language" and card.source == "/models/ours" and card.family is None):
+        assert isinstance(found, RowRequest), found
+    else:
+        assert isinstance(found, RowFault)
+        assert (found.code, found.field) == (code, field)
+        assert any(remedy in found.message for remedy in ("take a model", "another model", "remove it"))
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        pytest.param(ModelCard(), id="no name"),
+        pytest.param(ModelCard(source="HuggingFaceTB/SmolLM2-135M-Instruct"), id="decoder-only"),
+        pytest.param(ModelCard(engine="causal", source="someone/nllb-like-writer"), id="the card says causal"),
+        pytest.param(ModelCard(engine="stub", source="facebook/nllb-200"), id="stub"),
+    ],
+)
+def test_other_models_take_any_kind(card: ModelCard) -> None:
+    reader = RowReader(load_kinds(), Models({"ours": card}), RowDefaults("chat", "ours", "house", 4, {}))
+    for row in ({"kind": "chat", "prompt": "Hi"}, {**TRANSLATION, "formality": "formal"}):
+        assert isinstance(reader.read(Record(9, b"", row), 7), RowRequest)

@@ -28,6 +28,7 @@ from jobs.publishing.delivery import Deliverer, check_output_url, is_delivered, 
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
 from jobs.settings import Settings
+from tests.support.documents.batches import accept_documents, outcomes_of, shouted
 
 
 @dataclass
@@ -414,3 +415,33 @@ def test_the_manifest_is_written_last(desk: Desk, tmp_path: Path) -> None:
     desk.deliverer.deliver()
     assert not (tmp_path / "out/manifest.json").exists()
     assert not desk.is_delivered(batch)
+
+
+def test_documents_are_delivered_in_each_language_with_a_manifest(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "in/guide").mkdir(parents=True)
+    (tmp_path / "in/guide/a.md").write_text("# Open it\n\nClose it.\n")
+    (tmp_path / "in/b.json").write_text('{"a": "Save it"}')
+    out = tmp_path / "out"
+    batch = accept_documents(
+        desk.shelf.store,
+        *(tmp_path / "in/guide", tmp_path / "in/b.json"),
+        to="fr,de",
+        output_url=f"{out}/",
+        output_form="document",
+    ).batch
+    rows = outcomes_of(desk.shelf.store, batch, lambda one: None if one.row == 1 else shouted(one))
+    desk.shelf.write(batch.batch_id, rows)
+    desk.publish(batch)
+    desk.deliverer.deliver()
+    assert desk.is_delivered(batch)
+    found = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert found["fr/guide/a.md"] == b"# OPEN IT\n\nCLOSE IT.\n"
+    assert found["de/b.json"] == b'{"a": "Save it"}'
+    manifest = orjson.loads(found.pop("manifest.json"))
+    assert manifest["files"] == {
+        name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in found.items()
+    }
+    assert sorted(found) == [
+        *("de/b.json", "de/guide/a.md", "errors.jsonl", "fr/b.json", "fr/guide/a.md", "usage.json")
+    ]
+    assert manifest["untranslated"] == {"de/b.json": 1}

@@ -75,7 +75,7 @@ def test_what_fits_into_memory_is_not_spilled(tmp_path: Path) -> None:
     winners.add(HeadRow(0, "c", True, 1, 1), 0, 0, b"longer than\nwas expected", (3, 1, 2, 3, 4, 5, 2**62))
     ((_, best),) = winners.ranges()
     assert {row: (bytes(text), entry) for row, (text, entry) in best.items()} == {
-        0: (b"longer than\nwas expected", (3, 1, 2, 3, 4, 5, 2**62))
+        0: (b"longer than\nwas expected", (3, 1, 2, 3, 4, 5, 2**62, 0, 0, 0, 0))
     }
 
 

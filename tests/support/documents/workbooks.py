@@ -12,7 +12,8 @@ SHEET = (
     '<c r="D1" t="inlineStr"><is><t>Note</t></is></c></row>'
     '<row r="2" spans="1:4" ht="30"><c r="A2" t="s"><v>3</v></c><c r="B2" s="5" t="s"><v>4</v></c><c r="C2" s="7"/>'
     '<c r="D2"><v>12</v></c></row>'
-    '<row r="3"><c r="A3" t="s"><v>5</v></c><c r="B3" t="inlineStr"><is><t>Bye_x000D_</t></is></c><c r="C3" t="str">'
+    '<row r="3"><c r="A3" t="s"><v>5</v></c><c r="B3" t="inlineStr"><is><t>Bye_x000D_</t>'
+    '<rPh><t>no</t></rPh></is></c><c r="C3" t="str">'
     "<f>A1&amp;B1</f><v>x</v></c></row>"
     '<row r="4"><c r="B4"><v>42</v></c></row>'
     '<row><c/><c t="s"><v>6</v></c></row>'

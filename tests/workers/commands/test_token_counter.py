@@ -9,7 +9,7 @@ from jobs.catalog import ModelCard
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import GenerationFailed
-from jobs.generation import Message, Prompt
+from jobs.generation import Message, Prompt, Translatable
 from jobs.operations.preview import Counter
 from jobs.settings import Settings
 from workers.commands.token_counter import counter
@@ -56,3 +56,14 @@ def test_preview_names_the_fault_of_a_row(tiny_model: Path, tmp_path: Path, caps
     assert "main: 3 tokens" in shown
     assert main(["preview", str(file), "--json"], session) == 1
     assert orjson.loads(capsys.readouterr().out.splitlines()[0])["error"]["code"] == "unsupported_parameter"
+
+
+def test_a_translator_counts_what_it_reads(tiny_translator: Path, tmp_path: Path) -> None:
+    """The tokens are those of the text and the end token. A prompt that asks for something else is a fault."""
+    card = ModelCard(source=str(tiny_translator), device="cpu")
+    count = counter(Settings(models={"mine": card}, cache_dir=tmp_path), "mine")
+    assert count is not None
+    assert count(Prompt(text="Translate this.", translatable=Translatable("ba be bi", "en", "fr"))) == 4
+    with pytest.raises(GenerationFailed) as failed:
+        count(Prompt(text="ba be"))
+    assert failed.value.code == "unsupported_kind"

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
-from tests.workers.engines.families import network_of, tokenizer_of
+from tests.workers.engines.chat_families import network_of, tokenizer_of
 from workers.engines.causal.loading import CausalOptions, build_engine, wrap_model
 from workers.engines.device.placement import Placement
 

@@ -10,7 +10,7 @@ import torch
 
 from jobs.catalog import ModelCard
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
-from tests.workers.engines.families import _MAKERS, network_for
+from tests.workers.engines.chat_families import _MAKERS, network_for
 from workers.engines.causal.loading import CausalOptions, build_engine, wrap_model
 from workers.engines.device.placement import Placement
 from workers.engines.text.encoding import Encoded, Encoder

@@ -60,7 +60,7 @@ def saved(folder: Path, class_name: str, config_class: str, **config: Any) -> Pa
 
 def refusal(folder: Path) -> str:
     with pytest.raises(ModelUnavailable) as refused:
-        make_engine("m", ModelCard(source=str(folder), device="cpu"), folder)
+        make_engine("m", ModelCard(engine="causal", source=str(folder), device="cpu"), folder)
     return str(refused.value)
 
 

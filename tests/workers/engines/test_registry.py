@@ -57,8 +57,9 @@ def test_the_fault_of_a_model_that_cannot_be_loaded_is_named(
 ) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
+    card = ModelCard(engine="causal" if options else "auto", source=str(tmp_path), options=options, device="cpu")
     with pytest.raises(ModelUnavailable, match=message):
-        make_engine("m", ModelCard(source=str(tmp_path), options=options, device="cpu"), tmp_path)
+        make_engine("m", card, tmp_path)
 
 
 @pytest.mark.parametrize(

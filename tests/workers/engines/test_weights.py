@@ -97,10 +97,13 @@ def test_a_snapshot_in_the_hubs_cache_is_used_without_a_network(tmp_path: Path) 
 
 
 def test_pull_fetches_from_the_hub_and_reports_its_refusal(hub: str, tmp_path: Path) -> None:
-    """Only the files that a model needs are fetched. For a repository that does not exist, the message has the hub's status."""
+    """Only the files that a model needs are fetched, and weights in the older form if there are no others.
+
+    For a repository that does not exist, the message has the hub's status.
+    """
     code = (
         "import sys; from pathlib import Path; from jobs.catalog import ModelCard; from workers.engines.weights import pull\n"
-        "for source in ('someone/small', 'someone/absent'):\n"
+        "for source in ('someone/small', 'someone/old', 'someone/absent'):\n"
         "    try: print(pull('m', ModelCard(source=source), Path(sys.argv[1])))\n"
         "    except Exception as error: print(type(error).__name__, error)"
     )
@@ -113,9 +116,15 @@ def test_pull_fetches_from_the_hub_and_reports_its_refusal(hub: str, tmp_path: P
         timeout=60,
         check=True,
     )
-    folder, refusal = ran.stdout.splitlines()
-    assert Path(folder).name == "c" * 40
+    folder, old, refusal = ran.stdout.splitlines()
+    assert Path(folder).name == Path(old).name == "c" * 40
     assert {path.name for path in Path(folder).iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in Path(old).iterdir()} == {
+        "config.json",
+        "pytorch_model.bin",
+        "source.spm",
+        "vocab.json",
+    }
     assert refusal.startswith("ModelUnavailable no weights of model m can be had (")
     assert "404" in refusal
 

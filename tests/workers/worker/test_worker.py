@@ -15,7 +15,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.identity import make_id
 from jobs.store.opening import open_store
-from workers.engines.protocol import Engine
+from workers.engines.registry import Loaded
 from workers.worker.worker import Worker, WorkerPlan
 
 
@@ -74,12 +74,12 @@ def test_the_queue_of_the_store_shows_that_a_model_is_loaded(
     queue = RedisQueue.from_settings(settings, store, redis_url)
     shown: list[WorkerRecord] = []
 
-    def make_engine(*_: object) -> Engine:
+    def load(*_: object) -> Loaded:
         until(lambda: queue.snapshot("stub").workers, 20, "the worker to be shown")
         shown.extend(queue.snapshot("stub").workers)
         raise ModelUnavailable("gone")
 
-    monkeypatch.setattr("workers.worker.worker.make_engine", make_engine)
+    monkeypatch.setattr("workers.worker.worker.load", load)
     with pytest.raises(ModelUnavailable):
         Worker(WorkerPlan("w-1", "stub", redis_url, settings, node="node-1")).run()
     assert [(one.worker, one.node, one.loading_s is None) for one in shown] == [("w-1", "node-1", False)]

@@ -16,3 +16,17 @@ def fault_of(error: Exception) -> Fault:
     if is_out_of_memory(error):
         return Fault("out_of_memory", f"The request does not fit into the device's memory: {reason}")
     return Fault("generation_failed", f"The engine failed on this request: {reason}", retryable=True)
+
+
+def fault_alone(error: Exception) -> Fault:
+    """Return the fault of a request that failed with this exception while it ran alone. Frees the memory that a failure keeps.
+
+    Raises:
+        torch.AcceleratorError: The device itself is gone.
+    """
+    if isinstance(error, torch.AcceleratorError):
+        raise error
+    fault = fault_of(error)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return fault

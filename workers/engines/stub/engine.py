@@ -56,7 +56,10 @@ ScriptedFault = Literal["hang", "slow", "flood", "stall", "out_of_memory", "exit
 
 
 class StubOptions(BaseModel):
-    """The options of a stub engine: `options` in `[models.<alias>]`. Times are in seconds. A rate is a fraction of requests."""
+    """The options of a stub engine: `options` in `[models.<alias>]`. Times are in seconds. A rate is a fraction of requests.
+
+    With `echoes`, a text to translate is its own translation, so that a trial shows that documents come back whole.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,6 +72,7 @@ class StubOptions(BaseModel):
     faults: Mapping[str, ScriptedFault] = {}
     load_fault: ScriptedFault | None = None
     thoughts: int = Field(default=0, ge=0, le=100_000)
+    echoes: bool = False
     seed: int = 0
 
 
@@ -260,6 +264,9 @@ class StubEngine:
         left = prompt.params.max_tokens - (len(thoughts) if request.thoughts_count else 0)
         if left < 1:
             return thoughts, "length", len(thoughts)
+        if self._options.echoes and prompt.translatable is not None:
+            same = prompt.translatable.text.split(" ")
+            return [*thoughts, *same[:left]], "stop" if len(same) <= left else "length", len(thoughts)
         params = replace(
             prompt.params, max_tokens=left, min_tokens=max(0, min(prompt.params.min_tokens - len(thoughts), left))
         )

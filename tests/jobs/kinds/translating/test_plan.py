@@ -204,6 +204,15 @@ def test_a_known_segment_with_a_damaged_mark_is_asked_for() -> None:
     assert memory.reported == (1, [])
 
 
+@pytest.mark.parametrize(
+    "known", ["{n, plural, other {# Dateien}", "{m, plural, one {# Datei} other {# Dateien}}", "Dateien"]
+)
+def test_a_known_message_that_is_not_valid_or_lost_an_argument_is_asked_for(known: str) -> None:
+    text = "{n, plural, one {# file} other {# files}}"
+    output, prompts = conversation(text, Remembering({text: known}), "XQA Datei", "XQA Dateien")
+    assert (len(prompts), output.text) == (2, "{n, plural, one {# Datei} other {# Dateien}}")
+
+
 def test_a_known_segment_that_a_check_refuses_is_asked_for() -> None:
     memory = Remembering({"Pay 10 euros": "Zahle 12 Euro"})
     request = TranslationRequest.model_validate({**EN_DE, "text": "Pay 10 euros"})

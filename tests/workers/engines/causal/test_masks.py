@@ -17,7 +17,7 @@ from jobs.generation import Completion, GenerationRequest, Message, Prompt, Samp
 from jobs.writing.structured.schemas import faults
 from tests.workers.engines.causal.runtime.recorders import RerunRecorder
 from tests.workers.engines.causal.small_engines import before_each_step, completions
-from tests.workers.engines.families import network_for
+from tests.workers.engines.chat_families import network_for
 from tests.workers.engines.reasoners import NetworkWriter, tokenizer_of
 from workers.engines.causal.loading import CausalOptions, build_engine, wrap_model
 from workers.engines.causal.masks import MaskMaker, _banned, apply_masks

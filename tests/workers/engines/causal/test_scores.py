@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="the extra `workers` is not installed
 import torch
 
 from jobs.generation import GenerationRequest, Message, Prompt
-from tests.workers.engines import families
+from tests.workers.engines import chat_families
 from tests.workers.engines.architectures import VOCABULARY, make
 from tests.workers.engines.causal.small_engines import (
     GREEDY,
@@ -123,7 +123,7 @@ def test_a_long_continuation_is_scored_in_chunks(llama: CausalModel, monkeypatch
 @pytest.mark.parametrize("family", ["chatml", "llama3", "gemma", "llama2", "zephyr", "unigram"])
 def test_labels_are_scored_as_in_one_text(family: str, chat: bool, padded: bool) -> None:
     """The score of a label is the sum of its tokens' log probabilities, by a plain forward of prompt and label as one text."""
-    tokenizer, network = families.tokenizer_of(family), families.network_of(family)
+    tokenizer, network = chat_families.tokenizer_of(family), chat_families.network_of(family)
     options = CausalOptions(padded=padded, cache_bytes=1 << 24, step_tokens=4096)
     placement = Placement(torch.device("cpu"), torch.float32, "cpu")
     engine = ScoringEngine(build_engine("tiny", wrap_model(network, tokenizer, placement), options, slots=4))
@@ -137,7 +137,7 @@ def test_labels_are_scored_as_in_one_text(family: str, chat: bool, padded: bool)
     requests = [GenerationRequest(str(n), prompt) for n, prompt in enumerate(prompts_)]
     writing = GenerationRequest("writing", Prompt(text=text, params=replace(SAMPLED, max_tokens=6)))
     done = completions(engine, *requests[:2], writing, *requests[2:])
-    reference = families.network_of(family)
+    reference = chat_families.network_of(family)
     for n, before in enumerate(rendered):
         alone, *wholes = (tokenizer(before + one, add_special_tokens=not chat)["input_ids"] for one in ("", *labels))
         assert [done[str(n)].fault, len(done[str(n)].scores)] == [None, len(labels)]

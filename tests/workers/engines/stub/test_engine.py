@@ -1,12 +1,12 @@
 """Shows workers/engines/stub/engine.py: its timing, its faults and its texts."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
-from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
+from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams, Translatable
 from workers.engines.options import parse_options
 from workers.engines.stub.engine import StubEngine, StubOptions
 
@@ -168,6 +168,16 @@ def test_a_scripted_request_stalls_the_step_that_begins_it() -> None:
     time = Time()
     run(stub(time, faults={"guilty": "stall"}), [request_of("bad", "guilty")], steps=1)
     assert time.slept[0] > 1e6
+
+
+def test_an_echo_is_the_text_to_translate() -> None:
+    text = "Add  XQA\napples. "
+    asked = GenerationRequest("t", Prompt(text="Translate it.", translatable=Translatable(text, "en", "fr")))
+    short = GenerationRequest("s", replace(asked.prompt, params=SamplingParams(max_tokens=2)))
+    found = run(stub(echoes=True), [asked, short, request_of("other")])
+    assert (found["t"].text, found["t"].finish_reason) == (text, "stop")
+    assert (found["s"].text, found["s"].finish_reason) == ("Add ", "length")
+    assert run(stub(), [request_of("other")])["other"].text == found["other"].text, "only a text to translate is echoed"
 
 
 def test_a_text_follows_from_prompt_and_seed_and_is_often_short_of_the_limit() -> None:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("transformers", reason="the extra `workers` is not installed")
 
 from jobs.writing.sandbox import limits
-from tests.workers.engines.families import tokenizer_of
+from tests.workers.engines.chat_families import tokenizer_of
 from workers.engines.text.chat_template import ChatTemplate, Refused
 
 CONTENT = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

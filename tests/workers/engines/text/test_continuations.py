@@ -8,7 +8,7 @@ from jobs.generation import Fault, GenerationRequest, Message, Prompt
 
 pytest.importorskip("transformers", reason="the extra `workers` is not installed")
 
-from tests.workers.engines.families import FAMILIES, control_tokens, tokenizer_of
+from tests.workers.engines.chat_families import FAMILIES, control_tokens, tokenizer_of
 from workers.engines.text.encoding import Encoded, Encoder
 
 CHATS = [name for name, (_, template, *_) in FAMILIES.items() if template]

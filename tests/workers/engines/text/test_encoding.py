@@ -11,7 +11,7 @@ from jobs.generation import Fault, GenerationRequest, Message, Prompt, Role
 
 pytest.importorskip("transformers", reason="the extra `workers` is not installed")
 
-from tests.workers.engines.families import CHATML, FAMILIES, MARKERS, PLAIN_TOKENS, control_tokens, tokenizer_of
+from tests.workers.engines.chat_families import CHATML, FAMILIES, MARKERS, PLAIN_TOKENS, control_tokens, tokenizer_of
 from workers.engines.text.encoding import Encoder
 
 CHATS = [name for name, (_, template, *_) in FAMILIES.items() if template]
