@@ -70,8 +70,10 @@ class ModelCard(BaseModel):
     gguf_file: str | None = Field(
         default=None, description="The name of a GGUF file in the source or package, if the weights are in one."
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="The type of the weights; auto takes what suits the device."
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int8_float32"] = Field(
+        default="auto",
+        description="The type of the weights; auto takes what suits the device, and never int8. Only the engine translate has "
+        "int8 and int8_float32.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU if there is one.")
     slots: int = Field(default=0, ge=0, le=4096, description="Most prompts that run at once; 0 lets the engine choose.")

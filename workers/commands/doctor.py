@@ -15,6 +15,7 @@ from jobs.operations.doctor import Check
 from jobs.settings import Settings
 from workers.commands.packages import INSTALL, missing_packages
 from workers.engines.choice import choose
+from workers.engines.registry import identity
 from workers.engines.weights import folder_of, locate
 from workers.fleet.cluster import chosen_address, connect, leave
 
@@ -83,8 +84,6 @@ def _model(alias: str, card: ModelCard, cache_dir: Path, *, needed: bool) -> Che
     name = f"model {alias}"
     if card.engine == "stub":
         return Check(name, True, "needs no files")
-    from workers.engines.device.placement import place
-
     try:
         found = locate(alias, card, cache_dir)
     except ModelUnavailable as error:
@@ -92,7 +91,7 @@ def _model(alias: str, card: ModelCard, cache_dir: Path, *, needed: bool) -> Che
         return Check(name, False, fault, remedy, needed=needed)
     try:
         choice = choose(card, folder_of(alias, card))
-        place(card)
+        identity(alias, card, choice.engine)  # raises if the device or the number format is missing
     except ModelUnavailable as error:  # another node of the cluster may have the device
         fault, _, remedy = str(error).partition(": ")
         return Check(name, False, fault, remedy, needed=False)

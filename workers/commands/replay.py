@@ -25,8 +25,8 @@ from workers.worker.attempt import Attempt
 COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
 """Fields of a receipt that may change the text. The templates, the params and the hash of each prompt are compared too."""
 
-COMPARED_ALWAYS: Final = ("reasoning_form", "beams", "length_penalty")
-"""Fields that a receipt has only if the model's card names them, and that may change the text. A missing one differs too."""
+COMPARED_ALWAYS: Final = ("reasoning_form", "beams", "length_penalty", "converter", "weight_bits")
+"""Fields that a receipt has only for some models and engines, and that may change the text. A missing one differs too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)
 WRITERS = ("stub", "causal", "padded")
 """The engines that read prompts."""
 
-TRANSLATORS = ("seq2seq",)
+TRANSLATORS = ("seq2seq", "translate")
 """The engines that only translate."""
 
 
@@ -33,6 +33,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]
     if request.param == "stub":
         card = ModelCard(engine="stub", slots=4)
     elif request.param in TRANSLATORS:
+        if request.param == "translate":
+            pytest.importorskip("ctranslate2", reason="the extra `translate` is not installed")
         folder = request.getfixturevalue("tiny_translator")
         card = ModelCard(engine=request.param, source=str(folder), dtype="float32", device="cpu", slots=4)
     else:

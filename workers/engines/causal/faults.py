@@ -7,7 +7,8 @@ from jobs.generation import Fault
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that the device or the machine has no memory left."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+    signs = ("allocate memory", "out of memory")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(sign in str(error) for sign in signs)
 
 
 def fault_of(error: Exception) -> Fault:

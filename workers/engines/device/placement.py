@@ -32,8 +32,13 @@ def place(card: ModelCard) -> Placement:
     natively, else float16 on CUDA and float32 on a CPU.
 
     Raises:
-        ModelUnavailable: The card asks for CUDA, and this machine has no CUDA device.
+        ModelUnavailable: The card asks for CUDA, and this machine has no CUDA device; or for weights of 8 bits, which only the
+            translate engine has.
     """
+    if card.dtype in {"int8", "int8_float32"}:
+        raise ModelUnavailable(
+            f"only the engine translate computes in {card.dtype}: set dtype to auto, or another engine"
+        )
     cuda = torch.cuda.is_available()
     if card.device == "cuda" and not cuda:
         raise ModelUnavailable(

@@ -28,7 +28,8 @@ from workers.engines.text.endings import Ending, ending_of
 from workers.engines.text.stopping import Stopping
 
 OUTPUT_WEIGHT: Final = 6
-"""When a step's time is split over its requests, a token of a translation counts as this many tokens of a text."""
+"""When a step's time is split over its requests, a token of a translation counts as this many tokens of a text.
+Measured with a Marian of 6 and 6 layers on one core: 6.4. (With 4 beams 12.8; all requests of a batch have the same beams.)"""
 
 
 @dataclass(frozen=True, slots=True)

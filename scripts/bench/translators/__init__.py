@@ -1,0 +1,1 @@
+"""Benchmarks of engines for models made for translation."""
