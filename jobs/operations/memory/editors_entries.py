@@ -76,6 +76,8 @@ def _of_document(file: BinaryIO, name: str, how: ReadAs, head: str) -> Iterator[
     if how.source_language is None or how.target_language is None:
         raise RequestError(f"{name}: give --source-language and --target-language, which this format does not name")
     options = Options(source_language=how.source_language, target_language=how.target_language)
+    if form.holds_languages:
+        options = Options(source_language=how.source_language, target_languages=(how.target_language,))
     for one in segments(form, file, name, options, with_done=True):
         if one.state is State.DONE and one.target:
             context = one.context[:MOST_OF_CONTEXT]

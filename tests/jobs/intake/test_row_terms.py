@@ -79,6 +79,13 @@ def test_a_glossary_that_is_not_valid_refuses_the_file_and_blames_no_row(
     assert list(store.list("batches/")) == []
 
 
+def test_a_glossary_that_is_not_valid_is_noticed_before_a_row_needs_it(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "terms.csv"
+    path.write_text("en,de\n--,x\n")
+    with pytest.raises(RequestError, match=r"^terms\.csv, line 2: "):
+        accepted(store, [{"kind": "chat", "prompt": "Hello"}], {"files": [str(path)]})
+
+
 def test_a_row_with_a_fault_gets_no_terms(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "terms.csv"
     path.write_text("en,de\ninvoice,Rechnung\n")

@@ -200,6 +200,8 @@ def test_what_is_forgotten_is_gone_everywhere(store: Store, index: MemoryIndex, 
     assert target(index, segment="Close") == "Schließen"
     assert index.size == 2
     put(store, SAVE, n=7)  # a note that was left writes it again
+    index.refresh()
+    assert target(index) is None
     later = replace(SAVE, target="neu", at=AT + timedelta(seconds=1))
     put(store, later, n=8)
     index.refresh()

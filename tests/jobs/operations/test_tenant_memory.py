@@ -100,6 +100,24 @@ def test_a_corrected_catalogue_is_taken_in(memory: TenantMemory, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("texts.csv", "key,en,de,fr\nsave,Save,Sichern,Enregistrer\nquit,Quit,,\n", id="a table"),
+        pytest.param(
+            "de.xlf",
+            '<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-language="en" '
+            'target-language="de" datatype="plaintext" original="a"><body><trans-unit id="1"><source>Save</source>'
+            '<target state="translated">Sichern</target></trans-unit></body></file></xliff>',
+            id="XLIFF",
+        ),
+    ],
+)
+def test_other_documents_with_source_and_target(memory: TenantMemory, tmp_path: Path, name: str, text: str) -> None:
+    assert memory.take_in(written(tmp_path, name, text), "en", "de") == 1
+    assert [(one.entry.source, one.entry.target) for one in memory.find("Save")] == [("Save", "Sichern")]
+
+
+@pytest.mark.parametrize(
     ("name", "text", "languages", "message"),
     [
         pytest.param("a.tmx", "<tmx", (None, None), "a.tmx", id="no XML"),

@@ -58,6 +58,7 @@ def test_a_missing_translation_is_found(languages: str, source: str, target: str
         ("en tr", "a new password", "yeni bir parola girin", {"new password": "yeni parola"}),
         ("en es", "the new password", "la nueva contraseña", {"new password": "contraseña nueva"}),
         ("en it", "the domain name", "un nome a dominio", {"domain name": "nome di dominio"}),
+        ("en it", "the domain name", "un nome che è per il dominio", {"domain name": "nome di dominio"}),
         ("en ar", "your password", "كلمة مرورك", {"password": "كلمة المرور"}),
         ("en tr", "the object", "bu nesne", {"object": "nesneler"}),
         ("en de", "the form field", "des Formularfeldes", {"field": "Feld"}),

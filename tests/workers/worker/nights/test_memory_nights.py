@@ -83,7 +83,7 @@ def run(
 
 def edit(night: WorkerNight, *entries: Entry, n: int = 0) -> None:
     """Import an editor's entries."""
-    write_section(night.store, "default", import_name(f"{n:064x}"), entries)
+    write_section(night.store, "default", import_name(f"{n:016x}"), entries)
 
 
 def editors(source: str, target: str, **fields: Any) -> Entry:
