@@ -12,6 +12,7 @@ PACKAGES: Final = (
     "numpy",
     "prometheus_client",
     "ray",
+    "sentencepiece",
     "torch",
     "transformers",
 )
