@@ -1,16 +1,25 @@
 """Compares checks and asking again, off and on: how many rows keep their whole contract, and how many tokens it takes.
 
     python scripts/bench/contract.py                         # 60 rows of four kinds on the small model of `make run`
+    python scripts/bench/contract.py --rows scripts/samples/contract_full.jsonl   # 60 rows that ask for more than their text
     python scripts/bench/contract.py --rows FILE --show 20   # other rows; prints twenty rows that are fit
 
-Both ways run the same rows with the same seeds on one engine, in turn. With checks off, the outputs are judged afterwards by the
-same checks. A row is *fit*, *for review* or *failed* (jobs/findings.py); a row that the kind itself refuses has failed too. The
-table shows these shares for each kind, then the shares of the articles whose words, title and description are in range.
+Both ways run the same rows with the same seeds on one engine, in turn. With checks off, nothing is asked again and nothing
+constrains an answer: a row that asks for JSON runs without its schema, whose form its prompt describes. Each first answer is then
+judged against the whole row, by the same checks as with checks on. A row is *fit*, *for review* or *failed* (jobs/findings.py); a
+row that the kind itself refuses has failed too. The table shows these shares for each group of rows, then the shares of the
+articles whose words, title and description are in range. A row's group is its custom_id up to the last hyphen, else its kind.
+
+The rows of contract_full.jsonl are ten each of: articles with keywords, summary and FAQ (`extras`); articles of 80 to 400 words
+(`lengths`); posts that may say only what their source says, with hashtags (`facts`); three variants, or a thread (`several`);
+translations with placeholders, markup, numbers and terms (`marks`); chats with a JSON schema (`schema`). None was chosen by what
+a model made of it. Rows of the kind `label` are left out, since they have no free text that a contract could describe.
 """
 
 import argparse
 import json
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +45,8 @@ from workers.worker.attempt import Attempt
 
 ROWS: Final = Path(__file__).parents[1] / "samples" / "contract.jsonl"
 WAYS: Final = ("off", "on")
+CONSTRAINTS: Final = ("output_schema", "response_format")
+"""Fields of a row that constrain what an engine may write. With checks off, a row runs without them."""
 IN_RANGE: Final = ("words_off_target", "seo_title", "meta_description")
 
 
@@ -45,6 +56,7 @@ class Judged:
 
     name: str
     kind: str
+    group: str
     verdict: Verdict
     findings: Sequence[Finding]
     tokens: int
@@ -59,17 +71,31 @@ def run(rows: Sequence[Mapping[str, Any]], model: str, way: str, settings: Setti
     engine = make_engine(model, card, settings.cache_dir)
     checks = row_checks(settings, model) if way == "on" else unchecked
     try:
-        attempts = [_attempt(n, row, kinds, model, checks) for n, row in enumerate(rows)]
+        free = {} if way == "on" else dict.fromkeys(CONSTRAINTS)
+        run = [{name: value for name, value in row.items() if name not in free} for row in rows]
+        attempts = [_attempt(n, row, kinds, model, checks) for n, row in enumerate(run)]
         errors = _converse(attempts, engine)
     finally:
         engine.close()
-    return [_judged(attempt, errors.get(attempt.row.row), settings) for attempt in attempts]
+    return [
+        _judged(attempt, errors.get(attempt.row.row), settings, request_of(row))
+        for attempt, row in zip(attempts, rows, strict=True)
+    ]
+
+
+def request_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a row that its kind reads."""
+    return {name: value for name, value in row.items() if name not in ENVELOPE_FIELDS}
+
+
+def group_of(row: RowRequest) -> str:
+    """Return the group that a row is counted in: its custom_id up to the last hyphen, or its kind if it has no hyphen."""
+    return str(row.custom_id or "").rpartition("-")[0] or row.kind
 
 
 def _attempt(n: int, row: Mapping[str, Any], kinds: Mapping[str, Kind], model: str, checks: RowChecks) -> Attempt:
     own = {name: value for name, value in row.items() if name in ENVELOPE_FIELDS and name not in ("kind", "model")}
-    request = {name: value for name, value in row.items() if name not in ENVELOPE_FIELDS}
-    asked = RowRequest(n, n + 1, row["kind"], model, request, **own)
+    asked = RowRequest(n, n + 1, row["kind"], model, request_of(row), **own)
     job = Job(Lease(JobKey("bench", n), 0, 0, str(ClaimId("bench", "0", n))), b"")
     return Attempt(job, asked, kinds[row["kind"]], datetime.now(UTC), None, checks)
 
@@ -97,17 +123,19 @@ def _converse(attempts: Sequence[Attempt], engine: Engine) -> dict[int, RowError
     return errors
 
 
-def _judged(attempt: Attempt, error: RowError | None, settings: Settings) -> Judged:
+def _judged(attempt: Attempt, error: RowError | None, settings: Settings, request: Mapping[str, Any]) -> Judged:
+    """Judge a row after its conversation, by its whole request."""
     row, kind = attempt.row, attempt.kind
     output = attempt.output or attempt.rejected
     values = None if output is None else output.model_dump(mode="json")
     findings = attempt.findings
     if values is not None and error is None and attempt.verdict is None:
-        findings = checker_of(settings, row, kind, with_defaults(kind, row.request)).findings(values)
+        findings = checker_of(settings, row, kind, with_defaults(kind, request)).findings(values)
     used = attempt.usage + attempt.wasted
     return Judged(
         str(row.custom_id),
         row.kind,
+        group_of(row),
         "failed" if error is not None else verdict_of(findings),
         findings,
         used.completion_tokens,
@@ -118,36 +146,38 @@ def _judged(attempt: Attempt, error: RowError | None, settings: Settings) -> Jud
 
 
 def table(ways: Mapping[str, Sequence[Judged]]) -> None:
-    """Print the shares of the verdicts by kind, the tokens, and what is in range of the articles."""
-    kinds = sorted({row.kind for row in ways["on"]})
-    print(
-        f"{'':14}{'rows':>6}" + "".join(f"{f'{way}: fit':>10}{'review':>8}{'failed':>8}{'tokens':>9}" for way in WAYS)
-    )
-    for kind in [*kinds, "all"]:
+    """Print the shares of the verdicts by group, the tokens, and what is in range of the articles, in at most 80 columns."""
+    groups = sorted({row.group for row in ways["on"]})
+    print(f"{'':12}{'rows':>5}" + "".join(f"{f'{way}: fit':>9}{'review':>7}{'failed':>7}{'tokens':>8}" for way in WAYS))
+    for group in [*groups, "all"]:
         line = ""
         for way in WAYS:
-            rows = [row for row in ways[way] if kind in (row.kind, "all")]
+            rows = [row for row in ways[way] if group in (row.group, "all")]
             found = Counter(row.verdict for row in rows)
             written = sum(row.tokens for row in rows)
-            line += f"{found['fit']:>10}{found['review']:>8}{found['failed']:>8}{written:>9,}"
-        print(f"{kind:14}{len(rows):>6}{line}")
+            line += f"{found['fit']:>9}{found['review']:>7}{found['failed']:>7}{written:>8,}"
+        print(f"{group:12}{len(rows):>5}{line}")
     tokens = {way: sum(row.tokens for row in ways[way]) for way in WAYS}
     prompts = {way: sum(row.prompt_tokens for row in ways[way]) for way in WAYS}
     print(f"\nwith checks on: {tokens['on'] / tokens['off']:.2f} times the completion tokens, ", end="")
     print(f"{prompts['on'] / prompts['off']:.2f} times the prompt tokens")
     for way in WAYS:
         articles = [row for row in ways[way] if row.kind == "article" and row.output is not None]
-        print(f"{way:3} {len(articles)} articles with a text, in range:", end="")
-        for code in IN_RANGE:
-            kept = sum(all(one.code != code for one in row.findings) for row in articles)
-            print(f"  {code} {kept}", end="")
-        print()
+        in_range = {code: sum(all(one.code != code for one in row.findings) for row in articles) for code in IN_RANGE}
         codes = Counter(
             code for row in ways[way] for code in {one.code for one in row.findings if one.severity != "note"}
         )
-        print("    findings, by rows:", ", ".join(f"{code} {rows}" for code, rows in codes.most_common()) or "none")
         others = Counter(row.error.partition(":")[0] for row in ways[way] if row.error and not row.findings)
-        print("    refused by the kind:", ", ".join(f"{code} {rows}" for code, rows in others.items()) or "none")
+        print(f"checks {way}:")
+        _counts(f"{len(articles)} articles, in range", in_range)
+        _counts("findings, by rows", dict(codes.most_common()))
+        _counts("refused by the kind", others)
+
+
+def _counts(title: str, counts: Mapping[str, int]) -> None:
+    """Print counts by name below a title, in lines of at most 80 columns."""
+    listed = ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+    print(textwrap.fill(f"{title}: {listed}", 80, initial_indent="    ", subsequent_indent="        "))
 
 
 def main() -> None:
