@@ -83,7 +83,7 @@ class Edition:
         for rows, winners in self._winners.ranges():
             for row in rows:
                 before = carried.at(row)
-                winner = self._winner(row, winners, has_outcome=before is not None)
+                winner = self._winner(row, winners, before)
                 if winner is not None:
                     raw: bytes | memoryview = winner.text
                     status = self._ledger.post(winner.entry)
@@ -94,18 +94,21 @@ class Edition:
                 (output if status == "completed" else errors).write(raw)
         carried.at(self._index.batch.rows)  # this reads to the end of the file, where the file's sha256 is checked
 
-    def _winner(self, row: int, winners: Mapping[int, Winner], *, has_outcome: bool) -> Winner | None:
+    def _winner(self, row: int, winners: Mapping[int, Winner], before: bytes | None) -> Winner | None:
         """Return the line of this round that is published. None: the outcome of the round before stands, or the round was closed.
 
-        `has_outcome` says that the row completed in the round before. Then only a renewed row may take another line, a completed
-        one (rule 44 of jobs/PROTOCOL.md).
+        `before` is the row's line of the round before if the row completed there. Then only a renewed row may take another line:
+        a completed one, and a fit one if the text of the round before is fit (rule 44 of jobs/PROTOCOL.md).
         """
-        if not has_outcome:
+        if before is None:
             return winners.get(row)
         if row not in self._index.current.renewed:
             return None
         winner = winners.get(row)
-        return winner if winner is not None and self._ledger.status(winner.entry) == "completed" else None
+        if winner is None or self._ledger.status(winner.entry) != "completed":
+            return None
+        is_worse = self._ledger.verdict(winner.entry) != "fit" and orjson.loads(before).get("verdict") == "fit"
+        return None if is_worse else winner
 
     def _closed(self, row: int, requests: "_Ascending[RowRequest]") -> dict[str, Any]:
         if self._index.closed is None:

@@ -84,6 +84,10 @@ class Ledger:
         """Return the status of the row of an entry."""
         return self._accounts[entry[0]].status
 
+    def verdict(self, entry: Sequence[int]) -> str:
+        """Return the verdict of the row of an entry; empty if the row was not judged."""
+        return self._accounts[entry[0]].verdict
+
     def rows(self, status: str) -> int:
         """Return how many rows with this status were posted."""
         return sum(n for account, n in zip(self._accounts, self._rows, strict=True) if account.status == status)

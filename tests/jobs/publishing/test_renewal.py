@@ -66,6 +66,35 @@ def test_a_new_text_replaces_the_old_one_and_a_failure_does_not(published: Any) 
     assert Usage.from_dict(usage["wasted"]) == published.completed(1).usage
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("fit", "fit", "anew"),
+        ("fit", "review", "Text 0"),
+        ("fit", None, "Text 0"),
+        ("review", "review", "anew"),
+        ("review", "fit", "anew"),
+        ("review", None, "anew"),
+        (None, "review", "anew"),
+        (None, "fit", "anew"),
+    ],
+)
+def test_only_a_fit_text_replaces_a_fit_one(stored: Any, old: Any, new: Any, text: str) -> None:
+    stored.accept(rows=1)
+    stored.write("night-1", [replace(stored.completed(0), verdict=old)])
+    stored.publish()
+    reopen(stored.store, "night-1", renews=[Renewal(rows=(0,), avoid=("Once",))], after=1)
+    stored.write("night-1", [replace(anew(stored, 0), verdict=new)])
+    done = stored.publish()
+    assert verify(stored.store, "night-1") == []
+    (row,) = stored.rows(done)
+    verdict = new if text == "anew" else old
+    assert (row["output"]["text"], row.get("verdict")) == (text, verdict)
+    assert done.verdicts == ({} if verdict is None else {verdict: 1})
+    usage = read_usage(stored.store, done, "night-1")
+    assert (usage["rows"], usage["fit"], usage["review"]) == (1, int(verdict == "fit"), int(verdict == "review"))
+
+
 def test_a_text_of_an_earlier_round_is_no_new_one(published: Any) -> None:
     """Otherwise the lower fence of an old line would bring it back."""
     published.write("night-1", [replace(anew(published, 1, round_=1, text="late"), fence=0)])

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_the_group_of_a_row(name: str | None, group: str) -> None:
 
 def test_with_checks_off_no_schema_constrains_and_the_answer_is_judged_by_it() -> None:
     schema = {"type": "object", "properties": {"stars": {"type": "integer"}}, "required": ["stars"]}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"custom_id": "schema-0", "kind": "chat", "prompt": "Rate it.", "output_schema": schema},
         {"custom_id": "schema-1", "kind": "chat", "prompt": "Rate it."},
     ]
