@@ -5,8 +5,9 @@ jobs/PROTOCOL.md).
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,25 @@ def verify(store: Store, batch_id: str) -> list[str]:
     return check.faults
 
 
+_ByCurrency = defaultdict[str | None, Usage]
+"""The usage of rows by the currency of their amounts; None: by rows that name no currency."""
+
+
+def _is_sum(sums: Mapping[str, Any], used: Mapping[str | None, Usage], main: str) -> bool:
+    """Whether sums of `usage.json` are those of the rows: tokens over all currencies, amounts in `main`, and each other currency
+    apart. Rows that name no currency count in `main`.
+    """
+    in_main = total(one for currency, one in used.items() if currency in {None, main})
+    of_all = replace(total(used.values()), device_cost=in_main.device_cost, charge=in_main.charge)
+    apart = {name: Usage.from_dict(values) for name, values in sums.get("other_currencies", {}).items()}
+    named = {currency for currency in used if currency is not None and currency != main}
+    return (
+        Usage.from_dict(sums) == of_all
+        and named <= apart.keys()
+        and all(one == used.get(name, Usage()) for name, one in apart.items())
+    )
+
+
 class _Check:
     """A check adds up published rows and compares the sums. It keeps the sums, and one byte for each row of the batch."""
 
@@ -122,7 +142,7 @@ class _Check:
         self._outcomes = bytearray(batch.rows)
         self._statuses: Counter[str] = Counter()
         self._verdicts: Counter[str] = Counter()
-        self._usage: dict[str, Usage] = {}
+        self._usage: defaultdict[str, _ByCurrency] = defaultdict(lambda: defaultdict(Usage))
         self._groups: dict[tuple[str | None, ...], tuple[int, Usage]] = {}
         self._memory = Remembered()
 
@@ -146,8 +166,8 @@ class _Check:
                 self._verdicts[verdict] += 1
             self._memory += Remembered.from_dict(values.get("memory"))
             used = Usage.from_dict(values["usage"])
-            self._usage[values["model"]] = self._usage.get(values["model"], Usage()) + used
             currency, template = values["usage"].get("currency"), first_template(values)
+            self._usage[values["model"]][currency] += used
             group = (currency, values["tenant"], values["model"], values["kind"], template)
             rows, sums = self._groups.get(group, (0, Usage()))
             self._groups[group] = (rows + 1, sums + used)
@@ -164,12 +184,21 @@ class _Check:
             self.faults.append(f"usage.json counts {summed}, and the files hold {dict(self._verdicts)}")
         if usage["rows"] != self._statuses["completed"]:
             self.faults.append(f"usage.json counts {usage['rows']} rows, and {self._statuses['completed']} completed")
-        if Usage.from_dict(usage) != total(self._usage.values()):
-            self.faults.append("the totals of usage.json differ from the sum over output.jsonl")
         if Remembered.from_dict(usage.get("memory")) != self._memory:
             self.faults.append("the memory of usage.json differs from the sum over output.jsonl")
-        by_model = {model: Usage.from_dict(values) for model, values in usage["models"].items() if values["rows"]}
-        if by_model != self._usage:
+        self._compare_amounts(usage)
+
+    def _compare_amounts(self, usage: Mapping[str, Any]) -> None:
+        main, of_all = usage["currency"], _ByCurrency(Usage)
+        for of_model in self._usage.values():
+            for currency, used in of_model.items():
+                of_all[currency] += used
+        if not _is_sum(usage, of_all, main):
+            self.faults.append("the totals of usage.json differ from the sum over output.jsonl")
+        by_model = {model: values for model, values in usage["models"].items() if values["rows"]}
+        if by_model.keys() != self._usage.keys() or not all(
+            _is_sum(values, self._usage[model], main) for model, values in by_model.items()
+        ):
             self.faults.append("the models of usage.json differ from the sums over output.jsonl")
         names = ("currency", "tenant", "model", "kind", "template")
         groups = {tuple(one[name] for name in names): (one["rows"], Usage.from_dict(one)) for one in usage["groups"]}

@@ -132,3 +132,43 @@ def test_a_marker_with_more_verdicts_than_completed_rows_is_refused(done: Done) 
     assert Done.model_validate_json(orjson.dumps(values)) == done
     with pytest.raises(ValueError, match="verdicts: more than completed"):
         Done.model_validate_json(orjson.dumps({**values, "verdicts": {"fit": 2, "review": 1}}))
+
+
+@pytest.fixture
+def in_two_currencies(shelf: Any) -> Done:
+    """Rows 0 and 1 are charged in EUR, row 2 in USD, row 3 names no currency."""
+    shelf.accept(rows=4)
+    shelf.write("night-1", [shelf.priced(0, "EUR"), shelf.priced(1, "EUR")])
+    shelf.write("night-1", [shelf.priced(2, "USD")])
+    shelf.write("night-1", [shelf.completed(3)])
+    return shelf.publish()  # type: ignore[no-any-return]
+
+
+def test_a_round_in_two_currencies_has_no_fault(shelf: Any, in_two_currencies: Done) -> None:
+    usage = read_usage(shelf.store, in_two_currencies, "night-1")
+    assert (usage["currency"], list(usage["other_currencies"])) == ("EUR", ["USD"])
+    assert verify(shelf.store, "night-1") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda sums: sums.update(charge=sums["charge"] + 1), id="the main currency"),
+        pytest.param(lambda sums: sums["other_currencies"]["USD"].update(charge=0), id="the other currency"),
+        pytest.param(lambda sums: sums["other_currencies"].pop("USD"), id="the other currency is missing"),
+        pytest.param(lambda sums: sums.pop("other_currencies"), id="no other currency"),
+        pytest.param(lambda sums: sums["other_currencies"].update(GBP={"charge": 1}), id="a currency of no row"),
+        pytest.param(lambda sums: sums.update(prompt_tokens=0), id="tokens"),
+    ],
+)
+def test_wrong_amounts_of_two_currencies_are_faults(shelf: Any, in_two_currencies: Done, change: Any) -> None:
+    replace_files(shelf, in_two_currencies, lambda files: change(files["usage.json"][0]))
+    assert "the totals of usage.json differ from the sum over output.jsonl" in verify(shelf.store, "night-1")
+
+
+def test_wrong_amounts_of_a_model_in_two_currencies_are_faults(shelf: Any, in_two_currencies: Done) -> None:
+    def change(files: Files) -> None:
+        files["usage.json"][0]["models"]["stub"]["other_currencies"]["USD"]["charge"] += 1
+
+    replace_files(shelf, in_two_currencies, change)
+    assert verify(shelf.store, "night-1") == ["the models of usage.json differ from the sums over output.jsonl"]

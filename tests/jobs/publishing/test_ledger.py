@@ -57,6 +57,7 @@ def test_amounts_of_two_currencies_are_never_added_up(stored: Any) -> None:
     reopen(stored.store, "night-1")
     stored.write("night-1", [stored.priced(row, "USD", round_=2) for row in (1, 2, 3)])
     second = read_usage(stored.store, stored.publish(), "night-1")
+    assert verify(stored.store, "night-1") == []
     used = [stored.completed(row).usage for row in range(4)]
     for usage, dollars in ((first, Usage()), (second, total(used[1:]))):
         other = usage["other_currencies"]["USD"]
