@@ -8,12 +8,12 @@ Memory does not grow with the texts: rows are read one by one, and what is compa
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 from pydantic import Field
@@ -35,6 +35,9 @@ from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.damage import Damage, collect_damage
 from jobs.store.store import Store
+
+VARIANTS: Final = "variants"
+"""The field of an output with several texts for one use, of which each is compared."""
 
 
 class StoredAudit(StoredRecord):
@@ -145,7 +148,8 @@ class Auditor:
 def audit_rows(
     store: Store, batch: Batch, done: Done, kinds: Mapping[str, Kind], limits: AuditLimits
 ) -> Iterator[AuditRow]:
-    """Yield the completed rows of a published round as an audit reads them, except those whose kind writes no text of its own.
+    """Yield the texts of the completed rows of a published round as an audit reads them. A row with `variants` has several, each
+    an entry with the row's number. Rows whose kind writes no text of its own are left out.
 
     Raises StoreDamaged.
     """
@@ -167,13 +171,25 @@ def audit_rows(
                 source, pair = _source_and_pair(request.request, contract)
         custom_id = row.get("custom_id")
         name = str(number if custom_id is None else custom_id)
-        yield AuditRow(name, row["kind"], row["tenant"], _main_text(row["output"], contract), source, pair, number)
+        for text in _compared_texts(row["output"], contract):
+            yield AuditRow(name, row["kind"], row["tenant"], text, source, pair, number)
 
 
 def _requests(store: Store, batch: Batch) -> Iterator[RowRequest]:
     """Yield the readable requests of all lanes in input order."""
     lanes = (((one.row, one) for one in read_rows(store, batch.batch_id, lane)) for lane in batch.lanes)
     return (request for _, request in heapq.merge(*lanes, key=itemgetter(0)))
+
+
+def _compared_texts(output: Any, contract: Contract) -> Sequence[str]:
+    """Return the variants of an output, if it has several; else its main text alone.
+
+    Answers in `choices` are not compared, since they answer one prompt, and posts of a thread are parts of one text.
+    """
+    variants = output.get(VARIANTS) if isinstance(output, Mapping) else None
+    if isinstance(variants, list) and variants and all(isinstance(one, str) for one in variants):
+        return variants
+    return [_main_text(output, contract)]
 
 
 def _main_text(output: Any, contract: Contract) -> str:

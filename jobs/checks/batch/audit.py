@@ -37,7 +37,7 @@ MOST_WORDS: Final = 5_000
 
 
 class AuditRow(NamedTuple):
-    """A row of a batch, as the audit reads it."""
+    """A row of a batch, as the audit reads it. A row with several variants comes once for each of them, with the same number."""
 
     custom_id: str
     kind: str

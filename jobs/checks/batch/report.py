@@ -21,7 +21,7 @@ SEVERITIES: Final = {
 
 
 class Cluster(BaseModel):
-    """Rows that have something in common."""
+    """Rows that have something in common. A row with several variants stands in it once for each of them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,7 +38,7 @@ class Cluster(BaseModel):
 
 
 class Figures(BaseModel):
-    """The figures of the rows of a kind and tenant."""
+    """The figures of the rows of a kind and tenant. A row with several variants counts once for each of them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -62,7 +62,7 @@ class Figures(BaseModel):
 
 
 class Audit(BaseModel):
-    """What an audit found."""
+    """What an audit found. A row with several variants counts in `rows` once for each of them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -15,6 +15,7 @@ from jobs.checks.batch.limits import AuditLimits
 from jobs.checks.batch.report import Audit
 from jobs.errors import NoBatch, RequestError, StoreDamaged
 from jobs.kinds.registry import load_kinds
+from jobs.operations.content.same_texts import renewals
 from jobs.operations.status_reader import StatusReader
 from jobs.publishing.auditing import Auditor, read_audit
 from jobs.publishing.retention import delete_batch
@@ -233,6 +234,42 @@ def test_the_main_text_of_each_kind_is_compared(stored: Any) -> None:
     report = read_audit(stored.store, "night-1", done)
     assert report is not None
     assert {one.row_numbers: one.beginning[:9] for one in report.clusters} == {(0, 2): "The old b", (1, 3): "Title 1 T"}
+
+
+def test_all_variants_are_compared(stored: Any) -> None:
+    """The posts differ, and a variant of the first row is that of the third one."""
+    variants = [
+        [OTHER, SAME],
+        ["Bees fly out as soon as the morning sun has warmed the garden wall behind them", "A wool blanket keeps warm"],
+        ["Tonight the choir of the old town sings in the square in front of the theatre", SAME],
+    ]
+    stored.accept(rows=4, kinds=["social_post"])
+    outputs: list[dict[str, Any]] = [{"text": texts[0], "variants": texts} for texts in variants]
+    outputs.append(
+        {"text": "Our library lends out bicycles on every first Sunday of the month", "thread": [SAME, SAME]}
+    )
+    stored.write("night-1", [stored.completed(n, kind="social_post", output=one) for n, one in enumerate(outputs)])
+    done = stored.publish()
+    auditor(stored).audit()
+    report = read_audit(stored.store, "night-1", done)
+    assert report is not None
+    assert (report.rows, report.figures[0].rows, report.figures[0].repeating) == (7, 7, 1)
+    ((code, numbers, names),) = [(one.code, one.row_numbers, one.custom_ids) for one in report.clusters]
+    assert (code, numbers, names) == ("near_duplicate", (0, 2), ("c0", "c2"))
+    assert [one.rows for one in renewals(report)] == [(2,)]
+
+
+def test_a_row_whose_own_variants_are_alike_is_not_told_to_avoid_itself(stored: Any) -> None:
+    stored.accept(rows=2, kinds=["social_post"])
+    outputs = [{"text": SAME, "variants": [SAME, SAME]}, {"text": OTHER, "variants": [OTHER, OTHER, SAME]}]
+    stored.write("night-1", [stored.completed(n, kind="social_post", output=one) for n, one in enumerate(outputs)])
+    done = stored.publish()
+    auditor(stored).audit()
+    report = read_audit(stored.store, "night-1", done)
+    assert report is not None
+    near = [one.row_numbers for one in report.clusters if one.code == "near_duplicate"]
+    assert sorted(near) == [(0, 0, 1), (1, 1)]
+    assert [one.rows for one in renewals(report)] == [(1,)]
 
 
 def test_kinds_that_choose_among_labels_are_not_compared(stored: Any) -> None:
