@@ -235,7 +235,7 @@ def replay(
     row: Annotated[str, typer.Argument(metavar="ROW", help=ROW)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object: the new output, and what differs.")] = False,
 ) -> None:
-    """Run a completed row again, and say whether its output is the same.
+    """Run a completed row again, and say whether its output and its verdict are the same.
 
     It runs with the same request and seed, on this machine. Nothing is stored or charged.
     """
@@ -255,13 +255,22 @@ def replay(
         raise RequestError(f"row {number} of {found.batch_id} {state}: nightpress show {found.batch_id} {number}")
     again = replay_row(found.batch_id, RowRequest(**request), published, session.settings, found.created_at)
     if as_json:
-        session.write_json({"same": again.same, "differs": again.differs, "output": again.output, "error": again.error})
+        session.write_json(
+            {
+                "same": again.same,
+                "differs": again.differs,
+                "verdict": again.verdict,
+                "output": again.output,
+                "error": again.error,
+            }
+        )
     elif again.error is not None:
         session.write(f"row {number}: it failed this time: {again.error}")
     else:
         session.write(f"row {number}: {'the same output' if again.same else 'another output'}")
+    now = {**again.receipt, "verdict": again.verdict}
     for name in again.differs if not as_json else ():
-        session.write(f"  differs: {describe_difference(name, published, again.receipt)}")
+        session.write(f"  differs: {describe_difference(name, published, now)}")
     if again.unexplained and again.error is None and not as_json:
         dtype = again.receipt.get("dtype", "its number format")
         session.write(

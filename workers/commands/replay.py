@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed, RequestError, RowError
+from jobs.findings import Verdict
 from jobs.kinds.avoiding import avoiding
 from jobs.kinds.registry import load_kinds
 from jobs.kinds.row_checks import row_checks
@@ -31,31 +32,34 @@ COMPARED_ALWAYS: Final = ("reasoning_form", "beams", "length_penalty", "converte
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The result of a replay: its output or its error, and its receipt.
+    """The result of a replay: its output or its error, its verdict, and its receipt.
 
-    `differs` names the fields of the receipt that differ from the published row, then the fields of the output that differ.
+    `differs` names the fields of the receipt that differ from the published row, then `verdict` if the verdict differs, then the
+    fields of the output that differ. `verdict` is None if the output was not judged.
     """
 
     output: Mapping[str, Any] | None
     error: str | None
     receipt: Mapping[str, Any]
     differs: Sequence[str]
+    verdict: Verdict | None = None
 
     @property
     def same(self) -> bool:
-        """Whether the output is the same, even if the receipt is not."""
+        """Whether the output is the same, even if the receipt or the verdict is not."""
         return self.error is None and not any(name.startswith("output") for name in self.differs)
 
     @property
     def unexplained(self) -> bool:
-        """Whether the output differs although the receipt is the same."""
-        return bool(self.differs) and all(name.startswith("output.") for name in self.differs)
+        """Whether the output differs although the receipt is the same. Another text may have another verdict."""
+        named = [name for name in self.differs if name != "verdict"]
+        return bool(named) and all(name.startswith("output.") for name in named)
 
 
 def describe_difference(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Return a line about one name of `Replayed.differs`.
 
-    For a field of the receipt the line shows both values; for a field of the output it is only the name.
+    For a field of the receipt, and for the verdict, the line shows both values; for a field of the output it is only the name.
     """
     top, _, label = name.partition(".")
     if top == "output":
@@ -101,7 +105,8 @@ def replay(
     finally:
         engine.close()
     output = attempt.output.model_dump(mode="json") if attempt.output is not None else None
-    return Replayed(output, error, receipt, _differences(published, output, receipt))
+    verdict = attempt.verdict if output is not None else None
+    return Replayed(output, error, receipt, _differences(published, output, receipt, verdict), verdict)
 
 
 def _converse(attempt: Attempt, engine: Engine) -> str | None:
@@ -123,7 +128,10 @@ def _converse(attempt: Attempt, engine: Engine) -> str | None:
 
 
 def _differences(
-    published: Mapping[str, Any], output: Mapping[str, Any] | None, receipt: Mapping[str, Any]
+    published: Mapping[str, Any],
+    output: Mapping[str, Any] | None,
+    receipt: Mapping[str, Any],
+    verdict: Verdict | None,
 ) -> Sequence[str]:
     named = [name for name in COMPARED if name in published and published[name] != receipt.get(name)]
     named += [name for name in COMPARED_ALWAYS if published.get(name) != receipt.get(name)]
@@ -133,6 +141,8 @@ def _differences(
             # A different text may need more or fewer prompts: compare those that both receipts have, or all if they share none.
             labels = sorted(before.keys() & now.keys() or {*before, *now})
             named += [f"{part}.{label}" for label in labels if before.get(label) != now.get(label)]
+    if published.get("verdict") and output is not None and published["verdict"] != verdict:
+        named.append("verdict")
     was = published.get("output") or {}
     fields = sorted({*was, *(output or {})})
     return [*named, *(f"output.{name}" for name in fields if was.get(name) != (output or {}).get(name))]

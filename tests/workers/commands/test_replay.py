@@ -125,3 +125,38 @@ def test_a_row_is_checked_again() -> None:
     off = {code: {"severity": "off"} for code in load_checks()}
     again = replay("b-1", row._replace(checks=off), {}, settings)
     assert (again.error, again.output is not None) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("was", "severity", "differs", "verdict"),
+    [
+        pytest.param("fit", "review", ["verdict"], "review", id="checks are harder now"),
+        pytest.param("review", "review", [], "review", id="the same verdict"),
+        pytest.param("review", "off", ["verdict"], "fit", id="checks are softer now"),
+        pytest.param(None, "review", [], "review", id="it was not judged, or an earlier release wrote it"),
+    ],
+)
+def test_verdicts_are_compared(was: str | None, severity: str, differs: list[str], verdict: str) -> None:
+    """The output is the same, so the row is: a verdict depends on the settings of checks too."""
+    settings = Settings(models={"tiny": ModelCard(engine="stub", checks=True)}, model="tiny")
+    row = RowRequest(3, 4, "chat", "tiny", {"prompt": "Hi"}, seed=11)
+    off: dict[str, Any] = {code: {"severity": "off"} for code in load_checks()}
+    first = replay("b-1", row._replace(checks=off), {}, settings)
+    assert first.output is not None
+    terms = {"severity": severity, "terms": str(first.output["text"]).split()[:1]}
+    row = row._replace(checks={**off, "echo": {"severity": "note"}, "forbidden_term": terms})
+    again = replay("b-1", row, {"output": first.output, **first.receipt, "verdict": was}, settings)
+    assert (again.differs, again.verdict, again.same, again.unexplained) == (differs, verdict, True, False)
+    if differs:
+        shown = describe_difference("verdict", {"verdict": was}, {"verdict": again.verdict})
+        assert shown == f"verdict: {was} was published, {verdict} is here"
+
+
+def test_a_verdict_that_follows_from_another_output_explains_nothing() -> None:
+    settings = Settings(models={"tiny": ModelCard(engine="stub", checks=True)}, model="tiny")
+    off: dict[str, Any] = {code: {"severity": "off"} for code in load_checks()}
+    row = RowRequest(3, 4, "chat", "tiny", {"prompt": "Hi"}, seed=11, checks={**off, "echo": {"severity": "note"}})
+    first = replay("b-1", row, {}, settings)
+    was = {**first.receipt, "output": {"text": "another"}, "verdict": "review"}
+    again = replay("b-1", row, was, settings)
+    assert (again.differs, again.unexplained) == (["verdict", "output.text"], True)
