@@ -23,7 +23,7 @@ from jobs.writing.evidence import Brief
 from jobs.writing.fitting import fitted_description, fitted_title
 from jobs.writing.links.markdown_links import without_markdown_links
 from jobs.writing.prose import FENCE, clipped, sentences
-from jobs.writing.words.keywords import Reader
+from jobs.writing.words.keywords import Reader, folded
 
 MAX_META_DESCRIPTION: Final = 160
 MAX_TITLE: Final = 120
@@ -91,7 +91,9 @@ class Heads:
     def _read(self, label: str, prompt: Prompt, answer: Completion) -> None:
         if label == FAQ:
             found, removed = read_questions(answer, self.brief)
-            self.questions = found[: self.request.faq]
+            known = {folded(question) for question, _ in self.questions}
+            new = {folded(question): (question, text) for question, text in found if folded(question) not in known}
+            self.questions = [*self.questions, *new.values()][: self.request.faq]
         elif label == TITLE:
             self.texts[label], removed = read_title(answer, prompt, self.brief, self.request.language)
         else:
@@ -111,9 +113,18 @@ class Heads:
         refused = {label: _messages_about(label.replace(" ", "_"), found) for label in labels}
         if SUMMARY in labels and not self.texts.get(SUMMARY):
             refused[SUMMARY] = ["the summary is empty"]
-        if FAQ in labels and (count := len(self.questions)) < self.request.faq:
-            refused[FAQ].append(f"there are {count} questions with answers, and {self.request.faq} are asked for")
+        if FAQ in labels:
+            self._keep_questions(found)
+            if (count := len(self.questions)) < self.request.faq:
+                lacking = f"there are {count} questions with answers, and {self.request.faq} are asked for"
+                asked = "; ".join(question for question, _ in self.questions)
+                refused[FAQ].append(f"{lacking}: write others than {asked}" if asked else lacking)
         return {label: faults for label, faults in refused.items() if faults}
+
+    def _keep_questions(self, found: Sequence[Finding]) -> None:
+        """Leave out the questions in which a check found a fault, so that only others are asked for again."""
+        wrong = {one.where.field for one in found if one.where}
+        self.questions = [pair for n, pair in enumerate(self.questions) if f"faq.{n}" not in wrong]
 
     def _output(self) -> Mapping[str, Any]:
         return {

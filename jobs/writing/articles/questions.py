@@ -9,16 +9,22 @@ from jobs.generation import Completion
 from jobs.writing.cleaning import MARKER, Draft
 from jobs.writing.evidence import Brief
 from jobs.writing.labels import SECTION
-from jobs.writing.prose import whole_sentences
+from jobs.writing.prose import sentences, whole_sentences
 
 _LABEL: Final = re.compile(
     r"(?:Q(?:uestion)?|F(?:rage)?|Pregunta|P|Domanda|D|В(?:опрос)?|問|问)\s{0,2}\d{0,2}\s{0,2}[:.)\uff1a]\s*",
     re.IGNORECASE,
 )
 _ANSWER: Final = re.compile(
-    r"(?:A(?:nswer|ntwort)?|R(?:éponse|espuesta|isposta|esposta)?|О(?:твет)?|答え?)\s{0,2}\d{0,2}\s{0,2}[:.)\uff1a]\s*",
+    r"(?:A(?:nswers?|ntwort)?|R(?:esponse|éponse|espuesta|isposta|esposta)?|О(?:твет)?|答え?)\s{0,2}\d{0,2}\s{0,2}[:.)\uff1a]\s*",
     re.IGNORECASE,
 )
+_LEFT_LABEL: Final = re.compile(
+    r"(?:^|[.!?\u2026:]\s+)(?:[QA]|Questions?|Answers?|Response|Output|Frage|Antwort|Pregunta|Respuesta|Réponse|Domanda|Risposta|"
+    r"Вопрос|Ответ)\s{0,2}\d{0,2}\s{0,2}[:\uff1a]",
+    re.IGNORECASE,
+)
+"""Matches a label at the beginning of a text or of a sentence. `Vitamin A: what it does` has none."""
 _ENDS: Final = ("?", "\uff1f", "\u061f", "\u037e", ";")
 """The marks with which a question ends: Latin, full-width, Arabic, and the two forms of the Greek one."""
 
@@ -27,7 +33,8 @@ def read_questions(answer: Completion, brief: Brief) -> tuple[list[tuple[str, st
     """Return the questions with their answers, and the parts that were left out.
 
     A line that ends with a question mark, or has the label of a question, is a question; what follows up to the next question is
-    its answer. A question without an answer, and an answer that was cut off before the end of its first sentence, are left out.
+    its answer. A question without an answer, and an answer that was cut off before the end of its first sentence, are left out,
+    and so is a pair in which a label of a model stays, or whose answer only asks.
     """
     draft = Draft(answer.text)
     draft.drop_announcement(brief, SECTION, inline=False, unnamed=False)
@@ -46,10 +53,18 @@ def read_questions(answer: Completion, brief: Brief) -> tuple[list[tuple[str, st
     if answer.finish_reason == "length" and found:
         question, text = found[-1]
         found[-1] = question, whole_sentences(text)
+    kept = [(question, text) for question, text in found if _is_answered(question, text)]
     for question, text in found:
-        if not text:
-            draft.note(question)
-    return [(question, text) for question, text in found if text], draft.removed
+        if (question, text) not in kept:
+            draft.note(f"{question} {text}".strip())
+    return kept, draft.removed
+
+
+def _is_answered(question: str, answer: str) -> bool:
+    """Whether an answer says something, and no label of a model is left in the pair: `Q: What fits? A: Q: What fits?`."""
+    if not answer or any(_LEFT_LABEL.search(text) for text in (question, answer)):
+        return False
+    return not all(sentence.rstrip("\"'\u00bb\u201d)] ").endswith(_ENDS[:4]) for sentence in sentences(answer))
 
 
 def _plain(line: str) -> str:

@@ -336,6 +336,27 @@ def test_summary_and_questions_are_written_on_request_and_asked_for_again() -> N
     assert [one.severity for one in found if one.code == "faq_incomplete"] == [Severity.REVIEW]
 
 
+def test_good_questions_stay_and_only_others_are_asked_for_again() -> None:
+    row = {**ARTICLE, "faq": 3}
+    known = {
+        "section 1": prose(96, 1),
+        "section 2": prose(96, 2),
+        "faq": "Q: Why pots?\nA: They fit.\nQ: Where?\nA: On [Insert place].\nQ: Q: When?\nA: In May.",
+        "faq, try 2": "Q: WHY POTS?\nA: Again.\nQ: How much water?\nA: A can.",
+        "faq, try 3": "Q: How deep?\nA: A hand.",
+    }
+    output, turns = article(lambda prompt: known.get(prompt.label, "A line about tomatoes."), row)
+    assert [(one.question, one.answer) for one in output.faq] == [
+        ("Why pots?", "They fit."),
+        ("How much water?", "A can."),
+        ("How deep?", "A hand."),
+    ]
+    asked = [prompt.messages[-1].content for turn in turns for prompt in turn if prompt.label.startswith("faq, try")]
+    assert "there are 1 questions with answers, and 3 are asked for: write others than Why pots?" in asked[0]
+    assert "write others than Why pots?; How much water?" in asked[1]
+    assert "Where?" not in asked[1]
+
+
 def test_without_a_request_there_is_neither_summary_nor_questions() -> None:
     output, _ = article(sections(prose(96, 1), prose(96, 2)))
     assert not {"summary", "faq"} & output.model_dump().keys()

@@ -65,6 +65,44 @@ def test_what_is_no_pair_is_left_out(text: str, found: list[tuple[str, str]]) ->
     assert read(text) == found
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Q: Q: Q: How to fix it?\nA: Rebuild it.",
+        "Output: Question: How to fix it?\nA: Rebuild it.",
+        "Q: How to fix it?\nA: Rebuild it! Response: I do not think so.",
+        "Q: How to fix it?\nA: Rebuild it. A: Patch it.",
+        "Q: Here's an example: Q: How to fix it?\nA: Rebuild it.",
+        "Q: How to fix it?\nA: A: Rebuild it.",
+        "F: Wie flickt man ihn?\nA: Mit Leim. Frage: Und dann?",
+        "Вопрос: Как?\nОтвет: Так. Ответ: Иначе.",
+        "Q: How to fix it?\nA: Do you know how to apply glue?",
+        "Q: How to fix it?\nA: Glue? Or tape?",
+        'Q: How to fix it?\nA: Is it "broken?"',
+        "لماذا الشمس؟\nهل تعرف؟",
+    ],
+)
+def test_a_pair_with_labels_or_only_questions_is_left_out(text: str) -> None:
+    assert read(f"{text}\nQ: {ONE[0]}\nA: {ONE[1]}") == [ONE]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is vitamin A: a fat?", "Vitamin A: it is a fat."),
+        ("Is plan A: sow, plan B: plant good?", "Yes. Plan A: sow in May."),
+        ("Who asks the question?", "The reader. He wants an answer: when to water."),
+        ("Why?", "Why not? It grows."),
+    ],
+)
+def test_words_that_are_no_labels_stay(question: str, answer: str) -> None:
+    assert read(f"Q: {question}\nA: {answer}") == [(question, answer)]
+
+
+def test_answers_with_the_label_in_the_plural() -> None:
+    assert read("Question: Why?\nAnswers: So.\nQ: How?\nResponse: Thus.") == [("Why?", "So."), ("How?", "Thus.")]
+
+
 def test_an_answer_that_was_cut_off_ends_with_its_last_whole_sentence() -> None:
     assert read("Q: Why?\nA: One is whole. Two is", "length") == [("Why?", "One is whole.")]
     assert read("Q: Why?\nA: One is whole.\nQ: How?\nA: Two is", "length") == [("Why?", "One is whole.")]
