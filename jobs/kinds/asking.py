@@ -1,8 +1,9 @@
 """Asks for several texts side by side, and again for those that cannot be published, until they can or the tries are over."""
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -51,14 +52,38 @@ def asked_until_kept(
     return [texts[n] for n in range(count)]
 
 
+ANSWER_AGAIN: Final = "Answer the question again, without this fault: the answer alone, no word about this correction."
+"""The end of a correction. Without its second part, small models answer the correction instead of the question."""
+
+_APOLOGY: Final = re.compile(
+    r"\s*(?:(?:i(?:['\u2019]m| am) )?(?:so |very )?sorry|my apologies|apologies|i apologi[sz]e|you(?:['\u2019]re| are) right|"
+    r"(?:sure|of course|certainly|okay)(?=[,!])|thank you|here(?:['\u2019]s| is))\b[,!]?"
+    r"[^.!?\n:]{0,120}?\b(?:(?:corrected|revised|updated|improved|previous|new)(?: \w+)? "
+    r"(?:answer|response|version|text|reply|message|summary|list|slogan|attempt)|(?:answer|try|write it) again|"
+    r"(?:the|your|this) correction|without (?:this|the|that) (?:fault|error|mistake))\b"
+    r"[^.!?\n:]{0,80}(?:[.!:]+(?=\s)|\n)",
+    re.IGNORECASE,
+)
+"""Matches a first sentence that speaks of the correction, such as `Sorry, here is the corrected answer:`."""
+_OWN_WORDS: Final = re.compile(r"\b(?:sorry|apolog|correct|revis|updat|improv)", re.IGNORECASE)
+"""Matches words by which a row itself may ask for such a sentence."""
+
+
 def with_correction(prompt: Prompt, answer: str, faults: Sequence[str]) -> Prompt:
     """Return a prompt that shows the model its answer and says what was wrong. A raw text has no turns, so it stays as it is."""
     if not prompt.messages:
         return prompt
     reasons = "\n".join(f"- {fault}" for fault in faults)
-    correction = f"Your answer cannot be used, because:\n{reasons}\nAnswer again, without this fault."
+    correction = f"Your answer cannot be used, because:\n{reasons}\n{ANSWER_AGAIN}"
     turns = [Message("assistant", answer)] if answer.strip() else []
     return replace(prompt, messages=(*prompt.messages, *turns, Message("user", correction)), quotes=(answer, *faults))
+
+
+def without_apology(text: str) -> str:
+    """Return a further answer without a first sentence that speaks of the correction. A text that has no other sentence stays."""
+    found = _APOLOGY.match(text)
+    rest = text[found.end() :].lstrip() if found else ""
+    return rest or text
 
 
 def kept_answers(
@@ -85,7 +110,10 @@ def kept_answers(
             replaces=label_of_try(first.label, number - 1),
         )
 
-    def read(n: int, _: Prompt, answer: Completion) -> Completion:
+    def read(n: int, prompt: Prompt, answer: Completion) -> Completion:
+        is_further = prompt.label != prompts[n].label
+        if is_further and not answer.logprobs and not any(map(_OWN_WORDS.search, prompts[n].instructions)):
+            answer = replace(answer, text=without_apology(answer.text))
         latest[n] = answer.text
         output_of([answer])
         return answer

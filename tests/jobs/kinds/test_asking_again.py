@@ -8,6 +8,7 @@ import pytest
 from jobs.errors import CheckFailed
 from jobs.findings import CheckSetting, Severity
 from jobs.generation import Prompt
+from jobs.kinds.asking import ANSWER_AGAIN, without_apology
 from tests.support.conversations import Answer, checker_of, converse
 
 EN_DE = {"source_language": "en", "target_language": "de"}
@@ -83,6 +84,43 @@ def test_an_empty_segment_is_asked_for_again_and_then_fails() -> None:
     assert labels(turns) == [["segment 1", "segment 2"], ["segment 2, try 2"], ["segment 2, try 3"]]
     with pytest.raises(CheckFailed):
         converse("translation", row, by_label({"segment 1": "Ein Morgen."}), checker_of("translation", row))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Sorry, here is the corrected answer: Bread rises by yeast.", "Bread rises by yeast."),
+        ("I'm sorry for the confusion, here is a revised version:\n\nBread rises.", "Bread rises."),
+        ("I apologize for my previous response. Bread rises.", "Bread rises."),
+        ("Sure, I will answer again. Bread rises.", "Bread rises."),
+        ("Here\u2019s the updated text:\nBread rises.", "Bread rises."),
+        ("Thank you for the correction! Bread rises.", "Bread rises."),
+        ("You're right, I will answer again.", "You're right, I will answer again."),
+        ("Sorry that your parcel is late. We sent it again.", "Sorry that your parcel is late. We sent it again."),
+        ("Here is a recipe: take flour.", "Here is a recipe: take flour."),
+        ("Sure signs of a new version are bugs. More.", "Sure signs of a new version are bugs. More."),
+        ("The corrected answer is not ours. Bread rises.", "The corrected answer is not ours. Bread rises."),
+        ("", ""),
+    ],
+)
+def test_a_first_sentence_about_the_correction_is_taken_off(text: str, kept: str) -> None:
+    assert without_apology(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("prompt", "first", "again", "text"),
+    [
+        ("Why?", "So <|im_start|> it is.", "Sorry, here is the corrected answer: So it is.", "So it is."),
+        ("Say sorry.", "So <|im_start|>.", "Sorry, here is the new answer: So.", "Sorry, here is the new answer: So."),
+        ("Why?", "Sorry, here is the new answer: So.", "", "Sorry, here is the new answer: So."),
+    ],
+    ids=["a further answer", "the row asks for it", "a first answer"],
+)
+def test_only_a_further_answer_loses_such_a_sentence(prompt: str, first: str, again: str, text: str) -> None:
+    row = {"prompt": prompt}
+    output, turns = converse("chat", row, by_label({"main": first, "main, try 2": again}), checker_of("chat", row))
+    assert output.text == text
+    assert all(turn[0].messages[-1].content.endswith(ANSWER_AGAIN) for turn in turns[1:])
 
 
 def test_a_chat_sees_its_answer_and_what_was_wrong() -> None:
