@@ -26,6 +26,7 @@ coverage: $(VENV)/.test ## the same tests, with a table of the lines and branche
 	@$(BIN)/python -m pytest -n 3 -m "not faults or smoke" --cov --cov-report=term
 
 SLOW := tests/acceptance/test_two_nodes.py tests/acceptance/test_outages.py tests/acceptance/test_separate_processes.py \
+	tests/acceptance/test_worker_death.py \
 	tests/scripts/bench/test_scale.py tests/scripts/bench/test_lanes.py tests/scripts/bench/queue_peers/test_faults.py
 
 faults: $(VENV)/.test ## break everything in turn, and see that no row is lost or doubled; TIMES=10 does it ten times
@@ -72,7 +73,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt requirements.lock
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing what tests need"
-	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet]'
+	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet,translate]'
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test

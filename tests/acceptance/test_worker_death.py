@@ -48,6 +48,7 @@ def started(shell: Any, redis_url: str, until: Any, *, rows: int, step_s: float)
     return process, queue, enqueued.stdout.strip()
 
 
+@pytest.mark.faults
 def test_the_death_of_the_only_worker_costs_a_lease_and_a_little(
     cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:

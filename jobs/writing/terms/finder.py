@@ -21,9 +21,9 @@ LONGEST_ACRONYM: Final = 5
 KNOWN_WORDS: Final = 200_000
 """A finder remembers this many different words of texts, and then forgets them all."""
 
-_SENTENCE_START: Final = regex.compile(
-    r"(?:^|[.!?\u2026:\u0964\u061f\u00bf\u00a1\n])[\s\p{Pi}\p{Ps}\"'*_#>\u00bf\u00a1-]*$"
-)
+_SENTENCE_ENDS: Final = frozenset(".!?\u2026:\u0964\u061f\u00bf\u00a1\n")
+"""What a sentence begins behind, the signs that Spanish opens a sentence with among them."""
+_BEFORE_A_SENTENCE: Final = regex.compile(r"[\s\p{Pi}\p{Ps}\"'*_#>-]")
 _SPACE: Final = regex.compile(r"[^\S\r\n]")
 _SIGNS_OF_NAMES: Final = ("+", "#")
 _BEFORE: Final = 40
@@ -218,7 +218,7 @@ class TermFinder:
             return plain_of("".join(parts.words)) == "".join(words)
         own = list(parts.words)
         may_begin = own[0][:1].islower() and words[0][:1].isupper()
-        if may_begin and _SENTENCE_START.search(text[max(0, start - _BEFORE) : start]) is not None:
+        if may_begin and _begins_sentence(text[max(0, start - _BEFORE) : start]):
             own[0] = own[0][:1].upper() + own[0][1:]
         return all(map(_same_case, words, own))
 
@@ -262,4 +262,14 @@ def _same_case(word: str, own: str) -> bool:
     for one, other in zip(word, own, strict=False):
         if one != other:
             return one.casefold() != other.casefold()
+    return True
+
+
+def _begins_sentence(before: str) -> bool:
+    """Whether a sentence begins behind this text: quotes, brackets, marks of lists and white space do not count."""
+    for character in reversed(before):
+        if character in _SENTENCE_ENDS:
+            return True
+        if _BEFORE_A_SENTENCE.match(character) is None:
+            return False
     return True

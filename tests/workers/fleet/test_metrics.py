@@ -18,6 +18,8 @@ from jobs.checks.batch.audit import AuditRow, audit
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.memory.entry import Entry
+from jobs.memory.files import write_section
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
@@ -61,8 +63,13 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
         backoff_s=0.0, lease_s=0.6,
     )  # fmt: skip
     rows = tmp_path / "rows.jsonl"
-    rows.write_text(f'{{"kind": "chat", "prompt": "{SECRET}"}}\n' * 60)
+    known = '{"kind": "translation", "text": "Good night.", "source_language": "en", "target_language": "de"}\n'
+    rows.write_text(f'{{"kind": "chat", "prompt": "{SECRET}"}}\n' * 60 + known)
     store = open_store(settings.store_url)
+    entry = Entry(
+        "Good night.", "Gute Nacht.", "en", "de", datetime.now(UTC), "editor", prompt_tokens=7, completion_tokens=3
+    )
+    write_section(store, settings.tenant, "import-0123456789abcdef.jsonl", [entry])
     batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-")), settings, "k").batch
     queue = RedisQueue.from_settings(settings, store, redis_url)
     fleet = FleetMetrics()
@@ -119,6 +126,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
         "state",
         "le",
         "kind",
+        "answer",
     }
     assert {name for samples in end.values() for labels in samples for name, _ in labels} <= allowed
 
