@@ -179,8 +179,8 @@ class Renewal(_Part):
 class Reopen(StoredRecord):
     """`reopen-<round>.json`: opens that round for the rows that did not complete, and for `rows` even if they completed.
 
-    The round also runs the rows of `renews`. Each of them keeps its outcome of the round before, unless it completes again (rule
-    44 of jobs/PROTOCOL.md).
+    The round also runs the rows of `renews`. Each of them keeps its outcome of the round before, unless a new one takes its place
+    (rule 44 of jobs/PROTOCOL.md).
     `continues` is True if the round follows a soft deadline: jobs that ran when the deadline passed may finish (rule 35 of
     jobs/PROTOCOL.md). `deletes` is None, except in the marker of a deletion: there it is the `created_at` of the batch to delete,
     and no round opens (rule 40).

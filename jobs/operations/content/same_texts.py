@@ -1,7 +1,8 @@
 """Opens a round for texts that repeat others: all but one row of each cluster that the audit of the last round has named.
 
-The rows are renewed (rule 44 of jobs/PROTOCOL.md): each is told how the texts of its clusters begin, and keeps its published text
-if it does not complete again. Clusters of translations are left alone, since a translation must follow its source.
+The rows are renewed (rule 44 of jobs/PROTOCOL.md): each is told how the texts of its clusters begin, and keeps its published
+text if it does not complete again, or if only the published text is fit. Clusters of translations are left alone, since a
+translation must follow its source.
 """
 
 from collections import defaultdict
