@@ -1,7 +1,7 @@
 """Finds a word that stands twice in a row, such as `the the`. Weblate, pofilter, Phrase and proselint have this check too."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Final
 
@@ -14,13 +14,24 @@ _USUAL: Final = (
     "bye so very really no yes ha ho hi blah bla tut knock now there come long many "
     "more much hear hush chop night well far die der das sie ihr sehr nous vous faites muy poco "
     "molto piano poi quasi ora via logo quase já só sim dag dat je u ze we så bardzo очень еле вот "
-    "да нет дуже πολύ σιγά λίγο κάθε جدا رويدا שוב לאט foarte velmi nagyon çok"
+    "да нет дуже πολύ σιγά λίγο κάθε جدا رويدا שוב לאט foarte velmi nagyon çok "
+    "way big please yeah aye yo pom tuk mahi ylang cha tam chow choo dik bora pago walla wagga "
+    "très bien oui non trop vraiment beaucoup doucement ganz viel weit lange bald bitte ja nein "
+    "mucho muchísimo sí ya casi così tanto tutto bene sì muito bem sim não mais tão heel erg zeer veel nee "
+    "mycket väldigt nej meget veldig hyvin todella tak moc давно далеко долго тихо много чуть mult încet"
 )
 USUAL: Final = frozenset(_USUAL.split())
-"""Words of any language that stand twice in correct sentences: `had had`, `nous nous`, `die die`."""
+"""Words of any language that stand twice in correct sentences: `très très`, `nous nous`, `die die`, `ja ja`, `mahi mahi`."""
 
-_ENGLISH: Final = frozenset({"had", "that", "is", "do"})
-"""Words that stand twice in correct sentences of English alone: `what it is is`."""
+_OF_LANGUAGE: Final[Mapping[str, frozenset[str]]] = {
+    "en": frozenset({"had", "that", "is", "do", "her"}),
+    "nl": frozenset({"er", "die", "dat"}),
+    "sv": frozenset({"det", "den", "som"}),
+    "da": frozenset({"det", "den", "der"}),
+    "nb": frozenset({"det", "den"}),
+    "no": frozenset({"det", "den"}),
+}
+"""Words that stand twice in correct sentences of one language alone: `what it is is`, `als er er een is`, `är det det`."""
 
 _REDUPLICATING: Final = (
     "id ms tl fil vi haw sm mi th lo km jv su tr az kk ky uz hi bn mr ne gu pa ta te kn ml ur fa ko ja zh my sw zu"
@@ -33,7 +44,7 @@ def _find(subject: Subject, limits: Limits) -> Iterator[Broken]:
     for piece in subject.pieces:
         if primary(piece.language) in REDUPLICATING:
             continue
-        usual = USUAL | _ENGLISH if primary(piece.language) in ("", "en") else USUAL
+        usual = USUAL | _OF_LANGUAGE.get(primary(piece.language) or "en", frozenset())
         doubled_keys = {word for word, second in pairwise(piece.keys) if word == second and word not in usual}
         if not doubled_keys or is_data(piece.text):
             continue
