@@ -100,7 +100,12 @@ class UnitParts:
         return found
 
     def _with_gaps(self, whole: Sequence[str]) -> Iterator[str]:
-        """Yield the parts with the space between sentences that the target language writes."""
+        """Yield the parts with the space between sentences that the target language writes. A unit of which every part came back
+        unchanged keeps its own.
+        """
+        if whole == [part.lead + part.text + part.tail for part in self.parts]:
+            yield from whole
+            return
         unspaced = primary(self._target_language) in _UNSPACED_LANGUAGES
         for n, one in enumerate(whole):
             part = self.parts[n]

@@ -136,7 +136,10 @@ class Questions:
         )
 
     def read(self, n: int, prompt: Prompt, answer: Completion) -> str:
-        """Return the translation of a part with its marks. Raises CheckFailed if there is none, or if it is damaged."""
+        """Return the translation of a part with its marks. Raises CheckFailed if there is none, or if it is damaged.
+
+        A text that came back unchanged is not mended.
+        """
         question, asked, request = self._questions[n], self._asked[n], self._request
         part, masked = question.part, asked.masked
         target, self.removed[prompt.label] = target_of(question.name, masked.text, question.beginning, prompt, answer)
@@ -149,7 +152,7 @@ class Questions:
             asked.damage = error
             asked.damaged = {*asked.damaged, *error.marks}
             raise CheckFailed(_code_of(error.marks, request), f"{question.name}: {error}", field="text") from error
-        if self._mends:
+        if self._mends and target != part.text:
             better = mended(part.text, target, request.target_language, request.source_language)
             try:
                 check_whole(better, part.marks, sure, request.target_language)

@@ -11,6 +11,7 @@ from jobs.writing.labels import TRANSLATION, label
 from jobs.writing.prose import FENCE, sentences, whole_length
 
 _NUMBERS: Final = re.compile(r"0*(\d{1,9})[.)]\s")
+_WIDE_SPACE: Final = re.compile(r"[^\S\n]{2}|\t")
 _ADDED_MARK: Final = re.compile(r"(?:[-*+>•]|#{1,6})\s+")
 
 
@@ -27,8 +28,11 @@ def target_of(name: str, source: str, before: str, prompt: Prompt, answer: Compl
 
     A label or quotes that the source has too are part of the translation. If the first paragraph may be the whole
     translation, the other paragraphs count as remarks. An answer that ended at max_tokens is cut to as many sentences as the
-    source has. Raises CheckFailed if the answer is empty, or if it ended at max_tokens with fewer sentences.
+    source has. An answer that is the source is returned as it is. White space within a line stays where the source has more than
+    single spaces. Raises CheckFailed if the answer is empty, or if it ended at max_tokens with fewer sentences.
     """
+    if answer.text.strip() == source.strip() != "":
+        return source, []
     original, draft = Original(source), Draft(answer.text)
     if not FENCE.match(source):
         draft.drop_fence()
@@ -88,8 +92,9 @@ def _drop_remarks(draft: Draft, original: Original, brief: Brief, prompt: Prompt
     """
     has_lines = "\n" in original.text
     within = "\n" if has_lines else " "
+    tidied = str.strip if _WIDE_SPACE.search(original.text) else _with_single_spaces
     paragraphs = [
-        within.join(" ".join(line.split()) for line in part.splitlines() if line.strip())
+        within.join(tidied(line) for line in part.splitlines() if line.strip())
         for part in re.split(r"\n\s*\n", draft.text)
         if part.strip()
     ]
@@ -105,6 +110,10 @@ def _drop_remarks(draft: Draft, original: Original, brief: Brief, prompt: Prompt
             draft.note(remark)
         paragraphs = paragraphs[:1]
     draft.text = within.join(paragraphs)
+
+
+def _with_single_spaces(line: str) -> str:
+    return " ".join(line.split())
 
 
 def _is_label(first: str, rest: str, original: Original) -> bool:
