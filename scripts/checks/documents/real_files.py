@@ -8,7 +8,9 @@ For each file under the folders (the same bytes count once) whose name has a suf
    target that it has): both must be the file, byte for byte;
 2. masks each segment, and looks in what a model would see for addresses, code, tags and references;
 3. rebuilds it with a translation that has an accent on each vowel, and reads that file again: it must have the same segments
-   with the same marks, and the words must be those that were written.
+   with the same marks, and the words must be those that were written;
+4. gives each segment to the kind `translation`, as a row of a batch has it, with a model that returns what it is shown: the
+   translation must be the segment, and no prompt may show addresses, code, tags or references.
 
 Prints a line for each fault, and the sums; exits with status 1 if there was any.
 """
@@ -28,7 +30,9 @@ from jobs.documents.document import DocumentFormat, Segment, Slot, State
 from jobs.documents.rebuilding import rebuild, segments
 from jobs.documents.registry import FORMATS
 from jobs.documents.source import Options, Source
-from jobs.errors import DocumentError
+from jobs.errors import CheckFailed, DocumentError
+from jobs.generation import Completion, Prompt
+from jobs.kinds.registry import load_kinds
 from jobs.marks.keeping import split_at_marks
 from jobs.marks.mark import Mark
 from jobs.marks.masking import mask
@@ -41,6 +45,7 @@ REFERENCES: Final = re.compile(r"\]\(|\]\[|\[\^|`[^`\n]{1,500}`")
 BILINGUAL: Final = frozenset(("po", "xliff", "csv", "xlsx", "xcstrings"))
 """Formats whose files hold the source beside its translation."""
 
+KIND: Final = load_kinds()["translation"]
 OPTIONS: Final = Options(target_languages=("fr",))
 ACCENTS: Final = str.maketrans("aeiouAEIOU", "áéíóúÁÉÍÓÚ")
 
@@ -99,7 +104,44 @@ def faults(form: DocumentFormat, path: Path, counts: Counter[str], *, shows: boo
         if match := unmasked(form, one, seen):
             counts["unmasked"] += 1
             yield f"segment {one.id} shows {match[0]!r}: {seen[:120]!r}"
+    yield from through_the_kind(form, found, counts)
     yield from after_translation(form, path, data, found, counts, shows=shows)
+
+
+def without_signs(prompt: Prompt, text: str) -> str:
+    """Return what a model is shown with a blank for each sign, since `<XQA>` is an address in brackets and no tag."""
+    for sign in prompt.translatable.signs if prompt.translatable else ():
+        text = text.replace(sign, " ")
+    return text
+
+
+def through_the_kind(form: DocumentFormat, found: Sequence[Segment], counts: Counter[str]) -> Iterator[str]:
+    """Yield the segments that the kind changes although its model returns each text as it was shown."""
+    for one in found:
+        row = {
+            "text": one.text,
+            "source_language": "en",
+            "target_language": "fr",
+            "format": "segment",
+            "context": one.context[:2_000],
+            "marks": [{"start": mark.start, "end": mark.end, "role": mark.role} for mark in one.marks],
+        }
+        conversation, answers = KIND.compose(KIND.request_type.model_validate(row)), None
+        try:
+            while True:
+                prompts = next(conversation) if answers is None else conversation.send(answers)
+                counts["prompts"] += len(prompts)
+                shown = [asked.translatable.text if asked.translatable else "" for asked in prompts]
+                for prompt, text in zip(prompts, shown, strict=True):
+                    if match := unmasked(form, one, without_signs(prompt, text)):
+                        counts["unmasked"] += 1
+                        yield f"segment {one.id} shows the model {match[0]!r}: {text[:120]!r}"
+                answers = [Completion(str(n), text, "stop") for n, text in enumerate(shown)]
+        except StopIteration as end:
+            if end.value.text != one.text:
+                yield f"segment {one.id} came back as {end.value.text[:150]!r}, and was {one.text[:150]!r}"
+        except CheckFailed as error:
+            yield f"segment {one.id} failed: {error.code}: {error.message}: {one.text[:150]!r}"
 
 
 def after_translation(

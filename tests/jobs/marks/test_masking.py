@@ -187,3 +187,16 @@ def test_more_marks_than_private_characters_get_letters() -> None:
     masked = mask(text, find_marks(text), "private")
     assert masked.style == "letters"
     assert masked.restore(masked.text) == text
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        """{% with code="{"|add:"% load "|add:name|add:" %"|add:"}" %}""",
+        """{% with classes='w-flex w-items-center hover:w-border %} odd' %}""",
+        "{%- if done -%}",
+        "{% trans 'it' %}",
+    ],
+)
+def test_a_tag_of_a_template_is_one_mark_whatever_its_strings_hold(tag: str) -> None:
+    assert [mark.text for mark in find_marks(f"Before {tag} behind.")] == [tag]
