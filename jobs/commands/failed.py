@@ -120,7 +120,7 @@ def export(
 
     session: Session = ctx.obj
     found = session.client.corrections(session.batch(batch).batch_id)
-    if output is None:
+    if output in (None, "-"):
         if found.form == "parquet" or sys.stdout.isatty():  # raw rows may hold control characters
             raise RequestError(f"name a file for the {NAMES[found.form]} with -o")
         sys.stdout.flush()

@@ -60,6 +60,7 @@ def results(
     Writes the completed rows in the order of the input. For an unfinished batch: the rows so far; a message says so.
     """
     session: Session = ctx.obj
+    output = None if output == "-" else output
     errors = errors or only is Only.FAILED
     if errors and only in (Only.FIT, Only.REVIEW):
         raise RequestError(f"rows with the verdict {only} completed: leave out --errors")

@@ -108,7 +108,7 @@ def replace_file(path: Path) -> Iterator[BinaryIO]:
     partial = path.with_name(f".nightpress-{secrets.token_hex(8)}.partial")
     is_whole = False
     try:
-        with _named(path):
+        with _named(path, partial):
             with partial.open("xb") as file:
                 yield file
             partial.replace(path)
@@ -128,10 +128,11 @@ def _is_device(path: Path) -> bool:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Add the path to an OSError that names no file, such as that of a failed write."""
+def _named(path: Path, partial: Path | None = None) -> Iterator[None]:
+    """Give the path to an OSError that names no file, such as that of a failed write, or that names the partial file."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if not error.filename or str(error.filename) == str(partial):
+            error.filename = str(path)
         raise

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from jobs.batches.request_row import RowRequest
 from jobs.checks.checker import UNCHECKED, Checker
@@ -134,7 +134,8 @@ class Attempt:
         try:
             request = self.kind.request_type.model_validate(dict(self.row.request))
         except ValueError as error:
-            raise RowError("bad_record", f"the stored request does not fit kind {self.kind.name}: {error}") from error
+            reason = _first_reason(error)
+            raise RowError("bad_record", f"the stored request does not fit kind {self.kind.name}: {reason}") from error
         self._checker = self.checks(self.row, self.kind, request)
         self._memory = RowMemory(self.row.known, self.row.hints or {})
         self._conversation = begin(self.kind, request, self._checker, self._memory)
@@ -361,3 +362,11 @@ def take_turn(attempt: Attempt, step: Callable[[], Sequence[GenerationRequest]])
         return Turn(attempt, error=CheckFailed("kind_failed", f"kind {attempt.kind.name}: {error}"))
     except Exception as error:  # noqa: BLE001 - a kind's own fault must not become another job's
         return Turn(attempt, error=CheckFailed("kind_failed", f"kind {attempt.kind.name}: {error!r}"))
+
+
+def _first_reason(error: ValueError) -> str:
+    """Return the first thing that is wrong with a request, in one line that begins with its field."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])

@@ -97,6 +97,7 @@ def test_preview_and_dry_run_read_documents(nightpress: Run, pages: Path) -> Non
     ("args", "message"),
     [
         ((), "a document is a file a language: name a folder with -o"),
+        (("-o", "-"), "a document is a file a language: name a folder with -o"),
         (("--errors", "-o", "out"), "leave out --format document"),
         (("--only", "failed", "-o", "out"), "leave out --format document"),
     ],

@@ -89,6 +89,9 @@ def test_refused_rows_are_exported(nightpress: Callable[..., Ran], night: Shelf,
     assert nightpress("failed", "export", "night-1", "-o", f"{tmp_path}/new/").status == 0
     assert (tmp_path / "new/refused.jsonl").read_bytes() == line
     assert nightpress("failed", "export", "night-1", "-o", "no/such/fix.jsonl").status == 2
+    assert (
+        nightpress("failed", "export", "night-1", "-o", "-").out == nightpress("failed", "export", "night-1").out != ""
+    )
     night.accept("night-2", 1)
     assert "nothing to correct" in nightpress("failed", "export", "night-2").err
 

@@ -100,3 +100,11 @@ def test_a_file_of_a_folder_that_cannot_be_written_leaves_nothing(tmp_path: Path
     with pytest.raises(OSError, match="taken"):
         FolderDestination(str(tmp_path), {}).write("taken", b"data")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+@pytest.mark.parametrize("name", ["taken", "missing/file"])
+def test_a_file_that_cannot_be_written_is_named_by_its_own_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises((IsADirectoryError, FileNotFoundError)) as raised, replace_file(tmp_path / name) as target:
+        target.write(b"x")
+    assert raised.value.filename == str(tmp_path / name)

@@ -179,6 +179,8 @@ def test_a_stored_request_that_does_not_fit_its_kind_fails_the_row() -> None:
     with pytest.raises(RowError, match="does not fit kind echo") as raised:
         attempt.start()
     assert raised.value.code == "bad_record"
+    assert "\n" not in str(raised.value)
+    assert "pydantic" not in str(raised.value)
 
 
 def test_the_row_overrides_the_kinds_params_and_seeds_follow_from_the_row() -> None:
