@@ -12,6 +12,7 @@ runs, so that two states of the code can be compared on the same rows.
 
 import argparse
 import hashlib
+import inspect
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -72,7 +73,12 @@ def run(name: str, asked: Sequence[dict[str, str]]) -> list[Any]:
     attempts = [contract._attempt(n, row, kinds, model, checks) for n, row in enumerate(asked)]  # noqa: SLF001
     errors = contract._converse(attempts, engine)  # noqa: SLF001
     engine.close()
-    return [contract._judged(one, errors.get(one.row.row), settings) for one in attempts]  # noqa: SLF001
+    judged: Any = contract._judged  # noqa: SLF001
+    takes_request = len(inspect.signature(judged).parameters) > 3  # an earlier checkout's takes none
+    return [
+        judged(one, errors.get(one.row.row), settings, *([one.row.request] if takes_request else []))
+        for one in attempts
+    ]
 
 
 def main() -> None:

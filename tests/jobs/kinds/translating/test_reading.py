@@ -1,7 +1,5 @@
 """Shows jobs/kinds/translating/reading.py: what a model gives back unchanged stays unchanged, whatever it looks like."""
 
-# ruff: noqa: RUF001 - signs and spaces of other scripts
-
 import pytest
 
 from tests.support.conversations import converse
