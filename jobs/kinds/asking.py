@@ -55,13 +55,17 @@ def asked_until_kept(
 ANSWER_AGAIN: Final = "Answer the question again, without this fault: the answer alone, no word about this correction."
 """The end of a correction. Without its second part, small models answer the correction instead of the question."""
 
+_OF_THE_ANSWER: Final = r"(?: \w+)? (?:answer|response|version|text|reply|message|summary|list|slogan|attempt)"
 _APOLOGY: Final = re.compile(
-    r"\s*(?:(?:i(?:['\u2019]m| am) )?(?:so |very )?sorry|my apologies|apologies|i apologi[sz]e|you(?:['\u2019]re| are) right|"
-    r"(?:sure|of course|certainly|okay)(?=[,!])|thank you|here(?:['\u2019]s| is))\b[,!]?"
-    r"[^.!?\n:]{0,120}?\b(?:(?:corrected|revised|updated|improved|previous|new)(?: \w+)? "
-    r"(?:answer|response|version|text|reply|message|summary|list|slogan|attempt)|(?:answer|try|write it) again|"
-    r"(?:the|your|this) correction|without (?:this|the|that) (?:fault|error|mistake))\b"
-    r"[^.!?\n:]{0,80}(?:[.!:]+(?=\s)|\n)",
+    r"\s*(?:(?:(?:i(?:['\u2019]m| am) )?(?:so |very )?sorry|my apologies|apologies|i apologi[sz]e|you(?:['\u2019]re| are) right)"
+    rf"\b[,!]?[^.!?\n:]{{0,120}}?\b(?:(?:corrected|revised|updated|improved|previous|new){_OF_THE_ANSWER}|"
+    r"(?:answer|try|write it) again|(?:the|your|this) correction|without (?:this|the|that) (?:fault|error|mistake))\b"
+    r"[^.!?\n:]{0,80}"
+    r"|(?:(?:sure|of course|certainly|okay)[,!] )?here(?:['\u2019]s| is) (?:the|a|my|your) "
+    rf"(?:corrected|revised|updated|improved){_OF_THE_ANSWER}"
+    r"|(?:sure|of course|certainly|okay)[,!] i will (?:answer|try|write it) again"
+    r"|thank you for (?:the|your|this) correction)"
+    r"(?:[.!:]+(?=\s)|\n)",
     re.IGNORECASE,
 )
 """Matches a first sentence that speaks of the correction, such as `Sorry, here is the corrected answer:`."""

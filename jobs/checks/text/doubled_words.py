@@ -34,7 +34,7 @@ _OF_LANGUAGE: Final[Mapping[str, frozenset[str]]] = {
 """Words that stand twice in correct sentences of one language alone: `what it is is`, `als er er een is`, `är det det`."""
 
 _REDUPLICATING: Final = (
-    "id ms tl fil vi haw sm mi th lo km jv su tr az kk ky uz hi bn mr ne gu pa ta te kn ml ur fa ko ja zh my sw zu"
+    "id ms tl fil tpi vi haw sm mi th lo km jv su tr az kk ky uz hi bn mr ne gu pa ta te kn ml ur fa ko ja zh my sw zu"
 )
 REDUPLICATING: Final = frozenset(_REDUPLICATING.split())
 """Languages whose grammar doubles words, such as for the plural of Indonesian."""

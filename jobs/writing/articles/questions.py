@@ -20,11 +20,11 @@ _ANSWER: Final = re.compile(
     re.IGNORECASE,
 )
 _LEFT_LABEL: Final = re.compile(
-    r"(?:^|[.!?\u2026:]\s+)(?:[QA]|Questions?|Answers?|Response|Output|Frage|Antwort|Pregunta|Respuesta|Réponse|Domanda|Risposta|"
-    r"Вопрос|Ответ)\s{0,2}\d{0,2}\s{0,2}[:\uff1a]",
+    r"(?:^|[.!?\u2026:]\s+)(?:(?:[QA]|Questions?|Answers?|Frage|Antwort|Pregunta|Respuesta|Réponse|Domanda|Risposta|"
+    r"Вопрос|Ответ)\s{0,2}\d{0,2}\s{0,2}[:\uff1a]|(?:Response|Output)\s{0,2}[:\uff1a]\s*(?-i:[A-Z]))",
     re.IGNORECASE,
 )
-"""Matches a label at the beginning of a text or of a sentence. `Vitamin A: what it does` has none."""
+"""Matches a label at the beginning of a text or of a sentence. `Vitamin A: what it does` and `Output: 3 litres` have none."""
 _ENDS: Final = ("?", "\uff1f", "\u061f", "\u037e", ";")
 """The marks with which a question ends: Latin, full-width, Arabic, and the two forms of the Greek one."""
 

@@ -2,7 +2,7 @@
 
 A model prefers some labels whatever the text is, because they are frequent words, or stand last in the prompt. *Contextual
 calibration* (Zhao et al. 2021, arXiv 2102.09690) measures this preference with texts that say nothing, such as "N/A", and divides
-by it. Over a closed set of labels this is the same as the domain-conditional PMI of Holtzman et al. 2021 (arXiv 2104.08315).
+by it. Over a closed set of labels this has the form of the domain-conditional PMI of Holtzman et al. 2021 (arXiv 2104.08315).
 
 A model may also be too sure, or not sure enough. With labelled examples, `fit` finds a slope for all log likelihoods, which is
 one divided by the temperature (temperature scaling: Guo et al. 2017, arXiv 1706.04599). With this slope, the probability of the

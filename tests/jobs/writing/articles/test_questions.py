@@ -100,6 +100,9 @@ def test_words_that_are_no_labels_stay(question: str, answer: str) -> None:
 
 
 def test_answers_with_the_label_in_the_plural() -> None:
+    assert read("Q: How much?\nA: Steps are two. Output: 3 litres an hour.") == [
+        ("How much?", "Steps are two. Output: 3 litres an hour.")
+    ]
     assert read("Question: Why?\nAnswers: So.\nQ: How?\nResponse: Thus.") == [("Why?", "So."), ("How?", "Thus.")]
 
 
