@@ -1,0 +1,214 @@
+"""A plan says how many workers a lane needs for its deadlines, what each further one brings, what it costs, and why.
+
+Batches of a lane take turns row by row, so a batch of N rows is done when every other batch had as many of its rows, or all of
+them. The least number of workers is found by search: the end falls with each further worker. Nothing here starts a worker.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from jobs.planning.backlog import Crew, Lane, Rate, Waiting
+from jobs.planning.forecast import device_seconds, end_of
+from jobs.planning.intervals import Interval
+from jobs.prices import NS_PER_HOUR, Prices, divided
+from jobs.usage import Usage
+
+MOST_WORKERS: Final = 10_000
+"""A plan never asks for more workers of one lane than this."""
+SHOWN_STEPS: Final = 8
+"""A plan tells what at most this many numbers of workers bring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a lane takes: device time in nanoseconds, and its cost and the charge in billionths of the currency.
+
+    `device_ns` counts each device from its worker's start to the lane's end, idle slots included.
+    """
+
+    device_ns: int
+    device_cost: int
+    charge: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnd:
+    """When one batch is done, in seconds from now. `in_time` is None without a deadline.
+
+    `charge` is the expected charge in billionths; `over_budget` says whether the batch's budget ends before its rows.
+    """
+
+    batch_id: str
+    end_s: Interval
+    in_time: bool | None
+    charge: int
+    over_budget: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a number of workers brings: the lane's end, and how much earlier it is expected than with one worker fewer."""
+
+    workers: int
+    end_s: Interval
+    sooner_s: float
+    in_time: bool
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class LanePlan:
+    """The plan of one lane. `least` is the least number of workers at `rate` that keeps all deadlines; None if no number does.
+
+    `steps` begins with one worker; `reasons` are sentences for people.
+    """
+
+    model: str
+    rate: Rate
+    least: int | None
+    steps: tuple[Step, ...]
+    batches: tuple[BatchEnd, ...]
+    reasons: tuple[str, ...]
+
+
+def plan_lane(lane: Lane, rate: Rate, prices: Prices, *, most: int = MOST_WORKERS, loaded: bool = False) -> LanePlan:
+    """Plan a lane on devices of one rate. `most` workers at most; `loaded`: they hold the model already."""
+    least = least_workers(lane, rate, most=most, loaded=loaded)
+    chosen = least or most
+    counts = sorted({*range(1, min(most, SHOWN_STEPS - 2) + 1), max(1, chosen - 1), chosen, min(most, chosen + 1)})
+    steps = tuple(_step(lane, rate, prices, workers, loaded) for workers in counts) if lane.rows else ()
+    batches = batch_ends(lane, {rate: chosen}, prices, loaded=loaded)
+    return LanePlan(lane.model, rate, least, steps, batches, tuple(_reasons(lane, rate, least, most, batches)))
+
+
+def cheapest(lane: Lane, rates: Sequence[Rate], prices: Prices, free: Mapping[str, int]) -> LanePlan | None:
+    """Return the plan on the device that keeps the deadlines for the least device cost; if none does, the one that ends first.
+
+    `free` is the number of free devices by name; a device that it does not name is not used. None if no device fits.
+    """
+    plans = [
+        plan_lane(lane, rate, prices, most=most)
+        for rate in rates
+        if (most := min(MOST_WORKERS, int(Fraction(free.get(rate.device, 0)) / rate.devices))) > 0
+    ]
+    kept = [plan for plan in plans if plan.least is not None]
+    if kept:
+        return min(kept, key=lambda plan: _cost(lane, plan.rate, prices, plan.least or 1, False).device_cost)
+    return min(plans, key=lambda plan: max((end.end_s.high for end in plan.batches), default=0.0), default=None)
+
+
+def divide(lanes: Sequence[tuple[Lane, Rate]], workers: int) -> Sequence[int]:
+    """Divide a number of workers among lanes: each further one goes to the lane that ends the latest after its deadline.
+
+    A lane without a deadline counts as due now, once all others are in time.
+    """
+    given = [0] * len(lanes)
+    for _ in range(workers):
+        lateness = []
+        for n, (lane, rate) in enumerate(lanes):
+            late_s = _lateness(lane, {rate: given[n]}, False)
+            end_s = end_of(lane, {rate: given[n]}).high
+            lateness.append((max(0.0, late_s), end_s if lane.rows else -1.0, -n))
+        given[-max(lateness)[2]] += 1
+    return given
+
+
+def least_workers(
+    lane: Lane, rate: Rate, *, most: int = MOST_WORKERS, loaded: bool = False, sure: bool = True
+) -> int | None:
+    """Return the least number of workers with which the high end of each batch is before its deadline; None if `most` do not.
+
+    With `sure=False` the expected end counts, so that about one night in two is late.
+    A lane without rows needs none, a lane without deadlines one.
+    """
+    if not lane.rows:
+        return 0
+    low, high = 1, 1
+    while _lateness(lane, {rate: high}, loaded, sure) > 0:
+        if high >= most:
+            return None
+        low, high = high + 1, min(most, high * 2)
+    while low < high:
+        middle = (low + high) // 2
+        if _lateness(lane, {rate: middle}, loaded, sure) > 0:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def batch_ends(lane: Lane, crew: Crew, prices: Prices, *, loaded: bool = False) -> tuple[BatchEnd, ...]:
+    """Return when each batch of the lane is published, what it is charged, and whether its budget is enough."""
+    ends = []
+    for one in lane.waiting:
+        end_s = _published(lane, one, crew, loaded)
+        in_time = None if one.deadline_s is None else end_s.high <= one.deadline_s
+        charge = charge_of(lane, one.rows, prices)
+        ends.append(BatchEnd(one.batch_id, end_s, in_time, charge, one.budget is not None and charge > one.budget))
+    return tuple(ends)
+
+
+def charge_of(lane: Lane, rows: int, prices: Prices) -> int:
+    """Return the expected charge of rows with the lane's lengths, in billionths of the currency; exact for whole tokens."""
+    tokens = (_tokens(sketch.total, rows, sketch.count) for sketch in (lane.lengths.prompt, lane.lengths.completion))
+    prompt, completion = tokens
+    usage = Usage(prompt_tokens=prompt, completion_tokens=completion)
+    return prices.price(usage, model=lane.model, device="").charge
+
+
+def _tokens(total: int, rows: int, known: int) -> int:
+    return divided(total * rows, known) if known else 0
+
+
+def _published(lane: Lane, one: Waiting, crew: Crew, loaded: bool) -> Interval:
+    """Return when a batch is published: when its last row is done in its turn, but not before it may be."""
+    before = sum(min(other.rows, one.rows) for other in lane.waiting)
+    end_s = end_of(lane, crew, before if one.rows else 0, running=loaded)
+    return Interval(*(max(end, one.publish_at_s) for end in (end_s.low, end_s.expected, end_s.high)))
+
+
+def _lateness(lane: Lane, crew: Crew, loaded: bool, sure: bool = True) -> float:
+    """Return by how many seconds the high end of the latest batch passes its deadline; below 0 if all are in time."""
+    late = -math.inf
+    for one in lane.waiting:
+        if one.deadline_s is not None:
+            end_s = _published(lane, one, crew, loaded)
+            late = max(late, (end_s.high if sure else end_s.expected) - one.deadline_s)
+    return late
+
+
+def _cost(lane: Lane, rate: Rate, prices: Prices, workers: int, loaded: bool) -> Cost:
+    end_s = end_of(lane, {rate: workers}, running=loaded).expected
+    device_ns = int(Fraction(end_s) * 1_000_000_000 * workers * rate.devices) if math.isfinite(end_s) else 0
+    device_cost = divided(device_ns * prices.of_device(rate.device), NS_PER_HOUR)
+    return Cost(device_ns, device_cost, charge_of(lane, lane.rows, prices))
+
+
+def _step(lane: Lane, rate: Rate, prices: Prices, workers: int, loaded: bool) -> Step:
+    end_s = end_of(lane, {rate: workers}, running=loaded)
+    fewer = end_of(lane, {rate: workers - 1}, running=loaded)
+    in_time = _lateness(lane, {rate: workers}, loaded) <= 0
+    return Step(workers, end_s, fewer.expected - end_s.expected, in_time, _cost(lane, rate, prices, workers, loaded))
+
+
+def _reasons(lane: Lane, rate: Rate, least: int | None, most: int, batches: Sequence[BatchEnd]) -> list[str]:
+    """Return the sentences that explain a plan."""
+    if not lane.rows:
+        return ["No row waits, so no worker is needed."]
+    known = lane.lengths.completion.count
+    hours = device_seconds(lane, rate) / 3600
+    reasons = [
+        f"{lane.rows} rows take about {hours:.1f} hours of one {rate.device} worker, by the lengths of {known} rows."
+    ]
+    if lane.due_s is None:
+        reasons.append("No batch has a deadline, so one worker is enough.")
+    elif least is None:
+        late = [end.batch_id for end in batches if end.in_time is False]
+        reasons.append(f"Even {most} workers may be late for {', '.join(late)}.")
+    else:
+        reasons.append(f"{least} is the least number of workers that keeps every deadline in 95 of 100 nights.")
+    reasons += [f"The budget of {end.batch_id} ends before its rows." for end in batches if end.over_budget]
+    return reasons

@@ -1,0 +1,1 @@
+"""Simulated nights, with which plans are compared."""
