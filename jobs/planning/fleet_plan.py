@@ -209,6 +209,8 @@ def _reasons(lane: Lane, rate: Rate, least: int | None, most: int, batches: Sequ
         late = [end.batch_id for end in batches if end.in_time is False]
         reasons.append(f"Even {most} workers may be late for {', '.join(late)}.")
     else:
-        reasons.append(f"{least} is the least number of workers that keeps every deadline in 95 of 100 nights.")
+        reasons.append(
+            f"With {least} workers the late end of the interval is before every deadline, and not with fewer."
+        )
     reasons += [f"The budget of {end.batch_id} ends before its rows." for end in batches if end.over_budget]
     return reasons

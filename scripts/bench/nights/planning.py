@@ -105,7 +105,7 @@ def simulated_end(night: Night, workers: int) -> float:
     chance = random.Random(night.seed + 1_000_003)
     rate = night.rate
     queue = deque(night.rows)
-    losses = [_losses(random.Random(f"{night.seed}/{n}"), rate.losses_per_hour / 3600) for n in range(workers)]
+    losses = [Losses(random.Random(f"{night.seed}/{n}"), rate.losses_per_hour / 3600) for n in range(workers)]
     free = [(rate.load_s, n) for n in range(workers) for _ in range(rate.slots)]
     returned: list[tuple[float, Row]] = []
     end = 0.0
@@ -132,7 +132,7 @@ def simulated_end(night: Night, workers: int) -> float:
 
 
 @dataclass
-class _losses:  # noqa: N801
+class Losses:
     """The moments at which one worker's place loses its worker."""
 
     chance: random.Random
