@@ -180,6 +180,7 @@ def nightly(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the outputs go.")] = Path("published"),
     kind: opt.Kind = None,
     model: opt.Model = None,
+    set_: opt.Set = None,
     map_: opt.Map = None,
     extra: opt.Extra = None,
     header: opt.Header = None,
@@ -192,9 +193,10 @@ def nightly(
 ) -> None:
     """Publish every file of a folder by the morning.
 
-    Each file becomes a batch. Outputs go to DIR/<date>/<file>/, and inputs to INBOX/done/<date>/. A faulty file stays in the
-    inbox. It is named with the reason, and the other files are processed. After an interruption, the same command continues the
-    night. Exit status: 2 if a file was refused, 1 if a row did not complete or is for review.
+    Each file becomes a batch. Outputs go to DIR/<date>/<file>/, and inputs to INBOX/done/<date>/. Documents come back translated
+    with --kind translation and --set of their languages. A faulty file stays in the inbox. It is named with the reason, and the
+    other files are processed. After an interruption, the same command continues the night. Exit status: 2 if a file was refused,
+    1 if a row did not complete or is for review.
     """
     _needs_packages()
     from jobs.intake.column_options import columns_of
@@ -209,7 +211,7 @@ def nightly(
     standard_error.configure(settings.log_level, settings.log_format)
     columns = columns_of(map_ or (), extra or (), header or (), header_row)
     rights = None if rows_may_set is None else rights_of(rows_may_set)
-    options = NightOptions(inbox, out, until, publish_at, kind, model, columns, tenant, rights)
+    options = NightOptions(inbox, out, until, publish_at, kind, model, tuple(set_ or ()), columns, tenant, rights)
     night = Night(session.store, session.settings, options, session.say, session.write)
     work = Work(session.settings, workers=workers, until_empty=True)
     interrupted: list[int] = []

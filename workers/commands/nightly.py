@@ -6,7 +6,9 @@ and all other files are processed. If a night was interrupted, the same command 
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,12 +18,17 @@ from typing import BinaryIO, Final, cast
 from jobs.batches.batch import Batch
 from jobs.batches.published import copy_published
 from jobs.batches.rounds import now, read_round
+from jobs.commands.views.documents import lines as document_lines
 from jobs.commands.views.remarks import remark_lines
 from jobs.errors import NightpressError, RequestError, UnavailableError
 from jobs.formats.columns.choice import NO_CHOICE, Columns
 from jobs.formats.source import open_source, source_name
-from jobs.intake.accept import IntakeOptions, accept
+from jobs.intake.accept import Accepted, IntakeOptions, accept
+from jobs.intake.documents.opening import Input, document_input
+from jobs.intake.documents.staged import KIND as TRANSLATION
+from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
+from jobs.operations.content.translated import write_translations
 from jobs.operations.status import describe_verdicts
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -38,9 +45,9 @@ _FAULTS: Final = (NightpressError, OSError, MemoryError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class NightOptions:
-    """The options of a night. Rows that name no kind or model get `kind` and `model`. `columns` says which column becomes which
-    field. The rows are billed to `tenant`, or to the setting `tenant`. `rows_may_set` names the fields that a row may set itself;
-    if it is None, the setting of that name holds.
+    """The options of a night. Rows that name no kind or model get `kind` and `model`, and `set` has fields for rows that lack
+    them, each as FIELD=VALUE. `columns` says which column becomes which field. The rows are billed to `tenant`, or to the setting
+    `tenant`. `rows_may_set` names the fields that a row may set itself; if it is None, the setting of that name holds.
     """
 
     inbox: Path
@@ -49,6 +56,7 @@ class NightOptions:
     publish_at: str | None = None
     kind: str | None = None
     model: str | None = None
+    set: tuple[str, ...] = ()
     columns: Columns = NO_CHOICE
     tenant: str | None = None
     rows_may_set: RowsMaySet | None = None
@@ -125,21 +133,36 @@ class Night:
                 stamp = _checked(file)
                 folder = self._options.out / self._date / self._free_name(file)
                 options = replace(self._intake, name=source_name(file))
-                if options.publish_at_typed is not None:
-                    options = replace(options, output_url=f"{folder.absolute()}/", output_form="jsonl")
-                with open_source(file, {}) as opened:
-                    whole = _WholeFile(file, opened, stamp)
-                    accepted = accept(
-                        self._store,
-                        cast("BinaryIO", whole),
-                        options,
-                        kinds=kinds,
-                        settings=self._settings,
-                        run_key=f"nightly:{self._date}",
-                    )
+                accepted = self._accepted(file, stamp, folder, options, kinds)
                 self._taken.append(_Taken(file, stamp, accepted.batch, folder))
                 for line in remark_lines(accepted.remarks):
                     self._say(f"nightly: {_shown(file.name)}: {line}")
+
+    def _accepted(
+        self, file: Path, stamp: tuple[int, ...], folder: Path, options: IntakeOptions, kinds: Mapping[str, Kind]
+    ) -> Accepted:
+        """Make the batch of a file. A document is copied first, since its format reads it several times."""
+        translates = options.kind == TRANSLATION or any(one.startswith("target_language=") for one in options.set)
+        is_document = translates and document_input([str(file)], options) is not None
+        if options.publish_at_typed is not None:
+            form = "document" if is_document else "jsonl"
+            options = replace(options, output_url=f"{folder.absolute()}/", output_form=form)
+
+        def made(lines: Input) -> Accepted:
+            key = f"nightly:{self._date}"
+            return accept(self._store, lines, options, kinds=kinds, settings=self._settings, run_key=key)
+
+        if not is_document:
+            with open_source(file, {}) as opened:
+                return made(cast("BinaryIO", _WholeFile(file, opened, stamp)))
+        with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
+            copy = Path(scratch, file.name)
+            shutil.copyfile(file, copy)
+            if _stamp(file.stat()) != stamp:
+                raise _changed(str(file))
+            if (documents := document_input([str(copy)], options)) is None:
+                raise _changed(str(file))
+            return made(documents)
 
     def _files(self) -> list[Path]:
         inbox = self._options.inbox
@@ -177,6 +200,8 @@ class Night:
             batch = taken.batch.batch_id
             raise UnavailableError(f"{batch} is not published: see `nightpress status {batch}`")
         copy_published(self._store, taken.batch.batch_id, done, taken.folder)
+        if taken.batch.documents is not None:
+            self._write_documents(taken)
         completed, verdicts = done.counts.get("completed", 0), describe_verdicts(done.verdicts)
         rows = f"{completed} of {taken.batch.rows} rows{f' ({verdicts})' if verdicts else ''}"
         if not done.is_kept(taken.batch.rows, accept_review=self._settings.accept_review):
@@ -185,6 +210,14 @@ class Night:
             self._move(taken)
         finally:  # the input is moved first, so that it is not taken again although nobody reads the line
             self._write(f"{_shown(taken.file.name)}: {rows} in {taken.folder}")
+
+    def _write_documents(self, taken: _Taken) -> None:
+        """Write the translated documents of a batch beside its rows, and say how many texts each has."""
+        report = write_translations(self._store, taken.batch.batch_id, str(taken.folder), self._settings.options_for)
+        if not report.is_whole:
+            self.status = max(self.status, 1)
+        for line in document_lines(report, str(taken.folder)):
+            self._say(line)
 
     def _move(self, taken: _Taken) -> None:
         """Move an input out of the inbox. Raises RequestError if it has changed."""
@@ -211,6 +244,7 @@ class Night:
         given = IntakeOptions(
             kind=options.kind,
             model=options.model,
+            set=options.set,
             deadline=self._until,
             deadline_typed=options.until,
             columns=options.columns,
@@ -241,10 +275,14 @@ class _WholeFile:
     def read(self, size: int) -> bytes:
         piece = self._file.read(size)
         if not piece and _stamp(os.fstat(self._file.fileno())) != self._stamp:
-            raise RequestError(
-                f"{self.name} was changed while it was read: move a file here when it is complete; nothing was accepted"
-            )
+            raise _changed(self.name)
         return piece
+
+
+def _changed(name: str) -> RequestError:
+    return RequestError(
+        f"{name} was changed while it was read: move a file here when it is complete; nothing was accepted"
+    )
 
 
 def _checked(file: Path) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ import errno
 import gzip
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from pyarrow import parquet
 
 from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.input import read_rows
 from jobs.batches.rounds import close, is_open, load_batch
 from jobs.batches.segments.segment import write
 from jobs.errors import RequestError, UnavailableError
@@ -25,6 +27,7 @@ from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.settings import Settings
 from jobs.store.opening import open_store
+from jobs.store.store import Store
 from tests.support import outcomes
 from tests.support.command_line import MAIN, ROOT
 from workers.commands import nightly
@@ -47,7 +50,7 @@ class Nights:
 
     def begin(self, **options: Any) -> Night:
         """Accept the files of the inbox."""
-        given = NightOptions(self.inbox, self.out, until="+8h", kind="chat", model="stub", **options)
+        given = NightOptions(self.inbox, self.out, **{"until": "+8h", "kind": "chat", "model": "stub", **options})
         night = Night(self.store, self.settings, given, self.said.append, self.written.append)
         with night.alone():
             night.accept()
@@ -383,3 +386,82 @@ def test_a_night_ends_well_only_if_all_rows_can_be_published(
     night.deliver()
     assert (night.status, nights.said) == (status, [])
     assert words in nights.written[0]
+
+
+PO = b"""msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=UTF-8\\n"
+
+msgid "Save %s"
+msgstr ""
+"""
+INTO_GERMAN = {"kind": "translation", "set": ("source_language=en", "target_language=de")}
+
+
+def translate(store: Store) -> None:
+    """Publish each batch with its texts in capital letters, but for what a letter would damage."""
+    for batch_id in store.list("batches"):
+        batch = load_batch(store, batch_id)
+        assert batch is not None
+        rows = [row for lane in batch.lanes for row in read_rows(store, batch_id, lane)]
+        texts = [{"text": row.request["text"].replace("Save", "Sichern")} for row in rows]
+        done = [
+            outcomes.completed(row.row, output=text, metadata=row.metadata)
+            for row, text in zip(rows, texts, strict=True)
+        ]
+        write(store, BatchPaths(batch_id), done, "w", "i", 1)
+        assert isinstance(publish(store, batch_id, prices=Prices()), Done)
+
+
+@pytest.mark.parametrize("publish_at", [None, "+1h"])
+def test_documents_come_back_translated(nights: Nights, publish_at: str | None) -> None:
+    nights.put("messages.po", PO)
+    nights.put("page.md", b"# Getting started\n\nSave `x` now.\n")
+    nights.put("rows.jsonl", b'{"text": "Good night."}\n')
+    night = nights.begin(**INTO_GERMAN, publish_at=publish_at)
+    assert (night.status, nights.said) == (0, [])
+    assert nights.rows() == {"messages": 1, "page": 2, "rows": 1}
+    translate(nights.store)
+    night.deliver()
+    (day,) = nights.out.iterdir()
+    assert b'msgstr "Sichern %s"' in (day / "messages.po/de/messages.po").read_bytes()
+    assert (day / "page.md/de/page.md").read_text() == "# Getting started\n\nSichern `x` now.\n"
+    assert (day / "messages.po/output.jsonl").exists()
+    assert not (day / "rows.jsonl/de").exists()
+    assert nights.left() == set()
+    assert "  de/messages.po: 1 translated" in nights.said
+
+
+def test_a_document_with_texts_that_stay_ends_the_night_with_1(nights: Nights) -> None:
+    nights.put("messages.po", PO)
+    night = nights.begin(**INTO_GERMAN)
+    nights.publish()
+    night.deliver()
+    assert night.status == 1
+    assert any("1 segment stays as in the source" in line for line in nights.said), nights.said
+
+
+def test_a_document_that_changes_while_it_is_read_makes_no_batch(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = nights.put("messages.po", PO)
+    copy = shutil.copyfile
+
+    def copied(source: Path, target: Path) -> None:
+        copy(source, target)
+        file.write_bytes(PO * 2)
+
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    night = nights.begin(**INTO_GERMAN)
+    assert night.status == 2
+    assert nights.rows() == {}
+    assert "messages.po was changed while it was read" in nights.said[0]
+
+
+def test_documents_of_a_night_need_their_languages(nights: Nights) -> None:
+    nights.put("messages.po", PO)
+    nights.put("a.jsonl", b'{"kind": "chat", "prompt": "Hi?"}\n')
+    night = nights.begin(kind="translation")
+    assert night.status == 2
+    assert "target_language" in nights.said[0]
+    assert nights.rows() == {"a": 1}
