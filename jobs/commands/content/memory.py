@@ -52,6 +52,8 @@ def export(
     tenant: Tenant = None,
 ) -> None:
     """Write the memory as TMX."""
+    if str(to) == "-":
+        raise RequestError("name a file for the TMX with --to: it is not written to standard output")
     session: Session = ctx.obj
     found = session.client.memory(tenant)
     try:

@@ -80,6 +80,9 @@ def test_what_is_wrong_is_said(
 
 
 def test_a_file_that_cannot_be_written_is_named(nightpress: Callable[..., Ran]) -> None:
+    ran = nightpress("memory", "export", "--to", "-")
+    assert (ran.status, ran.out) == (2, "")
+    assert "name a file" in ran.err
     ran = nightpress("memory", "export", "--to", "missing/folder/all.tmx")
     assert ran.status == 5
     assert "all.tmx" in ran.err
