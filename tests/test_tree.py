@@ -143,3 +143,15 @@ def test_jobs_never_imports_workers() -> None:
 def test_circles_are_found() -> None:
     edges = {"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("b"), "d": frozenset("d"), "e": frozenset("a")}
     assert sorted(circles(edges)) == [["b", "c"], ["d"]]
+
+
+def test_each_slow_test_is_run_by_make_faults() -> None:
+    slow = [
+        path
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "mark.faults" in path.read_text() and path != Path(__file__)
+    ]
+    elsewhere = {str(path.relative_to(ROOT)) for path in slow if "tests/faults" not in str(path)}
+    makefile = (ROOT / "Makefile").read_text()
+    assert elsewhere
+    assert {path for path in elsewhere if path not in makefile} == set()

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 NIGHTPRESS = str(Path(sys.executable).with_name("nightpress"))
 
 
+@pytest.mark.faults
 def test_each_line_of_a_night_is_json_and_none_is_lost(cluster_shell: Any, redis_url: str, until: Any) -> None:
     shell = cluster_shell
     shell.env["NIGHTPRESS_LOG_LEVEL"] = "debug"

@@ -143,6 +143,7 @@ def test_what_is_no_control_store_is_said_at_once(home: Home, until: Any) -> Non
     assert time.monotonic() - began < SAID_S + STARTS_S
 
 
+@pytest.mark.faults
 def test_the_ray_of_a_run_is_found_by_nobody_and_lets_nobody_in(shell: Any, home: Home, until: Any) -> None:
     (shell.folder / "nightpress.toml").write_text(
         '[models.stub]\nengine = "stub"\noptions = { step_s = 0.5, slots = 1 }\n'

@@ -134,6 +134,7 @@ def test_everything_killed_and_the_same_command_continues(shell: Any, until: Any
     run_to_the_end(shell)
 
 
+@pytest.mark.faults
 def test_more_models_than_cores_are_all_served(shell: Any) -> None:
     """Two cores hold a worker each. The third model gets a worker when one of the other models has no rows left."""
     aliases = ("one", "two", "three")
