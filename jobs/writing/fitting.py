@@ -98,6 +98,10 @@ def fitted_title(
     return None
 
 
+_MOST_STARTS: Final = 12
+"""A description is tried to be continued with at most this many different sentences."""
+
+
 def _overlap(one: str, other: str) -> bool:
     """Whether one of two texts holds the other."""
     return folded(one) in folded(other) or folded(other) in folded(one)
@@ -115,11 +119,21 @@ def fitted_description(
     """Return the description with `least` to `most` characters, or None if it cannot be brought into this range.
 
     A cut at the end of a sentence is preferred. If none is in the range, the text is cut after a word and gets a full stop. A
-    description that is too short is continued with the sentences of `more`, such as those of the article's first paragraph.
+    description that is too short is continued with the sentences of `more`, such as those of the article's first paragraph. If
+    their cuts do not fit, it is continued with those behind the first one, and so on.
     """
     text = _uncut(description, language)
     if least <= shown_length(text) <= most:
         return text
+    starts = range(min(len(more), _MOST_STARTS)) if shown_length(text) < least else range(1)
+    fitted = (_fitted(text, least, most, keywords, language, more[start:]) for start in starts)
+    return next((one for one in fitted if one is not None), None)
+
+
+def _fitted(
+    text: str, least: int, most: int, keywords: Sequence[str], language: str | None, more: Sequence[str]
+) -> str | None:
+    """Return a text that is out of its range, continued with the sentences of `more` and cut; None if no cut is in the range."""
     known = folded(text)
     for addition in map(_one_line, more):
         if shown_length(text) >= least:

@@ -258,3 +258,16 @@ def test_a_title_is_not_continued_with_words_that_it_has() -> None:
     assert fitted_title(title, language="en", more=["Cooking for one person"]) is None
     fitted = fitted_title(title, language="en", more=["Cooking for one person", "Soups"])
     assert fitted == f"{title}: Soups"
+
+
+def test_a_sentence_whose_cuts_do_not_fit_is_passed_over() -> None:
+    short = "The truth about heat pumps - they're as cool as ever but can do a lot more to keep your home warm!"
+    first = (
+        "A heat pump is no longer just a device but has revolutionized the way we use energy by removing excess heat."
+    )
+    second = "The truth behind the incredible heat pump technologies lies in their ability to transform into something."
+    assert fitted_description(short, language="en", more=[first]) is None
+    fitted = fitted_description(short, language="en", more=[first, second])
+    assert fitted is not None
+    assert fitted.startswith(f"{short} The truth behind")
+    assert 140 <= len(fitted) <= 160
