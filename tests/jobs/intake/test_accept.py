@@ -35,6 +35,7 @@ from jobs.store.local import LocalStore
 from jobs.store.opening import open_store
 from jobs.store.store import Store
 from jobs.tenants import TenantSettings
+from tests.jobs.intake.dying_store import Dying
 
 KINDS = load_kinds()
 SETTINGS = Settings(tenant="house", model="stub")
@@ -408,27 +409,6 @@ def test_another_batch_under_the_id_is_refused(store: Store) -> None:
     store.create(path, batch.model_copy(update={"full_sha256": "0" * 64}).model_dump_json().encode())
     with pytest.raises(ConflictError, match="--run-key"):
         taken(store, jsonl(chat()))
-
-
-class Dying(LocalStore):
-    """A store whose process dies at the n-th write."""
-
-    def __init__(self, folder: str, writes: int) -> None:
-        super().__init__(folder)
-        self.left = writes
-
-    def _write(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise StoreUnavailable("killed")
-
-    def create(self, path: str, data: bytes) -> bool:
-        self._write()
-        return super().create(path, data)
-
-    def writer(self, path: str) -> Any:
-        self._write()
-        return super().writer(path)
 
 
 @pytest.mark.parametrize("writes", range(8))

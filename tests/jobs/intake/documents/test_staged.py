@@ -14,9 +14,9 @@ from jobs.errors import RequestError, StoreUnavailable
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.intake.refusals import AllRefused, StrictRefused
 from jobs.publishing.retention import delete_batch
-from jobs.store.local import LocalStore
 from jobs.store.opening import open_store
 from jobs.store.store import Store
+from tests.jobs.intake.dying_store import Dying
 from tests.support.documents.batches import SETTINGS, accept_documents, kept, outcomes_of, requests_of
 
 
@@ -165,27 +165,6 @@ def test_many_segments_are_told_apart_on_disk(store: Store, tmp_path: Path) -> N
             store, lines, options, kinds=load_kinds(), settings=SETTINGS, run_key="k", names_in_memory=5
         ).batch
     assert (batch.rows, batch.refused) == (30, 0)
-
-
-class Dying(LocalStore):
-    """A store whose process dies at the n-th write."""
-
-    def __init__(self, folder: str, writes: int) -> None:
-        super().__init__(folder)
-        self.left = writes
-
-    def _write(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise StoreUnavailable("killed")
-
-    def create(self, path: str, data: bytes) -> bool:
-        self._write()
-        return super().create(path, data)
-
-    def writer(self, path: str) -> Any:
-        self._write()
-        return super().writer(path)
 
 
 @pytest.mark.parametrize("writes", range(10))
