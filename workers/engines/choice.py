@@ -4,12 +4,10 @@ Decoder-only models run on the engine `causal`. Encoder-decoder models run on `t
 installed and can convert them, else on `seq2seq`. Importing this module loads neither torch nor transformers.
 """
 
-import importlib
 import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobs.catalog import EngineName, ModelCard
 from workers.engines.families.detection import is_encoder_decoder, model_type_of
@@ -39,8 +37,8 @@ def choose(card: ModelCard, folder: Path | None) -> Choice:
 
 def why_not_translate(folder: Path) -> str | None:
     """Return why the engine `translate` cannot run the model in a folder; None if it can."""
-    if importlib.util.find_spec("workers.engines.translate") is None or importlib.util.find_spec("ctranslate2") is None:
+    if importlib.util.find_spec("ctranslate2") is None:
         return "ctranslate2 is not installed: pip install 'nightpress[translate]'"
-    conversion: Any = importlib.import_module("workers.engines.translate.conversion")
-    found: str | None = conversion.why_not(json.loads((folder / "config.json").read_text()))
-    return found
+    from workers.engines.translate.conversion import why_not
+
+    return why_not(json.loads((folder / "config.json").read_text()))

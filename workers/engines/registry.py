@@ -3,13 +3,13 @@
 Importing this module loads neither torch nor transformers, because an engine is imported only when one is made.
 """
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from jobs.catalog import EngineName, ModelCard
+from jobs.errors import ModelUnavailable
 from jobs.logs import logger
 from workers.engines.choice import Choice, choose
 from workers.engines.options import parse_options
@@ -72,8 +72,13 @@ def identity(alias: str, card: ModelCard, engine: EngineName | None = None) -> d
     if name == "causal":
         form = {} if card.reasoning == "auto" else {"reasoning_form": card.reasoning}
         return {**revision, "dtype": place(card).dtype_name, **form}
-    loading: Any = importlib.import_module(f"workers.engines.{name}.loading")
-    return {**revision, **loading.described(card, folder_of(alias, card))}
+    if name == "translate":
+        from workers.engines.translate.loading import described
+    else:
+        from workers.engines.seq2seq.loading import described
+    if (folder := folder_of(alias, card)) is None:
+        raise ModelUnavailable(f"model {alias}: the engine {name} reads a folder of weights, and there is none here")
+    return {**revision, **described(card, folder)}
 
 
 def _made(
@@ -92,13 +97,15 @@ def _made(
         slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
         return ScoringEngine(load_engine(alias, card, files, slots=slots)), "causal"
     if choice.engine == "translate":
-        translate: Any = importlib.import_module("workers.engines.translate.loading")
+        from workers.engines.translate import loading as translate
+        from workers.engines.translate.conversion import Unconvertible
+
         slots = _at_most(card.slots or translate.DEFAULT_SLOTS, max_slots)
         try:
             return translate.load_engine(
                 alias, card, files, revision_of(alias, card), cache_dir, slots=slots
             ), "translate"
-        except translate.Unconvertible as error:
+        except Unconvertible as error:
             if card.engine != "auto":
                 raise
             return _made(alias, card, cache_dir, Choice("seq2seq", str(error)), max_slots)
