@@ -131,12 +131,16 @@ def worker_bytes(worker: WorkerRecord) -> bytes:
 
 
 def workers_of(records: Iterable[bytes]) -> list[WorkerRecord]:
-    """Return the workers of a lane. Each record follows the ms since the worker's last call. Damaged ones are left out."""
+    """Return the workers of a lane. Each record follows the ms since the worker's last call.
+
+    Damaged records are left out, and fields of newer releases are passed over.
+    """
     found: list[WorkerRecord] = []
     for raw in records:
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
             silent_ms, _, record = raw.partition(b"|")
-            found.append(WorkerRecord(**{**orjson.loads(record), "silent_s": int(silent_ms) // 1000}))
+            values = {name: value for name, value in orjson.loads(record).items() if name in WorkerRecord.__slots__}
+            found.append(WorkerRecord(**{**values, "silent_s": int(silent_ms) // 1000}))
     return found
 
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from jobs.batches.segments.line import Outcome
 from jobs.errors import CODES
-from jobs.usage import Remembered
+from jobs.usage import Remembered, Usage
 from workers.engines.protocol import EngineStats
 
 METRICS: Final[dict[str, str]] = {
@@ -75,6 +75,8 @@ class WorkerMetrics:
         self._took = Histogram(name, _meaning(name), ["error_type"], buckets=BUCKETS, registry=self._registry)
         name = "nightpress_flush_duration_seconds"
         self._flush = Histogram(name, _meaning(name), buckets=BUCKETS, registry=self._registry)
+        self.spent = Usage()
+        """What the attempts that are durable took, waste included."""
 
     def written(self, outcomes: Sequence[Outcome]) -> None:
         """Count these outcomes, which are durable now."""
@@ -89,6 +91,7 @@ class WorkerMetrics:
             if one.status == "completed" and "memory" in one.receipt:
                 self._remembered(Remembered.from_dict(one.receipt["memory"]))
             spent = one.usage + one.wasted
+            self.spent += spent
             for kind, tokens in (
                 ("input", spent.prompt_tokens),
                 ("cached", spent.cached_prompt_tokens),
