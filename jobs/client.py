@@ -399,10 +399,12 @@ class Client:
 
         With `counts_late` the reader also fills `BatchStatus.late`.
         """
+        from jobs.operations.outlook.first_end import Forecaster
         from jobs.operations.status_reader import StatusReader
 
         lanes = [self.settings.lane_of(alias) for alias in self.settings.catalog]
-        return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late)
+        forecaster = Forecaster(self.store, self.settings)
+        return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late, forecaster)
 
     def memory(self, tenant: str | None = None) -> TenantMemory:
         """Return the translation memory of a tenant, by default of the setting `tenant`. Raises RequestError for a wrong name."""

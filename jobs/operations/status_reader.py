@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
@@ -18,8 +19,10 @@ from jobs.batches.rounds import Clock, now, read_round, require_batch
 from jobs.batches.segments.files import each_heads, list_files, until_read
 from jobs.errors import NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import Lanes, LaneSnapshot
+from jobs.operations.outlook.first_end import Forecaster
 from jobs.operations.rate import Progress
 from jobs.operations.status import BatchStatus, State, Status
+from jobs.planning.intervals import Interval
 from jobs.prices import Prices
 from jobs.publishing.auditing import read_audit
 from jobs.publishing.delivery import is_delivered
@@ -60,6 +63,7 @@ class StatusReader:
         prices: The prices. A batch without any outcome is shown in the currency of these prices.
         clock: Returns the time, in UTC.
         lanes: Lanes whose workers are shown even if the queue has heard of no batch in them.
+        forecaster: Forecasts the end of a batch of which no row has ended yet; None if none is to be forecast.
         counts_late: Whether to fill `BatchStatus.late` and to name the clusters of `BatchStatus.audit`. If True, the heads of all
             segments of a published batch are read.
     """
@@ -70,6 +74,7 @@ class StatusReader:
     clock: Clock = now
     lanes: Collection[str] = ()
     counts_late: bool = False
+    forecaster: Forecaster | None = None
     _watched: dict[str, _Watched] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -122,9 +127,16 @@ class StatusReader:
                 done = watched.index.current.published
                 if done is None:
                     status = _unfinished(watched.index, lanes, self.prices.currency)
-                    return watched.progress.look(self.store, watched.index, status, lanes, self.clock())
+                    at, index = self.clock(), watched.index
+                    return watched.progress.look(
+                        self.store, index, status, lanes, at, partial(self._forecast, index, lanes, at)
+                    )
         self._forget(batch_id)
         return self._published(batch, done)
+
+    def _forecast(self, index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, at: datetime) -> Interval | None:
+        """Return in how many seconds a batch is done of which no row has ended; None if that is not known."""
+        return None if self.forecaster is None or lanes is None else self.forecaster(index, lanes, at)
 
     def _watch(self, batch: Batch) -> _Watched:
         """Return the memory of the batch. It is empty for a new batch, even if a deleted batch had the same id."""
@@ -135,7 +147,9 @@ class StatusReader:
                     del self._watched[batch_id]
             known = self._watched.get(batch.batch_id)
             if known is None or known.index.batch != batch:
-                known = self._watched[batch.batch_id] = _Watched(OutcomeIndex(self.store, batch), at)
+                known = self._watched[batch.batch_id] = _Watched(
+                    OutcomeIndex(self.store, batch, keeps_dispersion=True), at
+                )
             known.asked_at = at
             return known
 

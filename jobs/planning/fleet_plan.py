@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from jobs.planning.backlog import Crew, Lane, Rate, Waiting
-from jobs.planning.forecast import LATE, Forecast, device_seconds
+from jobs.planning.forecast import SURE, Forecast, device_seconds
 from jobs.planning.intervals import Interval
 from jobs.prices import NS_PER_HOUR, Prices, divided
 from jobs.usage import Usage
@@ -39,7 +39,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class BatchEnd:
-    """When one batch is done, in seconds from now. `in_time` is None without a deadline.
+    """When one batch is done, in seconds from now. `in_time`: whether its deadline is kept in 19 of 20 nights; None without one.
 
     `charge` is the expected charge in billionths; `over_budget` says whether the batch's budget ends before its rows.
     """
@@ -129,9 +129,9 @@ def divide(lanes: Sequence[tuple[Lane, Rate]], workers: int) -> Sequence[int]:
 def least_workers(
     lane: Lane, rate: Rate, *, most: int = MOST_WORKERS, loaded: bool = False, sure: bool = True
 ) -> int | None:
-    """Return the least number of workers with which the high end of each batch is before its deadline; None if `most` do not.
+    """Return the least number of workers with which each batch is done before its deadline in 19 of 20 nights.
 
-    With `sure=False` the expected end counts, so that about one night in two is late.
+    None if `most` are not enough. With `sure=False` the expected end counts, so that about one night in two is late.
     A lane without rows needs none, a lane without deadlines one.
     """
     return _Ends(lane, loaded).least(rate, most, sure=sure)
@@ -168,7 +168,7 @@ class _Ends:
 
     def lateness(self, crew: Crew, *, sure: bool = True) -> float:
         """Return by how many seconds the end of the latest batch passes its deadline; below 0 if all are in time."""
-        share = LATE if sure else 0.5
+        share = SURE if sure else 0.5
         ends: dict[int, float] = {}
         late = -math.inf
         for rows, deadline_s in self._due:
@@ -199,7 +199,8 @@ class _Ends:
         ends = []
         for one in self.lane.waiting:
             end_s = self.forecast.end(crew, self.turn(one), running=self.loaded)
-            in_time = None if one.deadline_s is None else end_s.high <= one.deadline_s
+            sure_s = self.forecast.by(crew, self.turn(one), running=self.loaded)
+            in_time = None if one.deadline_s is None else sure_s <= one.deadline_s
             end_s = Interval(*(max(end, one.publish_at_s) for end in (end_s.low, end_s.expected, end_s.high)))
             charge = charge_of(self.lane, one.rows, prices)
             ends.append(BatchEnd(one.batch_id, end_s, in_time, charge, one.budget is not None and charge > one.budget))
@@ -247,8 +248,6 @@ def _reasons(lane: Lane, rate: Rate, least: int | None, most: int, batches: Sequ
         late = [end.batch_id for end in batches if end.in_time is False]
         reasons.append(f"Even {most} workers may be late for {', '.join(late)}.")
     else:
-        reasons.append(
-            f"With {least} workers the late end of the interval is before every deadline, and not with fewer."
-        )
+        reasons.append(f"{least} workers keep every deadline in 19 of 20 nights, and fewer do not.")
     reasons += [f"The budget of {end.batch_id} ends before its rows." for end in batches if end.over_budget]
     return reasons

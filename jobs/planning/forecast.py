@@ -31,6 +31,8 @@ _MARGIN: Final = 0.96
 """The level at which the interval is computed: rows longer than all known ones, which no sample shows, take the rest."""
 EARLY, LATE = (1 - _MARGIN) / 2, (1 + _MARGIN) / 2
 """The shares of nights that are computed to be over by the low and by the high end of an interval."""
+SURE: Final = 0.95
+"""A deadline is kept if the rows are done by then in this share of nights."""
 _POINTS: Final = 33
 """The time until the last row is taken stands for itself at this many quantiles."""
 _GRID: Final = 96
@@ -64,8 +66,8 @@ class Forecast:
         low, middle, high = (self.by(crew, rows, share, running=running) for share in (EARLY, 0.5, LATE))
         return Interval(low, middle, high)
 
-    def by(self, crew: Crew, rows: float | None = None, share: float = LATE, *, running: bool = False) -> float:
-        """Return the time by which the rows are done in `share` of nights: the high end of the interval by default."""
+    def by(self, crew: Crew, rows: float | None = None, share: float = SURE, *, running: bool = False) -> float:
+        """Return the time by which the rows are done in `share` of nights."""
         rows = self.lane.rows if rows is None else rows
         crew = {rate: workers for rate, workers in crew.items() if workers > 0}
         if rows <= 0:

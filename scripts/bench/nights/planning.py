@@ -6,7 +6,7 @@ A night has rows with lengths of one or of several sorts (lognormal, the spread 
 failing attempts, and workers that are lost and replaced. The plan sees lengths of earlier rows and the measured speed; the true
 speed differs by a few per cent. Rows are taken by free slots in their order, as a lane does. A row takes the same time whoever
 runs beside it, as in the stub engine with a fixed time for each step. With `--short` a night has 1,000 to 6,000 rows whatever its
-slots, so that some slots run only five rows and the longest row decides; otherwise each slot runs 20 to 60.
+slots, so that some slots run only five rows and the longest row decides; otherwise each slot runs 60 to 150, as in hours of work.
 
 The least number of workers is compared with the one that repeated simulation finds: the first with which at least 95 of 100
 nights are in time. The simulation knows what the plan knows, so each of its nights draws rows anew from the earlier ones, with
@@ -82,15 +82,15 @@ def lengths(chance: random.Random, sorts: int) -> Callable[[], Row]:
 
 
 def night(seed: int, *, short: bool = False) -> Night:
-    """Draw a night: rows of one to three sorts, 200 to 2,000 known rows, 1 to 12 workers with 4 to 16 slots.
+    """Draw a night: rows of one to three sorts, 200 to 2,000 known rows, 1 to 12 workers with 2 to 8 slots.
 
-    A slot runs 20 to 60 rows; with `short`, there are 1,000 to 6,000 rows for up to 384 slots.
+    A slot runs 60 to 150 rows; with `short`, there are 1,000 to 6,000 rows for up to 384 slots.
     """
     chance = random.Random(seed)
     draw = lengths(chance, chance.choice((1, 1, 2, 3)))
     known = [draw() for _ in range(chance.randint(200, 2000))]
-    workers, slots = chance.randint(1, 12), chance.choice((4, 8, 16, 32) if short else (4, 8, 16))
-    count = chance.randint(1000, 6000) if short else workers * slots * chance.randint(20, 60)
+    workers, slots = chance.randint(1, 12), chance.choice((4, 8, 16, 32) if short else (2, 4, 8))
+    count = chance.randint(1000, 6000) if short else workers * slots * chance.randint(60, 150)
     rows = [draw() for _ in range(count)]
     rate = Rate(
         device=chance.choice(("NVIDIA L4", "NVIDIA H100", "cpu")),
