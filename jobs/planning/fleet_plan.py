@@ -240,14 +240,16 @@ def _reasons(lane: Lane, rate: Rate, least: int | None, most: int, batches: Sequ
     known = lane.lengths.completion.count
     hours = device_seconds(lane, rate) / 3600
     reasons = [
-        f"{lane.rows} rows take about {hours:.1f} hours of one {rate.device} worker, by the lengths of {known} rows."
+        f"{lane.rows:,} rows take about {hours:.1f} hours of one {rate.device} worker, by the lengths of {known:,} rows."
     ]
     if lane.due_s is None:
         reasons.append("No batch has a deadline, so one worker is enough.")
     elif least is None:
         late = [end.batch_id for end in batches if end.in_time is False]
-        reasons.append(f"Even {most} workers may be late for {', '.join(late)}.")
+        reasons.append(f"Even {most:,} worker{'s' * (most != 1)} may be late for {', '.join(late)}.")
+    elif least == 1:
+        reasons.append("One worker keeps every deadline in 19 of 20 nights.")
     else:
-        reasons.append(f"{least} workers keep every deadline in 19 of 20 nights, and fewer do not.")
+        reasons.append(f"{least:,} workers keep every deadline in 19 of 20 nights, and fewer do not.")
     reasons += [f"The budget of {end.batch_id} ends before its rows." for end in batches if end.over_budget]
     return reasons

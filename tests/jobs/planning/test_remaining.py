@@ -8,11 +8,11 @@ from jobs.planning.remaining import UNKNOWN_DISPERSION, Dispersion, Pace, left_s
 from scripts.bench.nights.ends import looks, night
 
 
-def pace(**values: float) -> Pace:
-    """Ten rows of 100 expected tokens were under way for 100 s, and four rows are, since 20 s together."""
-    return Pace(
-        **{"ended": 10, "done": 1000.0, "ended_s": 100.0, "slots": 4.0, "seconds": 20.0, "dispersion": 0.3, **values}
-    )  # type: ignore[arg-type]
+def pace(
+    ended: int = 10, done: float = 1000.0, ended_s: float = 100.0, seconds: float = 20.0, dispersion: float = 0.3
+) -> Pace:
+    """Rows of 100 expected tokens were under way for 10 s each, and four rows are, since 20 s together."""
+    return Pace(ended, done, ended_s, 4.0, seconds, dispersion)
 
 
 def test_the_expected_end_is_the_work_that_is_left_at_the_speed_so_far() -> None:
