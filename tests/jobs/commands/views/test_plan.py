@@ -13,12 +13,12 @@ from jobs.batches.segments.line import Outcome
 from jobs.lanes.protocol import WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.usage import Usage
+from tests.support.command_line import Ran
 
 if TYPE_CHECKING:
-    from tests.jobs.commands.conftest import Ran
     from tests.jobs.conftest import Shelf
 else:
-    Ran = Shelf = Any
+    Shelf = Any
 
 Run = Callable[..., Ran]
 
