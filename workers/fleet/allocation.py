@@ -17,6 +17,7 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import Lanes
 from jobs.logs import logger
 from workers.fleet.handles import Capacity
+from workers.fleet.nodes.needs import ray_needs
 from workers.fleet.replica import Replica
 
 START_S: Final = 5.0
@@ -157,8 +158,8 @@ def plan_giving_back(
     """
     others = [dict(demand) for demand in demands]
     for replica in replicas:
-        if replica.pending and dict(replica.needs) in others:
-            others.remove(dict(replica.needs))
+        if replica.pending and ray_needs(replica.needs) in others:
+            others.remove(ray_needs(replica.needs))
     waiting = [
         Replica("another program", number, needs=demand)
         for number, demand in enumerate(others)

@@ -15,10 +15,16 @@ waits for 60 s.
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The resources of a cluster, by Ray's names (CPU, GPU): what is `free` on all nodes together, and all that each node has."""
+    """The resources of a cluster, by Ray's names (CPU, GPU): what is `free` on all nodes together, and all that each node has.
+
+    `labels` are the labels of each node, and `may_grow` is whether the cluster may get further nodes. The labels that workers
+    need are written among the resources too (`workers/fleet/nodes/needs.py`).
+    """
 
     free: Mapping[str, float]
     nodes: Sequence[Mapping[str, float]]
+    labels: Sequence[Mapping[str, str]] = ()
+    may_grow: bool = False
 
     def total(self, kind: str) -> float:
         """Return how much of one resource all nodes have together."""
