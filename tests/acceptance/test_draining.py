@@ -77,10 +77,10 @@ def test_a_draining_node_is_left_before_it_ends_and_its_rows_are_unharmed(
     words: int, cluster: Cluster, cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:
     """Rows that take longer than the notice are given back, and run again elsewhere; others are finished."""
-    shell, rows = cluster_shell, 40 if words < 40 else 16
+    shell, rows = cluster_shell, 16
     second = cluster.add_node(num_cpus=1)
     batch_id = enqueued(shell, rows=rows, step_s=0.5, words=words)
-    process = shell.start("work", "--workers", "2", "--until-empty")
+    process = shell.start("work", "--workers", "2")
     queue = RedisQueue.from_url(redis_server.url, store=open_store(str(shell.folder / ".nightpress/store")))
 
     def workers_at_work() -> list[Any]:
@@ -110,6 +110,7 @@ def test_a_draining_node_is_left_before_it_ends_and_its_rows_are_unharmed(
     queue.close()
     waited = shell.run("wait", batch_id)
     assert waited.returncode == 0, waited.stderr + shell.logs()
+    process.send_signal(signal.SIGTERM)
     process.wait(60)
     check_unharmed(shell, batch_id, rows, redis_server, until)
 

@@ -137,7 +137,7 @@ def room_for(needed: Mapping[str, float], node: Node) -> int:
 
 
 def is_same_device(accelerator: str, device: str) -> bool:
-    """Whether Ray's name of a GPU (`H100`) and the name under which an engine measured it (`NVIDIA H100 80GB HBM3`) may be one."""
+    """Whether Ray's name of a GPU, `H100`, and that of a device that an engine measured, `NVIDIA H100 80GB HBM3`, may be one."""
     wanted, found = (re.findall(r"[a-z0-9]+", name.lower()) for name in (accelerator, device))
     return any(found[n : n + len(wanted)] == wanted for n in range(len(found)))
 
@@ -159,7 +159,7 @@ def _with_gpus(card: ModelCard, nodes: Sequence[Node]) -> list[Node]:
 
 
 def _only_large_enough(card: ModelCard, nodes: Sequence[Node]) -> str:
-    """Return a selector of the types of GPUs that have `memory_gb`; empty if that is no choice, or not known."""
+    """Return a selector of the types of GPUs that have `memory_gb`; empty if all or none have it, or it is not known."""
     found = _with_gpus(card, nodes)
     sizes = {node.labels.get(ACCELERATOR_LABEL): node.gpu_memory_gb for node in found}
     if card.memory_gb is None or None in sizes or None in sizes.values():
