@@ -56,7 +56,7 @@ class Fleet:
 
     If `only` is given, the workers work only on the batches that it names. `forget` is called with the lane and the name of each
     worker that has ended, so that the queue no longer shows it. It may raise UnavailableError. `retiring` are replicas whose
-    workers leave nodes that drain; each has a successor among `replicas`.
+    workers leave nodes that drain; each has a successor among `replicas`. `deaths` counts the workers that died, by model.
     """
 
     settings: Settings
@@ -69,6 +69,7 @@ class Fleet:
     rng: random.Random = field(default_factory=random.Random)
     replicas: list[Replica] = field(default_factory=list)
     retiring: list[Replica] = field(default_factory=list)
+    deaths: dict[str, int] = field(default_factory=dict)
     name: str = field(default_factory=lambda: secrets.token_hex(2))
     _asked_at: float = float("-inf")
     _allocated_at: float = float("-inf")
@@ -307,6 +308,8 @@ class Fleet:
 
     def _back_off(self, replica: Replica, end: End) -> None:
         """Decide when the worker that died or left is replaced, and log its end."""
+        if not end.left:
+            self.deaths[replica.alias] = self.deaths.get(replica.alias, 0) + 1
         replica.deaths = 1 if self.monotonic() - replica.started_at > HEALTHY_S else replica.deaths + 1
         longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (replica.deaths - 2)) if replica.deaths > 1 else 0.0
         backoff_s = self.rng.uniform(0.5, 1.0) * longest

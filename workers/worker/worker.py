@@ -21,9 +21,9 @@ from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
 from workers.engines.registry import Loaded, load
+from workers.monitoring.worker_metrics import WorkerMetrics
 from workers.worker.context import WorkerContext
 from workers.worker.loading import LoadingSign
-from workers.worker.metrics import WorkerMetrics
 from workers.worker.runner import Runner
 
 ANSWER_S: Final = 0.5
@@ -60,7 +60,7 @@ class Worker:
         self._is_loading = False
         self._lock = threading.Lock()
         self._timings: dict[str, float] = {}
-        self._metrics = WorkerMetrics()
+        self._metrics = WorkerMetrics(plan.settings.prices)
 
     def run(self) -> Mapping[str, Any]:
         """Load the model, and work until stopped. Returns a mapping with `load_s`, the seconds that loading took.
@@ -147,7 +147,7 @@ class Worker:
             "queue_fault": runner.queue_fault if runner else "",
             "store_damage": runner.store_damage if runner else "",
             "engine": {} if stats is None else {name: getattr(stats, name) for name in stats.__slots__},
-            "metrics": self._metrics.text(stats, runner.lease_losses if runner else 0),
+            "metrics": self._metrics.samples(stats, runner.lease_losses if runner else 0),
             **self._timings,
         }
 
