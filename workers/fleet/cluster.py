@@ -159,17 +159,6 @@ def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
 
     A worker needs a core. It also needs `num_gpus` GPUs, often a fraction, if its model can use a GPU and the cluster has any.
     """
-    if card.engine == "stub" or card.device == "cpu" or not card.num_gpus or cluster.capacity().total("GPU") <= 0:
+    if card.engine == "stub" or card.device == "cpu" or not card.num_gpus or cluster.capacity().most("GPU") <= 0:
         return {"CPU": 1.0}
     return {"GPU": card.num_gpus, "CPU": 1.0}
-
-
-def workers_per_lane(card: ModelCard, cluster: Cluster) -> int:
-    """Return the default number of workers of a lane, at least 1.
-
-    It is as many as the GPUs hold if the model runs on GPUs, else the number of cores less one.
-    """
-    capacity, gpus = cluster.capacity(), needs_of(card, cluster).get("GPU")
-    if gpus is not None:
-        return max(1, int(capacity.total("GPU") / gpus))
-    return max(1, int(capacity.total("CPU")) - 1)
