@@ -20,7 +20,7 @@ from jobs.catalog import ModelCard
 from jobs.errors import UnavailableError
 from jobs.logs import logger
 from workers.fleet.handles import Capacity, Cluster
-from workers.fleet.nodes.needs import Node, needs, room_for
+from workers.fleet.nodes.needs import Node, needs
 from workers.fleet.ray_access import START, found_address, require_token, use_private_token
 from workers.logs import libraries
 
@@ -42,7 +42,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     from workers.fleet.actor import RayCluster
 
     if ray.is_initialized():
-        return RayCluster("the Ray of this process", is_own=address is None)
+        return RayCluster("the Ray of this process")
     address = None if local else chosen_address(address)
     with sigterm_handler_kept(), _one_line(address):
         if address is None:
@@ -62,9 +62,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     ray._private.worker.print_to_stdstream = _ray_says  # noqa: SLF001 - Ray would print it on standard output, in colours
     if logs.is_json():
         libraries.give_up_handlers("ray")
-    if address is None:
-        return RayCluster("a local Ray of its own", is_own=True)
-    return RayCluster(address)
+    return RayCluster("a local Ray of its own" if address is None else address)
 
 
 def _set_variables() -> None:
@@ -163,19 +161,7 @@ def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
     A worker needs a core. It also needs its GPUs, often a share of one, if its model can use a GPU and the cluster has any.
     """
     capacity = cluster.capacity()
-    return needs(card, nodes_of(capacity), may_grow=capacity.may_grow)
-
-
-def workers_per_lane(card: ModelCard, cluster: Cluster) -> int:
-    """Return the default number of workers of a lane, at least 1.
-
-    It is as many as the nodes hold that have what a worker needs; without GPUs one less, so that a core is left.
-    """
-    capacity = cluster.capacity()
-    nodes = nodes_of(capacity)
-    needed = needs(card, nodes, may_grow=capacity.may_grow)
-    held = sum(room_for(needed, node) for node in nodes)
-    return max(1, held if "GPU" in needed else held - 1)
+    return needs(card, nodes_of(capacity), may_grow=capacity.grown.get("GPU", 0.0) > 0)
 
 
 def nodes_of(capacity: Capacity) -> list[Node]:
