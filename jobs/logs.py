@@ -92,6 +92,7 @@ EVENTS: Final[dict[str, str]] = {
     "fleet.started": "The workers are up: workers, lanes, address, ray_s, server_s.",
     "fleet.stopped": "No worker is left.",
     "cluster.joined": "A Ray cluster was joined, or a local one was started: address.",
+    "cluster.request_failed": "A cluster that can grow could not be asked for room: error.",
     "ray.printed": "Ray says something about the cluster, such as that a node or a worker died: text.",
     "run.progress": "How far a run is, every ten seconds: phase, done, rows, rate.",
     "run.interrupted": "A run was interrupted; the command goes on with it: done, rows, command.",
