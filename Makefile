@@ -75,7 +75,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt requirements.lock
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing what tests need"
-	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet,translate]'
+	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet,translate,traces]'
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test
