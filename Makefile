@@ -46,6 +46,7 @@ check: $(VENV)/.check ## lint, format, types, import contracts, dependencies and
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/check-jsonschema --schemafile $(VENV)/lib/python3*/site-packages/ray/autoscaler/ray-schema.json deploy/ray-cluster.yaml
+	$(BIN)/python scripts/checks/monitoring/check.py
 	$(BIN)/python scripts/checks/reference.py --check
 
 sbom: $(VENV)/.test ## write the parts list of the product (CycloneDX) into out/sbom.cdx.json
@@ -74,7 +75,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt requirements.lock
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing what tests need"
-	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet,translate]'
+	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet,translate,traces]'
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test
