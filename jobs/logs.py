@@ -53,6 +53,7 @@ EVENTS: Final[dict[str, str]] = {
     "segment.written": "Outcomes are durable: segment, batch, rows, bytes.",
     "spool.refused": "The local disk takes no finished rows, so they wait in memory: error.",
     "spool.lost": "Finished rows cannot be read back from the local disk; they are done again: rows, error.",
+    "queue.deaf": "Redis does not let a worker wait to be woken; it looks for rows by itself, at least every 10 s: error.",
     "queue.unavailable": "Redis does not answer; the worker waits: error.",
     "queue.embedded": "A command uses an embedded Redis on its own machine, since none is set: message.",
     "queue.back": "Redis answers again: message.",
