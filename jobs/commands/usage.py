@@ -54,8 +54,8 @@ def usage(
 ) -> None:
     """Add up what published batches used, and what it cost.
 
-    `cost` is what the devices cost us, `charge` what the tenant is charged. With --lengths, the tokens and the device time of half
-    of the rows and of 95 of 100 are at most those shown. A damaged batch is left out and named, with exit status 3.
+    `cost` is what the devices cost us, `charge` what the tenant is charged. With --lengths, half of the rows and 95 of 100 have
+    at most the tokens and device seconds that are shown. A damaged batch is left out and named, with exit status 3.
     """
     from jobs.accounts.row_lengths import row_lengths
     from jobs.errors import RequestError

@@ -1,10 +1,10 @@
 """The protocols of a cluster and of the workers on it. A fleet uses these, and knows no Ray."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from workers.fleet.relay import WorkerLog
+from workers.fleet.log_relay.relay import WorkerLog
 from workers.worker.worker import WorkerPlan
 
 GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
@@ -15,26 +15,43 @@ waits for 60 s.
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The resources of a cluster, by Ray's names (CPU, GPU): what is `free` on all nodes together, and all that each node has."""
+    """The resources of a cluster, by Ray's names (CPU, GPU): what is `free` on all nodes together, and all that each node has.
+
+    `grown` is what all nodes have together once the cluster has grown as far as it may; empty if it does not grow. `labels` are
+    the labels of each node. The labels that workers need are written among the resources too (`workers/fleet/nodes/needs.py`).
+    """
 
     free: Mapping[str, float]
     nodes: Sequence[Mapping[str, float]]
+    grown: Mapping[str, float] = field(default_factory=dict)
+    labels: Sequence[Mapping[str, str]] = ()
 
     def total(self, kind: str) -> float:
         """Return how much of one resource all nodes have together."""
         return sum(node.get(kind, 0.0) for node in self.nodes)
 
+    def most(self, kind: str) -> float:
+        """Return how much of one resource all nodes have, or would have once the cluster has grown."""
+        return max(self.total(kind), self.grown.get(kind, 0.0))
+
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a worker ended: the reason, for a person, and the exception if its `run` raised one."""
+    """How a worker ended: the reason, for a person, and the exception if its `run` raised one.
+
+    `left` is whether it left in order without being told by its fleet: its node drains, or its process was told to end.
+    """
 
     reason: str
     error: BaseException | None = None
+    left: bool = False
 
 
 class WorkerHandle(Protocol):
-    """A worker that was started on a cluster. Only two calls wait: `end` for its timeout, `was_loaded` for a second at most."""
+    """A worker that was started on a cluster. It tells by itself when something changes; `Cluster.check` takes that in.
+
+    Only `end` waits, for its timeout, and `kill`, for the cluster.
+    """
 
     @property
     def log(self) -> WorkerLog:
@@ -45,23 +62,24 @@ class WorkerHandle(Protocol):
         """Whether the worker was given room on a node, so that its process answers or has died."""
         ...
 
+    def node(self) -> str:
+        """Return the id of the node on which the worker is; empty if the worker has not come up, or has died before."""
+        ...
+
     def end(self, timeout_s: float = 0.0) -> End | None:
-        """Return how the worker ended; None if it still runs after `timeout_s`."""
+        """Return how the worker ended; None if it still runs after `timeout_s`. Without a timeout, as far as it has told."""
         ...
 
     def was_loaded(self) -> bool:
-        """Whether the worker's model was loaded before the worker ended. Call this after `kill`."""
+        """Whether the worker has told that its model is loaded."""
         ...
 
-    def ask_status(self) -> Callable[[float], Mapping[str, Any] | None]:
-        """Ask for `Worker.status`, and return a function that waits for the answer.
-
-        The function takes the seconds to wait, and returns None if no answer came.
-        """
+    def status(self) -> Mapping[str, Any] | None:
+        """Return the last `Worker.status` that the worker has told; None if it has told none, or none for long."""
         ...
 
     def stop(self, drain_s: float) -> None:
-        """Ask the worker to drain within `drain_s`, as `Worker.stop` does."""
+        """Ask the worker to drain within `drain_s`, as `Worker.stop` does. May be called again with a shorter time."""
         ...
 
     def kill(self) -> None:
@@ -79,7 +97,14 @@ class Cluster(Protocol):
         ...
 
     def capacity(self) -> Capacity:
-        """Return the resources of the cluster as they are now."""
+        """Return the resources of the cluster as they are now, without those of nodes that drain."""
+        ...
+
+    def draining(self) -> Mapping[str, float]:
+        """Return the ids of the nodes that drain, each with the Unix time at which it ends; infinity if that is not known.
+
+        Returns at once, and may be a second old.
+        """
         ...
 
     def demands(self) -> Sequence[Mapping[str, float]]:
@@ -88,8 +113,18 @@ class Cluster(Protocol):
         """
         ...
 
+    def request(self, bundles: Sequence[Mapping[str, float]]) -> None:
+        """Ask a cluster that can grow to have room for these bundles, one a worker, until the next request. Returns at once.
+
+        Without bundles the request is taken back.
+        """
+        ...
+
     def check(self) -> None:
-        """Raise UnavailableError if the cluster is lost: all its processes will end within seconds."""
+        """Take in what the workers have told.
+
+        Raises UnavailableError if the cluster is lost: all its processes will end within seconds.
+        """
         ...
 
     def is_away(self) -> bool:
