@@ -8,6 +8,7 @@ PINS := -c constraints.txt
 LOCK ?= yes
 TORCH_FROM ?= --extra-index-url https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
 TIMES ?= 1
+AZURITE := 3.35.0
 
 .DEFAULT_GOAL := help
 .PHONY: help run test coverage faults mutate check sbom lock clean
@@ -75,7 +76,10 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt requirements.lock
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing what tests need"
-	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet,translate,traces]'
+	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,gcs,azure,parquet,translate,traces]'
+	@echo "installing a server of Azure's storage, for tests of stores"
+	@npm install --silent --no-audit --no-fund --prefix $(VENV)/azurite azurite@$(AZURITE) >/dev/null 2>&1 || \
+		echo "npm could not install azurite: the tests of Azure's storage will be skipped"
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test

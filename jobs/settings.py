@@ -315,6 +315,17 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         default=20.0, ge=0, description="Seconds that a draining worker gets to finish the rows it runs."
     )
+    max_gpus: float | None = Field(
+        default=None,
+        ge=0,
+        description="Most GPUs that the workers of a fleet hold together. None: all that the Ray cluster has or can grow to.",
+    )
+    idle_s: float | None = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds without a row after which `nightpress work` ends workers that are not needed, so that a cluster "
+        "that grows can shrink again. None: they stay, unless other programs wait for their room.",
+    )
     publish_check_s: float = Field(
         default=1.0, gt=0, description="Seconds between two looks at whether open batches can be published."
     )

@@ -122,6 +122,11 @@ class Worker:
                 ending.daemon = True
                 ending.start()
 
+    @property
+    def left_while_loading(self) -> str | None:
+        """The reason why the worker leaves while its model loads, empty if it was only stopped; None if it does not leave so."""
+        return self._left if self._is_loading and self._stop_drain_s is not None else None
+
     def leave(self, reason: str, drain_s: float) -> None:
         """Drain as `stop` does, without being told by a fleet. `run` returns the reason."""
         logger().info("worker.leaving", worker=self._plan.worker, reason=reason)
