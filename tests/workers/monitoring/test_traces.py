@@ -20,7 +20,7 @@ from jobs.errors import RequestError
 from jobs.generation import Completion
 from jobs.lanes.job import Job, JobKey, Lease
 from jobs.settings import Settings, TraceSettings
-from tests.support.otlp import Receiver, running
+from tests.support.traces.otlp import Receiver, running
 from workers.commands.work import Work
 from workers.monitoring.trace_ids import root_span_id, trace_id
 from workers.monitoring.traces import RowTraces, open_traces
