@@ -18,6 +18,7 @@ from jobs.batches.batch import Batch, Done
 from jobs.errors import NoBatch, RequestError, StoreUnavailable, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import LaneSnapshot
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
 from jobs.operations.status import BatchStatus
 from jobs.operations.status_reader import StatusReader
@@ -183,6 +184,9 @@ class Work:
         except OSError as error:
             raise RequestError(f"no metrics at {host}:{port}: {error.strerror}. Set metrics_port.") from None
         logger().info("metrics.served", host=host, port=port)
+        if self.settings.redis_url is not None:  # an embedded server is not there yet; `models` tells of it
+            store = self.supervisor.store
+            self._monitor.watch(store, RedisQueue.from_settings(self.settings, store))
 
 
 def check_delivered(store: Store) -> None:

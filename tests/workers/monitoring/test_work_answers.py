@@ -134,6 +134,22 @@ def test_the_port_tells_of_fleet_redis_and_storage(answering: Answering, until: 
     assert "nightpress_undelivered_batches" not in text, "nobody has looked yet"
 
 
+def test_a_server_of_ones_own_is_asked_from_the_start(
+    tmp_path: Path, redis_url: str, until: Callable[..., Any]
+) -> None:
+    """Ray may take minutes to start."""
+    work = Work(Settings(store_url=str(tmp_path), model="stub", metrics_port=0, redis_url=redis_url))
+    work._serve_metrics()
+    work.show_phase("starting Ray")
+    try:
+        until(lambda: all(probe.answer().ok for probe in work._monitor.health.probes.values()), 20, "the answers")
+        checks = work._monitor.health.ready()[1]["checks"]
+        assert (checks["queue"], checks["store"]) == ({"ok": True}, {"ok": True})
+        assert checks["fleet"]["fault"] == "starting Ray"
+    finally:
+        work._monitor.close()
+
+
 def test_figures_of_lanes_stay_while_redis_is_away(answering: Answering, until: Callable[..., Any]) -> None:
     one = answering
     one.queue.away = True
