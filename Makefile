@@ -46,6 +46,7 @@ check: $(VENV)/.check ## lint, format, types, import contracts, dependencies and
 	$(BIN)/python scripts/checks/licences.py
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/python -m scripts.checks.deployment.check
+	$(BIN)/python scripts/checks/monitoring/check.py
 	$(BIN)/python scripts/checks/reference.py --check
 
 sbom: $(VENV)/.test ## write the parts list of the product (CycloneDX) into out/sbom.cdx.json
@@ -74,7 +75,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt requirements.lock
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing what tests need"
-	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,gcs,azure,parquet,translate]'
+	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,gcs,azure,parquet,translate,traces]'
 	@echo "installing a server of Azure's storage, for tests of stores"
 	@npm install --silent --no-audit --no-fund --prefix $(VENV)/azurite azurite@$(AZURITE) >/dev/null 2>&1 || \
 		echo "npm could not install azurite: the tests of Azure's storage will be skipped"

