@@ -303,6 +303,8 @@ class Claimer:
             return None
         created_at = known.batch.created_at if known is not None else None
         attempt = Attempt(job, row, kind, context.clock(), created_at, context.checks)
+        if context.traces is not None:
+            attempt.trace = context.traces.attempt(job)
         self._pulse.mark()
         turn = take_turn(attempt, attempt.start)
         self._pulse.rest()

@@ -21,6 +21,7 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.writing.templates import Templates
 from workers.engines.protocol import EngineStats
+from workers.monitoring.traces import RowTraces
 from workers.monitoring.worker_metrics import WorkerMetrics
 from workers.worker.failing_batches import FailingBatches
 from workers.worker.leases import Leases
@@ -62,6 +63,7 @@ class WorkerContext:
     leases: Leases
     failing_batches: FailingBatches
     metrics: WorkerMetrics
+    traces: RowTraces | None
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
 
@@ -80,6 +82,7 @@ class WorkerContext:
         identity: Mapping[str, Any],
         node: str = "",
         metrics: WorkerMetrics | None = None,
+        traces: RowTraces | None = None,
         clock: Callable[[], datetime] = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Self:
@@ -109,6 +112,7 @@ class WorkerContext:
             leases=Leases.from_settings(settings, monotonic),
             failing_batches=FailingBatches(settings.breaker_rows),
             metrics=metrics or WorkerMetrics(),
+            traces=traces,
             clock=clock,
             monotonic=monotonic,
         )

@@ -10,6 +10,7 @@ import structlog
 from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet import fleet as fleets
+from workers.fleet.aside import in_line
 from workers.fleet.fleet import EXIT_S, Fleet
 from workers.fleet.handles import End
 from workers.fleet.nodes.draining import MARGIN_S, DrainWatch
@@ -22,7 +23,8 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def fleet(cluster: FakeCluster) -> Iterator[Fleet]:
-    made = Fleet(Settings(drain_s=20), "redis://nowhere", cluster, monotonic=cluster.monotonic, clock=cluster.monotonic)
+    settings, times = Settings(drain_s=20), {"monotonic": cluster.monotonic, "clock": cluster.monotonic}
+    made = Fleet(settings, "redis://nowhere", cluster, aside=in_line, **times)
     made.staff("stub", 2)
     cluster.place()
     made.watch()
