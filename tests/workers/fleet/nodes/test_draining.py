@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 import structlog
@@ -23,8 +24,8 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def fleet(cluster: FakeCluster) -> Iterator[Fleet]:
-    settings, times = Settings(drain_s=20), {"monotonic": cluster.monotonic, "clock": cluster.monotonic}
-    made = Fleet(settings, "redis://nowhere", cluster, aside=in_line, **times)
+    clocks: dict[str, Any] = {"monotonic": cluster.monotonic, "clock": cluster.monotonic}
+    made = Fleet(Settings(drain_s=20), "redis://nowhere", cluster, aside=in_line, **clocks)
     made.staff("stub", 2)
     cluster.place()
     made.watch()
