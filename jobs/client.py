@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, Unpack, overload
 if TYPE_CHECKING:
     from jobs.accounts.summary import Tally
     from jobs.batches.batch import Done
+    from jobs.batches.quoted import Quoted
     from jobs.documents.batches.writing import Report
     from jobs.errors import StoreDamaged
     from jobs.findings import Verdict
@@ -131,7 +132,7 @@ class Client:
             run_key: The same rows and options with the same key make the same batch, so a call may be repeated. Default: a new
                 key, which makes a new batch.
             options: See EnqueueOptions: kind, model, fields, name, tenant, priority, deadline, publish_at, limit, strict,
-                output_url, output_format, format, map, extra, header, header_row, with_done.
+                output_url, output_format, format, map, extra, header, header_row, with_done, quote, go_on.
 
         Raises:
             RequestError: There are no rows, or an option is wrong. It is AllRefused if every row is bad, and StrictRefused if
@@ -207,12 +208,27 @@ class Client:
         Once every row has an outcome, this method publishes the batch. Workers or `publish` publish a cancelled batch.
 
         Raises BatchUnfinished (a TimeoutError) if the batch is not published after `timeout_s` seconds (None: wait for ever); the
-        batch itself keeps running. Raises BatchPaused if the batch paused itself, because only `resume` restarts it.
+        batch itself keeps running. Raises BatchPaused if the batch paused itself, or waits for the answer to its quote: only
+        `resume` lets it go on.
         """
         from jobs.operations.waiting import wait
 
         until = None if timeout_s is None else self.clock() + timedelta(seconds=timeout_s)
         return wait(self._statuses, _id(batch), until=until, interval_s=interval_s, sleep=self._sleep, clock=self.clock)
+
+    def quote(self, batch: str | Named, timeout_s: float | None = 0.0, *, interval_s: float = 1.0) -> Quoted:
+        """Return the quote of a batch that was enqueued with `quote`: what the whole takes, from a sample of its rows.
+
+        Workers run the sample. This method waits for the quote at most `timeout_s` seconds; None: for ever. After it, `resume`
+        lets the other rows run, and `cancel` gives them up. Raises BatchUnfinished (a TimeoutError) if there is no quote yet,
+        BatchPaused if the batch paused itself, and RequestError if the batch is not to be quoted.
+        """
+        from jobs.operations.waiting import wait_for_quote
+
+        until = None if timeout_s is None else self.clock() + timedelta(seconds=timeout_s)
+        return wait_for_quote(
+            self._statuses, _id(batch), until=until, interval_s=interval_s, sleep=self._sleep, clock=self.clock
+        )
 
     def results(self, batch: str | Named, *, errors: bool = False, only: Verdict | None = None) -> Results:
         """Return the completed rows of a batch in input order; with `errors`, the rows that did not complete.
@@ -308,7 +324,7 @@ class Client:
         return reopen_same(self._auditor, _id(batch), until, self.clock)
 
     def resume(self, batch: str | Named) -> None:
-        """Resume a batch that paused itself. Raises RequestError if the batch is not paused."""
+        """Resume a batch that paused itself, or let all rows of a quoted batch run. Raises RequestError if it is neither."""
         from jobs.batches.rounds import require_batch, resume
 
         resume(self.store, require_batch(self.store, _id(batch)), self.clock)

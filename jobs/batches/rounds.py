@@ -7,7 +7,7 @@ begins, `given-up-<n>.json` closes the next round as soon as it begins. A marker
 has decided (rules 14, 22, 35 and 36 of jobs/PROTOCOL.md).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Renewal, Reopen, Resumed
 from jobs.batches.records import MARKER, Record, is_id, missing, no_batch, read_record
 from jobs.batches.round import Round
+from jobs.batches.sample import Agreed, Drawn, Quoting
 from jobs.errors import ConflictError, RequestError, StoreDamaged
 from jobs.store.damage import damaged_file
 from jobs.store.store import Store
@@ -115,8 +116,19 @@ def _read_round_or_deletion(store: Store, batch: Batch) -> tuple[Round, bool]:
         continues=continues,
         given_up=("given-up", number - 1 if continues else number) in found,
         renewed=_renewed(reopened[-1]) if reopened else {},
+        quoting=_quoting(store, batch, found) if batch.quote is not None and number == 1 else None,
     )
     return current, deletes == batch.created_at
+
+
+def _quoting(store: Store, batch: Batch, found: Collection[tuple[str, int]]) -> Quoting | None:
+    """Return how far the first round of a batch is quoted; None if somebody has agreed, or nobody is to be asked."""
+    is_quoted = ("quoted", 1) in found
+    if ("agreed", 1) in found or (is_quoted and batch.quote is not None and batch.quote.goes_on):
+        return None
+    draw = max((n for kind, n in found if kind == "drawn"), default=1)
+    rows = read_marker(store, BatchPaths(batch.batch_id).drawn(draw), Drawn).rows if draw > 1 else None
+    return Quoting(draw, rows, is_quoted)
 
 
 def _renewed(marker: Reopen) -> Mapping[int, Sequence[str]]:
@@ -250,12 +262,17 @@ def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused
 
 
 def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
-    """Resume a paused round. Raises RequestError if the batch is not paused, and StoreUnavailable."""
-    current = read_round(store, batch)
-    if current.paused is None or current.done is not None:
+    """Resume a paused round, or let all rows of a batch run that is quoted or waits for the answer to its quote.
+
+    A round that is paused while it is quoted is quoted on. Raises RequestError if the batch is not paused, and StoreUnavailable.
+    """
+    current, paths = read_round(store, batch), BatchPaths(batch.batch_id)
+    if current.done is not None or (current.paused is None and (current.quoting is None or current.closed is not None)):
         raise RequestError(f"batch {batch.batch_id} is not paused: look at its status.")
-    path = BatchPaths(batch.batch_id).resumed(current.number)
-    create_marker(store, batch, path, Resumed(round=current.number, at=clock()))
+    if current.paused is not None:
+        create_marker(store, batch, paths.resumed(current.number), Resumed(round=current.number, at=clock()))
+    else:
+        create_marker(store, batch, paths.agreed, Agreed(at=clock()))
 
 
 def create_reopen(store: Store, batch: Batch, marker: Reopen) -> bool:

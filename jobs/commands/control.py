@@ -94,7 +94,7 @@ def resume(
         typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.", autocompletion=completion.lanes_and_batches),
     ],
 ) -> None:
-    """Resume a paused lane or a paused batch."""
+    """Resume a paused lane or a paused batch, or run the other rows of a quoted batch."""
     session: Session = ctx.obj
     if lane not in _lanes(session) and _is_batch(session, lane):
         batch_id = session.batch(lane).batch_id

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, TypeVar, cast
 
 import orjson
 
+from jobs.batches.batch import QuoteTerms
 from jobs.did_you_mean import did_you_mean
 from jobs.documents.registry import FORMATS
 from jobs.errors import RequestError
@@ -46,6 +47,8 @@ class EnqueueOptions(TypedDict, total=False):
             Default: jsonl.
         format: The format of the input file: jsonl, csv, openai or parquet, or that of documents, such as po or markdown.
             Default: intake recognises it by the file's name and content.
+        quote: Whether to quote the batch: a sample of its rows runs first, and the others wait for an answer.
+        go_on: With `quote`: run the others without an answer, as soon as the quote is there.
         with_done: Whether to send segments too that are translated already in their document.
         map: Field -> the column or key that it is taken from, such as `{"topic": "product.title"}`; or texts `FIELD=COLUMN` and
             `@FILE` as the command line takes them.
@@ -75,6 +78,8 @@ class EnqueueOptions(TypedDict, total=False):
     header: Sequence[str] | str | None
     header_row: int | None
     with_done: bool
+    quote: bool
+    go_on: bool
 
 
 def intake_options(
@@ -105,6 +110,10 @@ def intake_options(
     given["columns"] = columns_of(mapped, extra, header, given.pop("header_row", None))
     if (written := given.pop("format", None)) is not None:
         given["form" if written in list(InputFormat) else "document"] = _input_format(written)
+    quote, go_on = given.pop("quote", False), given.pop("go_on", False)
+    if go_on and not quote:
+        raise RequestError("--yes answers a quote: give --quote too")
+    given["quote"] = QuoteTerms(goes_on=go_on) if quote else None
     output_form = _named(ResultForm, given.pop("output_format", ResultForm.JSONL), "output format")
     if (place := given.get("output_url")) is not None:
         given.update(output_url=check_output_url(place, output_form), output_form=str(output_form))

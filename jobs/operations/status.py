@@ -8,14 +8,17 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from jobs.batches.quoted import Quoted
 from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Remembered, Usage
 
-State = Literal["open", "queued", "loading", "running", "paused", "cancelling", "expiring", "publishing", "published"]
+State = Literal[
+    "open", "queued", "loading", "running", "paused", "quoted", "cancelling", "expiring", "publishing", "published"
+]
 """`open` means not published, and no more is known, since no queue answers. `loading` means that workers load the model of the
-rows that wait. `publishing` means that the round waits for a publisher, because every row has its outcome or the soft deadline
-has come.
+rows that wait. `quoted` means that the batch is quoted, and waits for an answer. `publishing` means that the round waits for a
+publisher, because every row has its outcome or the soft deadline has come.
 """
 
 
@@ -49,6 +52,8 @@ class BatchStatus:
         currency: The currency of the amounts, which are integers in billionths of it.
         created_at: When the batch was accepted, in UTC as all times here.
         deadline: The deadline that the batch was enqueued with; None if it has none.
+        drawn: How many rows are drawn into the sample by which the batch is quoted; None unless it is being quoted.
+        quote: The quote of the batch; None if it has none. A status of many batches shows it only while it waits for an answer.
         paused_reason: Why the batch paused itself; None unless it did.
         published_at: When the latest round was published; None while the batch is open.
         delivered: Whether the published outputs are at the batch's output URL; None if it has no URL.
@@ -88,6 +93,8 @@ class BatchStatus:
     verdicts: Mapping[str, int] = field(default_factory=dict)
     deadline: datetime | None = None
     paused_reason: str | None = None
+    drawn: int | None = None
+    quote: Quoted | None = None
     published_at: datetime | None = None
     delivered: bool | None = None
     audit: Audit | None = None
@@ -130,7 +137,8 @@ class BatchStatus:
         values = asdict(self)
         usage, wasted = values.pop("usage"), values.pop("wasted")
         audit = None if self.audit is None else self.audit.model_dump(mode="json")
-        return {**values, **usage, "wasted": wasted, "audit": audit}
+        quote = None if self.quote is None else self.quote.model_dump(mode="json")
+        return {**values, **usage, "wasted": wasted, "audit": audit, "quote": quote}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from jobs.batches.input import rows_without_request
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import close, open_next_round
+from jobs.batches.sample import fed_a_part
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
@@ -30,6 +31,7 @@ from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
+from jobs.publishing.sampling import Sampling
 from jobs.store.damage import Damage
 from jobs.store.store import Store
 
@@ -62,6 +64,14 @@ class Sweeper:
     damage: Damage = field(default_factory=Damage)
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
     _fed_again: set[tuple[str, int]] = field(default_factory=set)
+    _sampling: Sampling = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what draws samples. It asks the clock of this object."""
+        self._sampling = Sampling(self.store, self.prices, self._now)
+
+    def _now(self) -> datetime:
+        return self.clock()
 
     def sweep(self) -> int:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
@@ -118,10 +128,11 @@ class Sweeper:
             and any(not _drained(schedule) for schedule in seen.values() if schedule is not None)
         ):
             return None
+        self._sampling.draw_on(index)
         index.refresh()
         if index.done is None and index.complete:
             self._publish(index)
-        elif index.done is None and index.current.paused is None:
+        elif index.done is None and not index.current.is_held and not self._feed_on(index, seen):
             self._feed_again(index, seen)
         if index.done is not None or index.closed is not None or (index.current.paused and any(seen.values())):
             self._drop(index)
@@ -156,12 +167,14 @@ class Sweeper:
         return seen
 
     def _close_in_time(self, index: OutcomeIndex) -> None:
-        """Close a batch at its deadline, and in round 1 also at its soft deadline (`publish_at`), unless the round is paused.
+        """Close a batch at its deadline, and in round 1 also at its soft deadline (`publish_at`), unless the round is paused or
+        is quoted: its other rows would run in the next round, although nobody has agreed.
 
         A batch that was cancelled while it was postponed is closed at once.
         """
         at = self.clock()
-        soft = index.batch.publish_at if index.round == 1 and index.current.paused is None else None
+        waits = index.current.paused is not None or index.current.quoting is not None
+        soft = index.batch.publish_at if index.round == 1 and not waits else None
         if index.closed is not None or index.done is not None:
             return
         reason: CloseReason
@@ -179,6 +192,21 @@ class Sweeper:
             logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
             index.refresh()
             self._drop(index)
+
+    def _feed_on(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> bool:
+        """Have rows fed that may run since the lane was fed: those of a new draw, or all rows once somebody agreed to the quote.
+
+        Returns False if there are none, so that rows without an outcome were lost.
+        """
+        batch, drawn = index.batch, self._sampling.drawn_in(index)
+        behind = {
+            lane: schedule
+            for lane, schedule in seen.items()
+            if schedule is not None and fed_a_part(batch.lanes[lane].bytes, schedule.cursor, drawn.get(lane))
+        }
+        for lane, schedule in behind.items():
+            self.queue.reset(lane, batch.batch_id, schedule.version)
+        return bool(behind)
 
     def _publish(self, index: OutcomeIndex) -> None:
         began = time.monotonic()

@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 
 from jobs.accounts.summary import Tally
 from jobs.accounts.tallies import tallies
-from jobs.batches.batch import Renewal
+from jobs.batches.batch import QuoteTerms, Renewal
 from jobs.batches.published import verify
 from jobs.batches.rounds import close, reopen, require_batch, resume
 from jobs.batches.rounds import pause as hold
@@ -54,6 +54,7 @@ from tests.faults.model.protocol_model import (
     SweeperProcess,
     Worker,
     World,
+    draw_few_rows,
 )
 from tests.faults.model.stepping import Fate
 
@@ -64,6 +65,7 @@ PICK: Final = st.integers(0, 7)
 MINUTES: Final = st.sampled_from([None, None, 4, 15])
 SOFT: Final = st.sampled_from([None, None, 1, 3])
 """The soft deadline in minutes. It always comes before the deadline."""
+QUOTES: Final = st.sampled_from([None, None, QuoteTerms(), QuoteTerms(goes_on=True)])
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
 HEALTHY_TURNS: Final = 120
 """Turns of the healthy worker at the end: far more than it needs for the work that an example can leave."""
@@ -89,9 +91,9 @@ class Protocol(RuleBasedStateMachine):
 
     # -- what is submitted, and what operators do
 
-    @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT)
-    def begin(self, key: str, rows: int, minutes: int | None, soft: int | None) -> None:
-        self.submit(key, rows, False, minutes, soft, 4, 0, None)
+    @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT, quote=QUOTES)
+    def begin(self, key: str, rows: int, minutes: int | None, soft: int | None, quote: QuoteTerms | None) -> None:
+        self.submit(key, rows, False, minutes, soft, 4, 0, None, quote)
 
     @rule(
         key=st.sampled_from("abc"),
@@ -102,6 +104,7 @@ class Protocol(RuleBasedStateMachine):
         priority=st.sampled_from([4, 4, 7]),
         who=PICK,
         steps=STEPS,
+        quote=QUOTES,
     )
     def submit(
         self,
@@ -113,13 +116,16 @@ class Protocol(RuleBasedStateMachine):
         priority: int,
         who: int,
         steps: int | None,
+        quote: QuoteTerms | None,
     ) -> None:
         lines = [_line(key, row) for row in range(rows)] + [b"no JSON\n"] * bad
         deadline, publish_at = (
             None if minute is None else EVENING.replace(minute=minute) for minute in (minutes, soft)
         )
         tenant = "a" if key == "a" else "others"
-        options = IntakeOptions(name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at)
+        options = IntakeOptions(
+            name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at, quote=quote
+        )
 
         def act() -> None:
             if len(self.published.batches()) < 4:
@@ -165,7 +171,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(which=PICK, who=PICK, resumed=st.booleans(), steps=STEPS)
     def hold(self, which: int, who: int, resumed: bool, steps: int | None) -> None:
-        """Pause a batch as the breaker does, or resume it as an operator does."""
+        """Pause a batch as the breaker does, or resume it as an operator does, who also agrees to a quote."""
         process = self._anyone(self.others, who)
 
         def act(batch: str) -> None:
@@ -407,7 +413,8 @@ def _line(key: str, row: int) -> bytes:
 
 
 @pytest.fixture
-def _quiet() -> None:
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_few_rows(monkeypatch)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
 
 
