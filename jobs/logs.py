@@ -35,6 +35,8 @@ EVENTS: Final[dict[str, str]] = {
     "batch, round, error.",
     "after_publishing.failed": "A delivery, an audit or the accounts need something that is unavailable, and are tried again: "
     "error.",
+    "batch.stopped": "A budget is used up, so a batch is published with what is ready, and waits: batch, reason.",
+    "batch.unpriced": "A batch is not fed, since its budget is in another currency than the prices: batch, reason.",
     "batch.paused": "The first rows of a batch all failed, so no more are started: batch, reason.",
     "batch.deleted": "A published batch was deleted from the store; its usage stays in the accounts: batch.",
     "job.rescued": "A lease ran out, and its job was claimed again: job, attempt, crashes.",

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.findings import Verdict
+from jobs.prices import Money
 
 FORMAT: Final = 1
 """The version of the acceptance, markers, `usage.json` and summaries. A file of a higher version is refused when it is read."""
@@ -49,7 +50,9 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._-]*$"
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
-CloseReason = Literal["cancelled", "expired", "postponed"]
+CloseReason = Literal["cancelled", "expired", "postponed", "over_budget"]
+PUT_OFF: Final[frozenset[CloseReason]] = frozenset({"postponed", "over_budget"})
+"""A round that was closed for one of these reasons leaves its rows without an outcome to a next round."""
 
 
 class _Part(BaseModel):
@@ -126,7 +129,8 @@ class Batch(StoredRecord):
     the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
     describes the user's file; it is None if no row was refused. `documents` describes the documents whose segments are the rows;
     it is None if the rows came as rows. `glossaries` are the files of terms that intake read, each by its path with its sha256;
-    each row holds those of their terms that stand in its text.
+    each row holds those of their terms that stand in its text. `budget` is what all its rows may be charged, without what
+    operators added later (`budget-<n>.json`); None if the batch has no budget of its own.
     """
 
     batch_id: str
@@ -147,6 +151,7 @@ class Batch(StoredRecord):
     layout: InputLayout | None = None
     documents: DocumentSet | None = None
     glossaries: Mapping[str, Sha256] = {}
+    budget: Money | None = None
     full_sha256: Sha256
     created_at: Moment
 
@@ -160,13 +165,20 @@ class Batch(StoredRecord):
 
 
 class Closed(StoredRecord):
-    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rows
-    that did not complete.
+    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed or over_budget, the next round
+    runs the rows that did not complete.
+
+    If a budget closed the round, `stopped_by` says in words which. `budget_entry` is the number of the last entry of the log of
+    budgets that was read then, and `until` is when the budget of a tenant begins anew; None if none stopped the batch. The next
+    round opens once a later entry adds to the budget, or that time has come.
     """
 
     round: RoundNumber
     reason: CloseReason
     at: Moment
+    budget_entry: Count | None = None
+    until: Moment | None = None
+    stopped_by: str | None = None
 
 
 class Renewal(_Part):
@@ -368,6 +380,10 @@ class BatchPaths:
     def resumed(self, round_: int) -> str:
         """The marker that resumes a paused round."""
         return f"{self.root}/resumed-{round_}.json"
+
+    def budget(self, number: int) -> str:
+        """An entry in the log of the batch's budgets: what may be fed, or what was added to the budget."""
+        return f"{self.root}/budget-{number}.json"
 
     def delivered(self, round_: int) -> str:
         """The marker that the outputs of the round are at the output URL."""

@@ -21,8 +21,8 @@ Record = TypeVar("Record", bound=BaseModel)
 LONGEST_ID: Final = 255
 """No batch id has more characters, since no file system takes a longer name."""
 
-MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up|delivered)-([1-9][0-9]{0,6})\.json")
-"""The name of a marker: its decision, and the round."""
+MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up|delivered|budget)-([1-9][0-9]{0,6})\.json")
+"""The name of a marker: its decision, and the round; or `budget`, and the number of the entry in the log of budgets."""
 
 
 def is_id(text: str) -> bool:
@@ -78,4 +78,6 @@ def _named_by(path: str) -> dict[str, object]:
     """Return the fields of a record that its path names too."""
     _, batch_id, name = path.split("/")
     match = MARKER.fullmatch(name)
-    return {"batch_id": batch_id} if match is None else {"round": int(match[2])}
+    if match is None:
+        return {"batch_id": batch_id}
+    return {"number" if match[1] == "budget" else "round": int(match[2])}

@@ -3,8 +3,8 @@
 Counts in Redis never prove that a batch is complete. They only show when it is worth reading storage (rule 15 of
 jobs/PROTOCOL.md). A batch is *drained* if the queue has no job of it left and no row to come. If a batch is drained and storage
 lacks outcomes, the queue has lost rows, and the batch is fed again (rule 13). The sweeper also closes batches at their deadlines
-(rule 14), asks the breaker whether to pause a batch, and compacts small segments. Any number of sweepers may run at the same
-time, anywhere.
+(rule 14) and where a budget is used up (rule 47), asks the breaker whether to pause a batch, and compacts small segments. Any
+number of sweepers may run at the same time, anywhere.
 """
 
 import secrets
@@ -18,6 +18,8 @@ from typing import Final
 
 from jobs.batches.batch import CloseReason, Done
 from jobs.batches.breaker import trip
+from jobs.batches.budgets.granting import NO_ACCOUNTS, Accounts, Granter
+from jobs.batches.budgets.stopping import outlook
 from jobs.batches.input import rows_without_request
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
@@ -44,8 +46,8 @@ class Sweeper:
     `published` collects the markers of the batches that the sweeper saw published, by id. If the first `breaker_rows` outcomes of
     a batch are all failures, the batch is paused; 0 switches this off. If a batch has `compact_segments` or more uncompacted
     segments, the small segments are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`.
-    `on_published` is called after each publishing, with the seconds that it took. `after_sweep` is called at the end of each
-    sweep, with whether a batch was published in that sweep.
+    `accounts` are those of tenants' budgets. `on_published` is called after each publishing, with the seconds that it took.
+    `after_sweep` is called at the end of each sweep, with whether a batch was published in that sweep.
     """
 
     store: Store
@@ -58,6 +60,7 @@ class Sweeper:
     after_sweep: Callable[[bool], object] = lambda _: None
     compact_segments: int = 0
     compact_every: timedelta = timedelta(minutes=1)
+    accounts: Accounts = NO_ACCOUNTS
     published: dict[str, Done] = field(default_factory=dict)
     damage: Damage = field(default_factory=Damage)
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
@@ -119,9 +122,10 @@ class Sweeper:
         ):
             return None
         index.refresh()
+        is_granted = self._close_over_budget(index)
         if index.done is None and index.complete:
             self._publish(index)
-        elif index.done is None and index.current.paused is None:
+        elif index.done is None and index.current.paused is None and is_granted:
             self._feed_again(index, seen)
         if index.done is not None or index.closed is not None or (index.current.paused and any(seen.values())):
             self._drop(index)
@@ -179,6 +183,24 @@ class Sweeper:
             logger().info("batch.closed", batch=index.batch.batch_id, reason=closed.reason)
             index.refresh()
             self._drop(index)
+
+    def _close_over_budget(self, index: OutcomeIndex) -> bool:
+        """Close a round whose granted rows all have their outcomes, if no budget pays for any other row.
+
+        Returns False if further rows may be granted: a feeder grants them, and no row of the batch is lost.
+        """
+        if index.done is not None or index.complete or index.current.paused is not None:
+            return True
+        more, stop = outlook(Granter(self.store, self.prices, self.accounts, self.clock), index)
+        if stop is None:
+            return not more
+        number, until, words = stop
+        batch_id = index.batch.batch_id
+        close(self.store, batch_id, "over_budget", self.clock, budget_entry=number, until=until, stopped_by=words)
+        logger().warning("batch.stopped", batch=batch_id, reason=words)
+        index.refresh()
+        self._drop(index)
+        return True
 
     def _publish(self, index: OutcomeIndex) -> None:
         began = time.monotonic()
