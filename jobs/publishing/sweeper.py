@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from typing import Final
 
-from jobs.batches.batch import CloseReason, Done
+from jobs.batches.batch import Batch, CloseReason, Done
 from jobs.batches.breaker import trip
 from jobs.batches.budgets.granting import NO_ACCOUNTS, Accounts, Granter
 from jobs.batches.budgets.stopping import outlook
@@ -38,6 +38,8 @@ from jobs.store.store import Store
 SEGMENT_ROWS: Final = 4_096
 """The sweeper fails rows whose requests cannot be read (rule 27). It writes at most this many of the rows to one segment."""
 
+OnPublished = Callable[[Batch, Done, float], object]
+
 
 @dataclass
 class Sweeper:
@@ -46,8 +48,8 @@ class Sweeper:
     `published` collects the markers of the batches that the sweeper saw published, by id. If the first `breaker_rows` outcomes of
     a batch are all failures, the batch is paused; 0 switches this off. If a batch has `compact_segments` or more uncompacted
     segments, the small segments are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`.
-    `accounts` are those of tenants' budgets. `on_published` is called after each publishing, with the seconds that it took.
-    `after_sweep` is called at the end of each sweep, with whether a batch was published in that sweep.
+    `accounts` are those of tenants' budgets. `on_published` is called after each publishing, with the batch, its marker and the
+    seconds that it took. `after_sweep` is called at the end of each sweep, with whether a batch was published in that sweep.
     """
 
     store: Store
@@ -56,7 +58,7 @@ class Sweeper:
     prices: Prices
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     breaker_rows: int = 0
-    on_published: Callable[[float], object] = lambda _: None
+    on_published: OnPublished = lambda *_: None
     after_sweep: Callable[[bool], object] = lambda _: None
     compact_segments: int = 0
     compact_every: timedelta = timedelta(minutes=1)
@@ -99,6 +101,12 @@ class Sweeper:
         if fault is not None:
             raise fault
         return still_open
+
+    @property
+    def damaged(self) -> int:
+        """The number of open batches that wait for a damaged file, as far as the last sweep has found."""
+        waiting = sum(self.damage.holds(index.batch.batch_id) for index in self.batches)
+        return waiting + (self.batches.fault is not None)
 
     def _close_feed_or_publish(self, index: OutcomeIndex) -> Done | None:
         """Bring a batch a step further. Returns the marker of its round if the round is published, otherwise None.
@@ -206,7 +214,7 @@ class Sweeper:
         began = time.monotonic()
         result = publish(self.store, index.batch.batch_id, prices=self.prices, clock=self.clock)
         if isinstance(result, Done):
-            self.on_published(time.monotonic() - began)
+            self.on_published(index.batch, result, time.monotonic() - began)
             logger().info(
                 "batch.published",
                 batch=index.batch.batch_id,
