@@ -58,13 +58,20 @@ class Round:
         """Whether the next round opens by itself, once the next period of a tenant's budget begins."""
         return self.is_over_budget and not self.given_up and self.closed is not None and self.closed.until is not None
 
+    @property
+    def stopped_by(self) -> str | None:
+        """Which budget stopped the batch, as a clause; None if the batch is not over a budget, or was cancelled then."""
+        if not self.is_over_budget or self.given_up or self.closed is None:
+            return None
+        return self.closed.stopped_by or "its budget is used up"
+
     def stop_in_words(self, batch_id: str) -> str:
         """Say which budget stopped the batch, and how it goes on. Meant for a round that is over budget."""
         closed = self.closed
-        what = (closed.stopped_by if closed is not None else None) or "its budget is used up"
+        what = self.stopped_by or "its budget is used up"
         if closed is not None and closed.until is not None:
             return f"{batch_id} is paused: {what}; it goes on by itself at {closed.until.isoformat()}"
-        return f"{batch_id} is paused: {what}; to go on: nightpress resume {batch_id} --budget +10EUR"
+        return f"{batch_id} is paused: {what}; to go on: nightpress resume {batch_id} --budget +AMOUNT"
 
     @property
     def may_finish(self) -> bool:

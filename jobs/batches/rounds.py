@@ -29,7 +29,7 @@ from jobs.batches.budgets.entry import BudgetEntry
 from jobs.batches.records import MARKER, Record, is_id, missing, no_batch, read_record
 from jobs.batches.round import Round
 from jobs.errors import ConflictError, RequestError, StoreDamaged
-from jobs.prices import MOST_MONEY
+from jobs.prices import MOST_MONEY, Money
 from jobs.store.damage import damaged_file
 from jobs.store.store import Store
 
@@ -280,20 +280,22 @@ def budget_at(store: Store, batch: Batch, entry: int) -> int:
     return read_marker(store, BatchPaths(batch.batch_id).budget(entry), BudgetEntry).budget or accepted
 
 
-def add_to_budget(store: Store, batch: Batch, amount: int, clock: Clock = now) -> int:
+def add_to_budget(store: Store, batch: Batch, more: Money, clock: Clock = now) -> int:
     """Add an amount to the batch's own budget. Returns the whole budget then.
 
     If that budget has stopped the batch, and the round is published, the next round opens. Raises RequestError if the batch has
-    no budget, or if it is published and no row is left for more money; NoBatch, StoreUnavailable.
+    no budget or one in another currency, or if no row is left that more money could pay for; NoBatch, StoreUnavailable.
     """
     batch_id = batch.batch_id
     if batch.budget is None:
         raise RequestError(f"{batch_id} was enqueued without a budget: there is none to add to")
+    if batch.budget.currency != more.currency:
+        raise RequestError(f"{batch_id} has a budget in {batch.budget.currency}: add {batch.budget.currency} to it")
     while True:
         current = read_round(store, batch)
         if current.given_up or (current.published is not None and not current.is_over_budget):
             raise RequestError(f"{batch_id} has ended, so no money is needed: look at its status")
-        whole = budget_at(store, batch, current.budget_entries) + amount
+        whole = budget_at(store, batch, current.budget_entries) + more.amount
         if whole > MOST_MONEY:
             raise RequestError(f"{batch_id}: its budget would be more than a billion")
         entry = BudgetEntry(number=current.budget_entries + 1, round=current.number, budget=whole, at=clock())

@@ -47,6 +47,7 @@ def enqueue(
         str | None, typer.Option(metavar="WHEN", help="Publish what is ready then; the rest follows as round 2.")
     ] = None,
     limit: opt.Limit = None,
+    budget: opt.Budget = None,
     output_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Where published outputs go; with / at the end, a folder.")
     ] = None,
@@ -89,6 +90,7 @@ def enqueue(
         "deadline": deadline,
         "publish_at": publish_at,
         "limit": limit,
+        "budget": budget,
         "strict": strict,
         "output_url": output_url,
         "output_format": output_format,

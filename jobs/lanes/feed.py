@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, Protocol
 
 from jobs.batches.allowance import Allowance, allowance
-from jobs.batches.budgets.granting import NO_ACCOUNTS, Granter
+from jobs.batches.budgets.granting import Granter
+from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.input import lane_input, read_row
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
@@ -81,7 +82,7 @@ class Feeder:
         clock: Clock = now,
     ) -> None:
         self._store = store
-        self._granter = Granter(store, settings.prices, NO_ACCOUNTS, clock)
+        self._granter = Granter(store, settings.prices, TenantAccounts(store, settings, clock), clock)
         self._queue = queue
         self._batches = batches
         self._settings = settings

@@ -14,6 +14,7 @@ from jobs.formats.input_format import InputFormat
 from jobs.formats.results.form import ResultForm
 from jobs.intake.accept import IntakeOptions
 from jobs.intake.column_options import columns_of
+from jobs.prices import Money, money_of
 from jobs.publishing.delivery import check_output_url
 from jobs.tenants import RowsMaySet
 from jobs.typed_times import When, moment_of, words_of
@@ -47,6 +48,8 @@ class EnqueueOptions(TypedDict, total=False):
         format: The format of the input file: jsonl, csv, openai or parquet, or that of documents, such as po or markdown.
             Default: intake recognises it by the file's name and content.
         with_done: Whether to send segments too that are translated already in their document.
+        budget: What all rows may be charged together, such as `20EUR`. At its end the batch is published with what is ready, and
+            waits for more.
         map: Field -> the column or key that it is taken from, such as `{"topic": "product.title"}`; or texts `FIELD=COLUMN` and
             `@FILE` as the command line takes them.
         extra: The other columns that are taken along in the metadata: their names, or `metadata` for all, or `none`. Default:
@@ -75,6 +78,7 @@ class EnqueueOptions(TypedDict, total=False):
     header: Sequence[str] | str | None
     header_row: int | None
     with_done: bool
+    budget: Money | str | None
 
 
 def intake_options(
@@ -97,6 +101,8 @@ def intake_options(
             f"the time to publish, {options.get('publish_at')}, is not before the deadline, {options.get('deadline')}: "
             "no second round could follow"
         )
+    if isinstance(budget := given.get("budget"), str):
+        given["budget"] = money_of(budget, "--budget")
     if (rights := given.get("rows_may_set")) is not None:
         given["rows_may_set"] = rights_of(rights)
     fields = given.pop("fields", ())

@@ -33,7 +33,7 @@ def wait(
     one = reader.batch(batch_id)
     while one.state != "published":
         if one.state == "paused" and one.paused_reason is not None:
-            raise BatchPaused(f"{batch_id} is paused: {one.paused_reason}; to go on: nightpress resume {batch_id}")
+            raise BatchPaused(f"{batch_id} is {one.paused_in_words()}")
         if until is not None and clock() >= until:
             raise BatchUnfinished(f"{batch_id} is not published yet: {one.describe_outcomes()}; it goes on")
         if one.state == "publishing":  # every row has its outcome, and anyone may publish

@@ -222,6 +222,8 @@ class Sweeper:
                 **{str(status): n for status, n in result.counts.items()},
             )
             index.refresh()
+            if index.book is not None:
+                self.accounts.settle(index, at_end=True)
 
     def _feed_again(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> None:
         """Have a batch fed again from the beginning. Rows lack outcomes and no job is live, so the queue lost rows (rule 13).

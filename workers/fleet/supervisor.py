@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
+from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import StoreDamaged, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
@@ -206,6 +207,7 @@ class Supervisor:
             on_published=self.on_published,
             after_sweep=self.after_sweep,
             compact_segments=settings.compact_segments,
+            accounts=TenantAccounts(self.store, settings),
         )
 
     def _join(self) -> Future[Cluster]:

@@ -88,6 +88,12 @@ class BudgetBook:
         """Return the most that the rows of an account of a tenant's budget may be charged, as storage says now."""
         return self.owed.get(account, 0)
 
+    def settled(self, account: str) -> int:
+        """Return what the rows of an account are charged once the round is published: rows without a charge cost nothing."""
+        piles = (self._open, self._at_risk)
+        without = sum(grant.amount for pile in piles for grant in pile.values() if account in grant.accounts)
+        return self.owed.get(account, 0) - without
+
     def enter(self, entry: BudgetEntry, has_failed: Mapping[int, bool]) -> None:
         """Read the next entry of the log. `has_failed` has each row of the entry that has an outcome, with whether it failed."""
         self.number = entry.number

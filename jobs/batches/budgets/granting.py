@@ -53,8 +53,16 @@ class Accounts(Protocol):
         """Return when the period of an account ends."""
         ...
 
+    def may_return(self, account: str, index: OutcomeIndex) -> bool:
+        """Whether the account may get money back from another batch, whose rows are at work."""
+        ...
+
     def hold(self, index: OutcomeIndex, entry: BudgetEntry) -> bool:
         """Let accounts hold for a batch what an entry of its log is to say. Returns False if one of them has too little left."""
+        ...
+
+    def settle(self, index: OutcomeIndex, *, at_end: bool) -> None:
+        """Give back what accounts hold for a batch beyond what its rows may be charged by now, or once they are published."""
         ...
 
 
@@ -85,10 +93,19 @@ class NoAccounts:
         """Raise KeyError: there are no accounts."""
         raise KeyError(account)
 
+    def may_return(self, account: str, index: OutcomeIndex) -> bool:
+        """Return False: there are no accounts."""
+        del account, index
+        return False
+
     def hold(self, index: OutcomeIndex, entry: BudgetEntry) -> bool:
         """Hold nothing."""
         del index
         return not entry.held
+
+    def settle(self, index: OutcomeIndex, *, at_end: bool) -> None:
+        """Give nothing back."""
+        del index, at_end
 
 
 NO_ACCOUNTS: Final = NoAccounts()

@@ -44,6 +44,10 @@ def outlook(granter: Granter, index: OutcomeIndex) -> Outlook:
     choices = [granter.choose(index, lane, 1) for lane in sorted(index.batch.lanes)]
     if any(choice.rows for choice in choices):
         return Outlook(more=True, stop=None)
+    granter.accounts.settle(index, at_end=False)
+    stops = [choice.stopped_by for choice in choices if choice.stopped_by]
+    if any(granter.accounts.may_return(account, index) for account in stops):
+        return Outlook(more=True, stop=None)
     return Outlook(more=False, stop=_stop(granter, index.limit(), choices))
 
 

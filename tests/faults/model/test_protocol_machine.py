@@ -142,7 +142,8 @@ class Protocol(RuleBasedStateMachine):
         process = self._anyone(self.others, who)
 
         def act(batch: str) -> None:
-            add_to_budget(process.store, require_batch(process.store, batch), amount, clock=self.world.now)
+            more = Money(amount=amount, currency=PRICES.currency)
+            add_to_budget(process.store, require_batch(process.store, batch), more, clock=self.world.now)
 
         self._with_batch(process, which, act, steps)
 

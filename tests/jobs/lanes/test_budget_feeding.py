@@ -98,6 +98,10 @@ def fleet(tmp_path: Path, fake_client: redis.Redis) -> Fleet:
     return Fleet(tmp_path, fake_client)
 
 
+def euros(amount: int) -> Money:
+    return Money(amount=amount, currency="EUR")
+
+
 def rows(jobs: Sequence[Job]) -> list[int]:
     return [job.key.row for job in jobs]
 
@@ -121,9 +125,9 @@ def test_at_its_end_the_batch_is_published_and_goes_on_with_more_money(fleet: Fl
     current = read_round(fleet.store, batch)
     assert current.published == done
     assert fleet.work(charge=ROW) == []
-    add_to_budget(fleet.store, batch, 2 * ROW + 1, lambda: EVENING)
+    add_to_budget(fleet.store, batch, euros(2 * ROW + 1), lambda: EVENING)
     assert fleet.work(charge=ROW) == [[3, 4]]
-    add_to_budget(fleet.store, batch, 10 * ROW, lambda: EVENING)
+    add_to_budget(fleet.store, batch, euros(10 * ROW), lambda: EVENING)
     assert fleet.work(charge=ROW) == [[5, 6, 7]]
     done = latest_done(fleet.store, batch.batch_id)
     assert done is not None

@@ -27,6 +27,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.memory.entry import Entry
 from jobs.memory.files import write_section
 from jobs.operations.status_reader import StatusReader
+from jobs.prices import BILLION, Money
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
@@ -78,7 +79,8 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
         "Good night.", "Gute Nacht.", "en", "de", datetime.now(UTC), "editor", prompt_tokens=7, completion_tokens=3
     )
     write_section(store, settings.tenant, "import-0123456789abcdef.jsonl", [entry])
-    batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-")), settings, "k").batch
+    options = IntakeOptions(name=SECRET.replace(" ", "-"), budget=Money(amount=BILLION, currency="USD"))
+    batch = accept_file(store, rows, options, settings, "k").batch
     queue = RedisQueue.from_settings(settings, store, redis_url)
     monitor = Monitor()
     fleet = monitor.metrics

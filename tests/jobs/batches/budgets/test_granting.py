@@ -1,6 +1,6 @@
 """Shows jobs/batches/budgets/ and jobs/batches/allowance.py: grants never exceed a budget, whoever makes them."""
 
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
@@ -15,28 +15,13 @@ from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import add_to_budget, close, open_next_round, read_round, reopen, resume
 from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError
-from jobs.prices import Money, Prices, TokenPrices
+from jobs.prices import Money, TokenPrices
 from jobs.usage import Usage
-
-PRICES: Final = Prices(
-    currency="EUR", device_hour={}, models={"stub": TokenPrices(prompt=1_000_000, completion=2_000_000)}
-)
-"""A token of a prompt costs 1 billionth, and one of a completion 2."""
-LANE: Final = "stub"
+from tests.jobs.batches.budgets.rows import LANE, PRICES, charged, reserved
 
 
 def budget(amount: int) -> Money:
     return Money(amount=amount, currency="EUR")
-
-
-def reserved(row: int) -> int:
-    request = {"prompt": f"Row {row}"}
-    return reservation(RowRequest(row, row + 1, "chat", "stub", request), PRICES)
-
-
-def charged(shelf: Any, row: int, charge: int, **values: Any) -> Outcome:
-    done: Outcome = shelf.completed(row, usage=Usage(1, 0, 1, 1, 0, charge), **values)
-    return done
 
 
 class Feeders:
@@ -139,7 +124,7 @@ def test_a_row_dearer_than_the_whole_budget_is_passed_over(shelf: Any) -> None:
     close(shelf.store, feeders.batch.batch_id, "over_budget", shelf.clock, budget_entry=stop.number, stopped_by="x")
     assert shelf.publish().counts["expired"] == 3
     assert not open_next_round(shelf.store, feeders.batch, shelf.clock)
-    assert add_to_budget(shelf.store, feeders.batch, 1, shelf.clock) == reserved(0)
+    assert add_to_budget(shelf.store, feeders.batch, budget(1), shelf.clock) == reserved(0)
     index = feeders.index()
     assert index.round == 2
     assert feeders.grant(index) == [0]
@@ -235,7 +220,7 @@ def test_money_is_added_while_the_batch_runs_and_after_it_stopped(shelf: Any) ->
     feeders = Feeders(shelf, rows=4, amount=reserved(0))
     index = feeders.index()
     feeders.grant(index)
-    assert add_to_budget(shelf.store, feeders.batch, reserved(1), shelf.clock) == 2 * reserved(0)
+    assert add_to_budget(shelf.store, feeders.batch, budget(reserved(1)), shelf.clock) == 2 * reserved(0)
     index.refresh()
     assert feeders.grant(index) == [0, 1]
     feeders.write(charged(shelf, 0, reserved(0)), charged(shelf, 1, reserved(1)))
@@ -251,7 +236,7 @@ def test_money_is_added_while_the_batch_runs_and_after_it_stopped(shelf: Any) ->
         resume(shelf.store, feeders.batch, shelf.clock)
     with pytest.raises(RequestError, match="nothing can be run again before there is more"):
         reopen(shelf.store, feeders.batch.batch_id, clock=shelf.clock)
-    add_to_budget(shelf.store, feeders.batch, reserved(2), shelf.clock)
+    add_to_budget(shelf.store, feeders.batch, budget(reserved(2)), shelf.clock)
     assert feeders.grant(feeders.index()) == [2]
 
 
@@ -263,7 +248,7 @@ def test_money_that_is_added_between_the_stop_and_the_publishing_is_not_lost(she
     index.refresh()
     _, stop = outlook(feeders.granter, index)
     assert stop is not None
-    add_to_budget(shelf.store, feeders.batch, reserved(1), shelf.clock)
+    add_to_budget(shelf.store, feeders.batch, budget(reserved(1)), shelf.clock)
     close(shelf.store, feeders.batch.batch_id, "over_budget", shelf.clock, budget_entry=stop.number, stopped_by="")
     shelf.publish()
     assert feeders.grant(feeders.index()) == [1]
@@ -275,7 +260,7 @@ def test_a_stopped_batch_that_was_cancelled_does_not_go_on(shelf: Any) -> None:
     close(shelf.store, feeders.batch.batch_id, "cancelled", shelf.clock)
     shelf.publish()
     with pytest.raises(RequestError, match="has ended"):
-        add_to_budget(shelf.store, feeders.batch, 10**9, shelf.clock)
+        add_to_budget(shelf.store, feeders.batch, budget(10**9), shelf.clock)
     assert not open_next_round(shelf.store, feeders.batch, shelf.clock)
 
 
@@ -285,7 +270,7 @@ def test_the_deadline_that_passed_while_the_batch_waited_does_not_end_it(shelf: 
     close(shelf.store, batch.batch_id, "over_budget", shelf.clock, budget_entry=0, stopped_by="")
     shelf.publish()
     shelf.pass_s(1)
-    add_to_budget(shelf.store, batch, 10**9, shelf.clock)
+    add_to_budget(shelf.store, batch, budget(10**9), shelf.clock)
     assert read_round(shelf.store, batch).deadline is None
 
 
@@ -299,5 +284,5 @@ def test_the_deadline_that_passed_while_the_batch_waited_does_not_end_it(shelf: 
 def test_money_is_refused_where_it_makes_no_sense(shelf: Any, fields: dict[str, Any], why: str) -> None:
     batch = shelf.accept(rows=1, **fields)
     with pytest.raises(RequestError, match=why):
-        add_to_budget(shelf.store, batch, 2, shelf.clock)
+        add_to_budget(shelf.store, batch, budget(2), shelf.clock)
     assert not shelf.store.exists(BatchPaths(batch.batch_id).budget(1))
