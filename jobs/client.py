@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, Unpack, overload
 if TYPE_CHECKING:
     from jobs.accounts.summary import Tally
     from jobs.batches.batch import Done
-    from jobs.batches.quoted import Quoted
+    from jobs.batches.budgets.tenant_accounts import AccountState
+    from jobs.batches.quotes.quoted import Quoted
     from jobs.documents.batches.writing import Report
     from jobs.errors import StoreDamaged
     from jobs.findings import Verdict
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from jobs.operations.row_names import FoundRow
     from jobs.operations.status import BatchStatus, Status
     from jobs.operations.status_reader import StatusReader
+    from jobs.prices import Money
     from jobs.publishing.auditing import Auditor
     from jobs.publishing.publish import Incomplete
     from jobs.settings import Settings
@@ -132,7 +134,7 @@ class Client:
             run_key: The same rows and options with the same key make the same batch, so a call may be repeated. Default: a new
                 key, which makes a new batch.
             options: See EnqueueOptions: kind, model, fields, name, tenant, priority, deadline, publish_at, limit, strict,
-                output_url, output_format, format, map, extra, header, header_row, with_done, quote, go_on.
+                output_url, output_format, format, map, extra, header, header_row, with_done, budget, quote, go_on.
 
         Raises:
             RequestError: There are no rows, or an option is wrong. It is AllRefused if every row is bad, and StrictRefused if
@@ -323,11 +325,28 @@ class Client:
         until = moment_to_come("the deadline", deadline, self.clock())
         return reopen_same(self._auditor, _id(batch), until, self.clock)
 
-    def resume(self, batch: str | Named) -> None:
-        """Resume a batch that paused itself, or let all rows of a quoted batch run. Raises RequestError if it is neither."""
-        from jobs.batches.rounds import require_batch, resume
+    def resume(self, batch: str | Named, *, budget: Money | str | None = None) -> Money | None:
+        """Resume a batch that paused itself, let all rows of a quoted batch run, or with `budget` add so much, such as `+10EUR`.
 
-        resume(self.store, require_batch(self.store, _id(batch)), self.clock)
+        Returns the whole budget then; None without `budget`. A batch that its budget has stopped goes on in a further round, and
+        one that still runs goes on beyond its old budget. Raises RequestError if the batch is not paused, or if it has no budget,
+        has one in another currency, or has ended.
+        """
+        from jobs.batches.rounds import add_to_budget, require_batch, resume
+        from jobs.prices import Money, money_of
+
+        found = require_batch(self.store, _id(batch))
+        if budget is None:
+            resume(self.store, found, self.clock)
+            return None
+        more = budget if isinstance(budget, Money) else money_of(budget.strip().removeprefix("+"), "--budget")
+        return Money(amount=add_to_budget(self.store, found, more, self.clock), currency=more.currency)
+
+    def tenant_budgets(self) -> Sequence[AccountState]:
+        """Return how much of the budgets of tenants is charged or reserved, in the present day and month of each."""
+        from jobs.batches.budgets.tenant_accounts import TenantAccounts
+
+        return TenantAccounts(self.store, self.settings, self.clock).states()
 
     def publish(self, batch: str | Named) -> Done | Incomplete:
         """Publish a batch, copy its outputs to its output URL, remember its translations, and audit its texts. Workers do all

@@ -37,6 +37,8 @@ EVENTS: Final[dict[str, str]] = {
     "batch, round, error.",
     "after_publishing.failed": "A delivery, an audit or the accounts need something that is unavailable, and are tried again: "
     "error.",
+    "batch.stopped": "A budget is used up, so a batch is published with what is ready, and waits: batch, reason.",
+    "batch.unpriced": "A batch is not fed, since its budget is in another currency than the prices: batch, reason.",
     "batch.paused": "The first rows of a batch all failed, so no more are started: batch, reason.",
     "batch.deleted": "A published batch was deleted from the store; its usage stays in the accounts: batch.",
     "job.rescued": "A lease ran out, and its job was claimed again: job, attempt, crashes.",
@@ -74,10 +76,14 @@ EVENTS: Final[dict[str, str]] = {
     "engine.graphs_stopped": "The engine no longer records CUDA graphs, and computes each step directly: reason.",
     "worker.started": "A worker began: worker, lane.",
     "worker.draining": "A worker takes no more jobs: worker.",
+    "worker.leaving": "A worker drains without being told by its fleet: worker, reason.",
     "worker.stopped": "A worker ended; `released` is how many rows it gave back since it was told to stop: worker, released.",
     "worker.hung": "The engine makes no step and cannot be stopped, so the process ends: hung_s.",
     "worker.failed": "The engine failed; its rows go to other workers, and the process ends: error.",
     "worker.died": "A worker is gone and will be replaced: worker, error, backoff_s.",
+    "worker.left": "A worker left, since its node drains or its process was told to end, and will be replaced: worker, error, "
+    "backoff_s.",
+    "node.draining": "A node of the cluster ends soon, so a worker there leaves it within `grace_s`: worker, node, grace_s.",
     "model.converting": "A model is converted for CTranslate2, once; later starts use the result: model, compute_type, into.",
     "model.converted": "The conversion of a model is in the cache: model, compute_type, seconds.",
     "model.conversion_awaited": "Another worker converts the model, and this one waits for it: into.",

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.findings import Verdict
+from jobs.prices import Money
 
 FORMAT: Final = 1
 """The version of the acceptance, markers, `usage.json` and summaries. A file of a higher version is refused when it is read."""
@@ -49,7 +50,9 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._-]*$"
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
-CloseReason = Literal["cancelled", "expired", "postponed"]
+CloseReason = Literal["cancelled", "expired", "postponed", "over_budget"]
+PUT_OFF: Final[frozenset[CloseReason]] = frozenset({"postponed", "over_budget"})
+"""A round that was closed for one of these reasons leaves its rows without an outcome to a next round."""
 
 
 class _Part(BaseModel):
@@ -119,7 +122,7 @@ class DocumentSet(_Part):
 
 
 class QuoteTerms(_Part):
-    """The batch is quoted from a sample of its rows before the others run (rule 47 of jobs/PROTOCOL.md).
+    """The batch is quoted from a sample of its rows before the others run (rule 48 of jobs/PROTOCOL.md).
 
     `goes_on` is True if the others run as soon as the quote is there, without an answer to it.
     """
@@ -136,6 +139,8 @@ class Batch(StoredRecord):
     describes the user's file; it is None if no row was refused. `documents` describes the documents whose segments are the rows;
     it is None if the rows came as rows. `glossaries` are the files of terms that intake read, each by its path with its sha256;
     each row holds those of their terms that stand in its text. `quote` is None unless the batch is quoted before it runs.
+    `budget` is what all its rows may be charged, without what operators added later (`budget-<n>.json`); None if the batch has no
+    budget of its own.
     """
 
     batch_id: str
@@ -157,6 +162,7 @@ class Batch(StoredRecord):
     documents: DocumentSet | None = None
     glossaries: Mapping[str, Sha256] = {}
     quote: QuoteTerms | None = None
+    budget: Money | None = None
     full_sha256: Sha256
     created_at: Moment
 
@@ -170,13 +176,20 @@ class Batch(StoredRecord):
 
 
 class Closed(StoredRecord):
-    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rows
-    that did not complete.
+    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed or over_budget, the next round
+    runs the rows that did not complete.
+
+    If a budget closed the round, `stopped_by` says in words which. `budget_entry` is the number of the last entry of the log of
+    budgets that was read then, and `until` is when the budget of a tenant begins anew; None if none stopped the batch. The next
+    round opens once a later entry adds to the budget, or that time has come.
     """
 
     round: RoundNumber
     reason: CloseReason
     at: Moment
+    budget_entry: Count | None = None
+    until: Moment | None = None
+    stopped_by: str | None = None
 
 
 class Renewal(_Part):
@@ -386,6 +399,10 @@ class BatchPaths:
     def resumed(self, round_: int) -> str:
         """The marker that resumes a paused round."""
         return f"{self.root}/resumed-{round_}.json"
+
+    def budget(self, number: int) -> str:
+        """An entry in the log of the batch's budgets: what may be fed, or what was added to the budget."""
+        return f"{self.root}/budget-{number}.json"
 
     def delivered(self, round_: int) -> str:
         """The marker that the outputs of the round are at the output URL."""

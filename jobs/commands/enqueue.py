@@ -16,7 +16,7 @@ from jobs.formats.results.form import ResultForm
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jobs.batches.quoted import Quoted
+    from jobs.batches.quotes.quoted import Quoted
     from jobs.operations.enqueue_options import EnqueueOptions
     from jobs.operations.enqueueing import AcceptedBatch
     from jobs.operations.status import BatchStatus, Status
@@ -53,6 +53,7 @@ def enqueue(
         str | None, typer.Option(metavar="WHEN", help="Publish what is ready then; the rest follows as round 2.")
     ] = None,
     limit: opt.Limit = None,
+    budget: opt.Budget = None,
     output_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Where published outputs go; with / at the end, a folder.")
     ] = None,
@@ -100,6 +101,7 @@ def enqueue(
         "deadline": deadline,
         "publish_at": publish_at,
         "limit": limit,
+        "budget": budget,
         "strict": strict,
         "output_url": output_url,
         "output_format": output_format,

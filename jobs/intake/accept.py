@@ -38,6 +38,7 @@ from jobs.intake.staging import Staging
 from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.logs import logger
+from jobs.prices import Money, Prices
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.tenants import RowsMaySet
@@ -51,7 +52,8 @@ class IntakeOptions:
     `deadline_typed` and `publish_at_typed` hold the texts that the user typed for `deadline` and `publish_at`. The id of the
     batch is made from these texts: `+8h` means another time at each call, but it is the same option.
     `document` is the name of the format of documents, where it is given; `with_done` sends segments that are translated already.
-    With `quote`, the batch is quoted from a sample of its rows before the others run.
+    `budget` is what all rows of the batch may be charged. With `quote`, the batch is quoted from a sample of its rows before the
+    others run.
     """
 
     kind: str | None = None
@@ -74,6 +76,7 @@ class IntakeOptions:
     rows_may_set: RowsMaySet | None = None
     document: str | None = None
     with_done: bool = False
+    budget: Money | None = None
     quote: QuoteTerms | None = None
 
     def typed(self) -> dict[str, str]:
@@ -97,6 +100,7 @@ class IntakeOptions:
             "rows_may_set": None if self.rows_may_set is None else sorted(self.rows_may_set),
             "document": self.document,
             "with_done": self.with_done or None,
+            "budget": self.budget,
             **typed(self.columns),
         }
         return {name: str(value) for name, value in values.items() if value is not None}
@@ -253,6 +257,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
         extra_columns=tuple(staging.extra),
         layout=staging.layout,
         documents=documents,
+        budget=options.budget,
         glossaries=staging.glossaries,
         quote=options.quote,
         options=typed,
@@ -261,8 +266,18 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
     )
 
 
+def _check_budget(budget: Money | None, prices: Prices) -> None:
+    """Raise RequestError if a budget is in another currency than the prices."""
+    if budget is not None and budget.currency != prices.currency:
+        raise RequestError(
+            f"--budget {budget}: the prices are in {prices.currency}: give the budget in {prices.currency}, or give [prices] in "
+            f"{budget.currency}"
+        )
+
+
 def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings) -> None:
     """Raise RequestError if an option would be wrong for every row."""
+    _check_budget(options.budget, settings.prices)
     if options.kind is not None and same_name(options.kind, kinds) is None:
         like = did_you_mean(options.kind, kinds)
         raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}{like}")

@@ -1,4 +1,4 @@
-"""Chooses, while an input is read, the rows by which its batch may be quoted (rule 47 of jobs/PROTOCOL.md).
+"""Chooses, while an input is read, the rows by which its batch may be quoted (rule 48 of jobs/PROTOCOL.md).
 
 A row belongs to the stratum of its kind, its model and the template of its first prompt. Of each stratum the rows with the lowest
 hashes are kept. The hash is of the row's number alone, so the first n of them are a random sample of the stratum for every n, the
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jobs.batches.output_rows import short_template
+from jobs.batches.quotes.sample import Sample, SampleStratum
 from jobs.batches.request_row import RowRequest
-from jobs.batches.sample import Sample, SampleStratum
 from jobs.errors import RowError
 from jobs.kinds.first_prompts import MostTokens, first_prompts, most_tokens
 from jobs.kinds.kind import Kind

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from jobs.batches.quoted import Quoted
+from jobs.batches.budgets.state import BudgetState
+from jobs.batches.quotes.quoted import Quoted
 from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Remembered, Usage
@@ -18,7 +19,8 @@ State = Literal[
 ]
 """`open` means not published, and no more is known, since no queue answers. `loading` means that workers load the model of the
 rows that wait. `quoted` means that the batch is quoted, and waits for an answer. `publishing` means that the round waits for a
-publisher, because every row has its outcome or the soft deadline has come.
+publisher, because every row has its outcome or the soft deadline has come. A batch is `paused` also if a budget is used up and
+what was ready is published: it goes on once there is more.
 """
 
 
@@ -55,6 +57,7 @@ class BatchStatus:
         drawn: How many rows are drawn into the sample by which the batch is quoted; None unless it is being quoted.
         quote: The quote of the batch; None if it has none. A status of many batches shows it only while it waits for an answer.
         paused_reason: Why the batch paused itself; None unless it did.
+        budget: How much of its budget is used; None if no budget limits the batch.
         published_at: When the latest round was published; None while the batch is open.
         delivered: Whether the published outputs are at the batch's output URL; None if it has no URL.
         audit: What the audit of the published texts found; None if they were not audited yet. In a status of many batches it
@@ -95,6 +98,7 @@ class BatchStatus:
     paused_reason: str | None = None
     drawn: int | None = None
     quote: Quoted | None = None
+    budget: BudgetState | None = None
     published_at: datetime | None = None
     delivered: bool | None = None
     audit: Audit | None = None
@@ -131,6 +135,17 @@ class BatchStatus:
         }
         counts = describe_counts(named, self.verdicts)
         return f"{self.rows:,} row{'s' * (self.rows != 1)}: {counts}"
+
+    def paused_in_words(self) -> str:
+        """Return why the batch is paused, and how it goes on: `paused: ...; to go on: nightpress resume night-5f2c81`."""
+        if self.budget is not None and self.budget.until is not None:
+            return f"paused: {self.paused_reason}; it goes on by itself at {self.budget.until.isoformat()}"
+        more = (
+            f" --budget +10{self.budget.currency}"
+            if self.budget is not None and self.budget.stopped_by is not None
+            else ""
+        )
+        return f"paused: {self.paused_reason}; to go on: nightpress resume {self.id}{more}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the flat object that `status --json` prints: counts, the six usage fields, and times in RFC 3339."""

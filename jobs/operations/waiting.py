@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from jobs.batches.quoted import Quoted, read_quoted
+from jobs.batches.quotes.quoted import Quoted, read_quoted
 from jobs.batches.records import no_batch
 from jobs.batches.rounds import Clock, require_batch
 from jobs.errors import BatchPaused, BatchUnfinished, RequestError
@@ -37,7 +37,7 @@ def wait(
     one = reader.batch(batch_id)
     while one.state != "published":
         if one.state == "paused" and one.paused_reason is not None:
-            raise BatchPaused(f"{batch_id} is paused: {one.paused_reason}; to go on: nightpress resume {batch_id}")
+            raise BatchPaused(f"{batch_id} is {one.paused_in_words()}")
         if one.state == "quoted":
             raise BatchPaused(f"{batch_id} is quoted, and waits for an answer; to go on: nightpress resume {batch_id}")
         if until is not None and clock() >= until:

@@ -1,4 +1,4 @@
-"""Sampling brings the quote of a batch a step further: it draws further rows, or fixes the quote (rule 47 of jobs/PROTOCOL.md).
+"""Sampling brings the quote of a batch a step further: it draws further rows, or fixes the quote (rule 48 of jobs/PROTOCOL.md).
 
 It reads storage alone, so any sweeper may do it, and whatever is killed, the next one goes on from the markers. A step is made
 when every drawn row has an outcome. Its marker is created once, so of several sweepers one decides.
@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.output_rows import code_of
-from jobs.batches.quoted import Quoted, QuotedStratum, Range
+from jobs.batches.quotes.quoted import Quoted, QuotedStratum, Range
+from jobs.batches.quotes.sample import Drawn, Sample, SampleStratum, drawn_counts, read_sample
 from jobs.batches.rounds import Clock, create_marker
-from jobs.batches.sample import Drawn, Sample, SampleStratum, drawn_counts, read_sample
 from jobs.batches.segments.files import each_segments, list_files, until_read
 from jobs.batches.segments.line import Outcome
 from jobs.logs import logger
@@ -61,11 +61,16 @@ class _Measures(NamedTuple):
 
 @dataclass
 class Sampling:
-    """Draws the samples of open batches, and fixes their quotes."""
+    """Draws the samples of open batches, and fixes their quotes.
+
+    `is_spent` tells whether a budget pays for no further row of a batch, and every granted row has its outcome: the quote then
+    rests on the drawn rows that ran.
+    """
 
     store: Store
     prices: Prices
     clock: Clock
+    is_spent: Callable[[OutcomeIndex], bool] = lambda _: False
     _samples: dict[str, tuple[Batch, Sample]] = field(default_factory=dict)
 
     def draw_on(self, index: OutcomeIndex) -> None:
@@ -83,23 +88,25 @@ class Sampling:
         sample = self._sample_of(batch)
         counts = drawn_counts(self.store, batch, sample, quoting)
         drawn = {one.row for one in sample.rows_of(counts)}
-        if not all(map(index.has_outcome, drawn)):
+        is_whole = all(map(index.has_outcome, drawn))
+        if not is_whole and not self.is_spent(index):
             return
         rows = _read_rows(self.store, batch, drawn)
         strata = [
-            [rows[row] for row, _, _ in stratum.drawn[:count]]
+            [rows[row] for row, _, _ in stratum.drawn[:count] if index.has_outcome(row)]
             for stratum, count in zip(sample.strata, counts, strict=True)
         ]
         measures = _measured(sample, strata, self.prices)
         wanted = further_rows((measures.tokens, measures.charge), sample.most_rows)
         further = sample.further(counts, wanted)
         paths = BatchPaths(batch.batch_id)
-        if sum(further) > sum(counts):
+        if is_whole and sum(further) > sum(counts):
             marker = Drawn(draw=quoting.draw + 1, rows=tuple(further), at=self.clock())
             create_marker(self.store, batch, paths.drawn(marker.draw), marker)
             logger().info("batch.drawn", batch=batch.batch_id, draw=marker.draw, rows=sum(further))
         else:
             quoted = _quoted(sample, strata, measures, self.prices, self.clock)
+            quoted = quoted.model_copy(update={"ended_by_budget": not is_whole})
             create_marker(self.store, batch, paths.quoted, quoted)
             logger().info("batch.quoted", batch=batch.batch_id, rows=quoted.sampled, reached=quoted.reached)
 

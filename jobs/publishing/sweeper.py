@@ -3,8 +3,8 @@
 Counts in Redis never prove that a batch is complete. They only show when it is worth reading storage (rule 15 of
 jobs/PROTOCOL.md). A batch is *drained* if the queue has no job of it left and no row to come. If a batch is drained and storage
 lacks outcomes, the queue has lost rows, and the batch is fed again (rule 13). The sweeper also closes batches at their deadlines
-(rule 14), asks the breaker whether to pause a batch, and compacts small segments. Any number of sweepers may run at the same
-time, anywhere.
+(rule 14) and where a budget is used up (rule 47), asks the breaker whether to pause a batch, and compacts small segments. Any
+number of sweepers may run at the same time, anywhere.
 """
 
 import secrets
@@ -16,13 +16,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from typing import Final
 
-from jobs.batches.batch import CloseReason, Done
+from jobs.batches.batch import Batch, CloseReason, Done
 from jobs.batches.breaker import trip
+from jobs.batches.budgets.granting import NO_ACCOUNTS, Accounts, Granter
+from jobs.batches.budgets.stopping import outlook
 from jobs.batches.input import rows_without_request
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.quotes.sample import fed_a_part
 from jobs.batches.rounds import close, open_next_round
-from jobs.batches.sample import fed_a_part
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
@@ -38,6 +40,8 @@ from jobs.store.store import Store
 SEGMENT_ROWS: Final = 4_096
 """The sweeper fails rows whose requests cannot be read (rule 27). It writes at most this many of the rows to one segment."""
 
+OnPublished = Callable[[Batch, Done, float], object]
+
 
 @dataclass
 class Sweeper:
@@ -46,8 +50,8 @@ class Sweeper:
     `published` collects the markers of the batches that the sweeper saw published, by id. If the first `breaker_rows` outcomes of
     a batch are all failures, the batch is paused; 0 switches this off. If a batch has `compact_segments` or more uncompacted
     segments, the small segments are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`.
-    `on_published` is called after each publishing, with the seconds that it took. `after_sweep` is called at the end of each
-    sweep, with whether a batch was published in that sweep.
+    `accounts` are those of tenants' budgets. `on_published` is called after each publishing, with the batch, its marker and the
+    seconds that it took. `after_sweep` is called at the end of each sweep, with whether a batch was published in that sweep.
     """
 
     store: Store
@@ -56,10 +60,11 @@ class Sweeper:
     prices: Prices
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     breaker_rows: int = 0
-    on_published: Callable[[float], object] = lambda _: None
+    on_published: OnPublished = lambda *_: None
     after_sweep: Callable[[bool], object] = lambda _: None
     compact_segments: int = 0
     compact_every: timedelta = timedelta(minutes=1)
+    accounts: Accounts = NO_ACCOUNTS
     published: dict[str, Done] = field(default_factory=dict)
     damage: Damage = field(default_factory=Damage)
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
@@ -68,7 +73,7 @@ class Sweeper:
 
     def __post_init__(self) -> None:
         """Make what draws samples. It asks the clock of this object."""
-        self._sampling = Sampling(self.store, self.prices, self._now)
+        self._sampling = Sampling(self.store, self.prices, self._now, self._is_spent)
 
     def _now(self) -> datetime:
         return self.clock()
@@ -107,6 +112,12 @@ class Sweeper:
             raise fault
         return still_open
 
+    @property
+    def damaged(self) -> int:
+        """The number of open batches that wait for a damaged file, as far as the last sweep has found."""
+        waiting = sum(self.damage.holds(index.batch.batch_id) for index in self.batches)
+        return waiting + (self.batches.fault is not None)
+
     def _close_feed_or_publish(self, index: OutcomeIndex) -> Done | None:
         """Bring a batch a step further. Returns the marker of its round if the round is published, otherwise None.
 
@@ -130,9 +141,10 @@ class Sweeper:
             return None
         self._sampling.draw_on(index)
         index.refresh()
+        is_granted = self._close_over_budget(index)
         if index.done is None and index.complete:
             self._publish(index)
-        elif index.done is None and not index.current.is_held and not self._feed_on(index, seen):
+        elif index.done is None and not index.current.is_held and not self._feed_on(index, seen) and is_granted:
             self._feed_again(index, seen)
         if index.done is not None or index.closed is not None or (index.current.paused and any(seen.values())):
             self._drop(index)
@@ -208,11 +220,39 @@ class Sweeper:
             self.queue.reset(lane, batch.batch_id, schedule.version)
         return bool(behind)
 
+    @property
+    def _granter(self) -> Granter:
+        return Granter(self.store, self.prices, self.accounts, self.clock)
+
+    def _is_spent(self, index: OutcomeIndex) -> bool:
+        """Whether a budget pays for no further row, and every granted row has its outcome."""
+        granter = self._granter
+        return granter.limits(index) and index.limit().is_idle and not outlook(granter, index).more
+
+    def _close_over_budget(self, index: OutcomeIndex) -> bool:
+        """Close a round whose granted rows all have their outcomes, if no budget pays for any other row.
+
+        Returns False if further rows may be granted: a feeder grants them, and no row of the batch is lost.
+        """
+        current = index.current
+        if index.done is not None or index.complete or current.paused is not None or current.quoting is not None:
+            return True
+        more, stop = outlook(self._granter, index)
+        if stop is None:
+            return not more
+        number, until, words = stop
+        batch_id = index.batch.batch_id
+        close(self.store, batch_id, "over_budget", self.clock, budget_entry=number, until=until, stopped_by=words)
+        logger().warning("batch.stopped", batch=batch_id, reason=words)
+        index.refresh()
+        self._drop(index)
+        return True
+
     def _publish(self, index: OutcomeIndex) -> None:
         began = time.monotonic()
         result = publish(self.store, index.batch.batch_id, prices=self.prices, clock=self.clock)
         if isinstance(result, Done):
-            self.on_published(time.monotonic() - began)
+            self.on_published(index.batch, result, time.monotonic() - began)
             logger().info(
                 "batch.published",
                 batch=index.batch.batch_id,
@@ -220,6 +260,8 @@ class Sweeper:
                 **{str(status): n for status, n in result.counts.items()},
             )
             index.refresh()
+            if index.book is not None:
+                self.accounts.settle(index, at_end=True)
 
     def _feed_again(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> None:
         """Have a batch fed again from the beginning. Rows lack outcomes and no job is live, so the queue lost rows (rule 13).

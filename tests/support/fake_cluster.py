@@ -32,13 +32,14 @@ class FakeLog:
 
 @dataclass(eq=False)
 class FakeWorker:
-    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up."""
+    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up. It ends by itself if `exit` is set."""
 
     cluster: "FakeCluster"
     plan: WorkerPlan
     needs: Counter[str]
     slow: bool = False
-    node: Counter[str] | None = None
+    room: Counter[str] | None = None
+    exit: End | None = None
     stopped_at: float = float("inf")
     drain_s: float | None = None
     killed: bool = False
@@ -46,7 +47,7 @@ class FakeWorker:
 
     @property
     def alive(self) -> bool:
-        return self.node is not None and not self.slow
+        return self.room is not None and not self.slow
 
     @property
     def stopped(self) -> bool:
@@ -54,20 +55,27 @@ class FakeWorker:
 
     @property
     def ended(self) -> bool:
-        return self.killed or (self.alive and self.cluster.seconds >= self.stopped_at + self.cluster.draining_s)
+        return (
+            self.killed
+            or self.exit is not None
+            or (self.alive and self.cluster.seconds >= self.stopped_at + self.cluster.draining_s)
+        )
 
     # -- what a fleet calls -----------------------------------------------------------------------------------------
 
     def is_placed(self) -> bool:
         return self.killed or self.alive
 
+    def node(self) -> str:
+        return "" if self.room is None else self.cluster.id_of(self.room)
+
     def end(self, timeout_s: float = 0.0) -> End | None:
         if not self.ended:
             self.cluster.seconds += timeout_s
-        return End("it ended") if self.ended else None
+        return (self.exit or End("it ended")) if self.ended else None
 
     def was_loaded(self) -> bool:
-        return self.node is not None and not self.slow
+        return self.room is not None and not self.slow
 
     def ask_status(self) -> Callable[[float], Mapping[str, Any] | None]:
         return lambda _: {"worker": self.plan.worker, **self.cluster.status} if self.alive and not self.ended else None
@@ -76,8 +84,8 @@ class FakeWorker:
         self.stopped_at, self.drain_s = self.cluster.seconds, drain_s
 
     def kill(self) -> None:
-        if self.node is not None and not self.killed:
-            self.node.update(self.needs)
+        if self.room is not None and not self.killed:
+            self.room.update(self.needs)
             self.cluster.freed_at = self.cluster.seconds
         self.killed = True
 
@@ -88,7 +96,7 @@ class FakeCluster:
 
     A worker drains for `draining_s` seconds, and freed resources can be used after `freeing_s` seconds. Workers that are
     started while `slow` is set do not come up. While `away` is set, the cluster does not answer. `others` holds the resources
-    that other programs wait for.
+    that other programs wait for, and `drains` the ids of nodes that drain with the time at which each ends.
     """
 
     nodes: Sequence[Counter[str]]
@@ -102,6 +110,7 @@ class FakeCluster:
     freed_at: float = float("-inf")
     address: str = "a fake cluster"
     others: list[Mapping[str, float]] = field(default_factory=list)
+    drains: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._totals = [dict(node) for node in self.nodes]
@@ -109,21 +118,28 @@ class FakeCluster:
     def monotonic(self) -> float:
         return self.seconds
 
+    def id_of(self, node: Counter[str]) -> str:
+        """Return the id of a node: `node-0` for the first."""
+        return f"node-{next(n for n, one in enumerate(self.nodes) if one is node)}"
+
+    def _staying(self) -> list[Counter[str]]:
+        return [node for node in self.nodes if self.id_of(node) not in self.drains]
+
     def place(self) -> None:
         """Give room to waiting workers, if there is any."""
         if self.seconds - self.freed_at < self.freeing_s:
             return
         for worker in reversed(self.waiting()):
-            fitting = [node for node in self.nodes if all(node[kind] >= n for kind, n in worker.needs.items())]
+            fitting = [node for node in self._staying() if all(node[kind] >= n for kind, n in worker.needs.items())]
             if fitting:
-                worker.node = max(fitting, key=lambda node: sum(node.values()))
-                worker.node.subtract(worker.needs)
+                worker.room = max(fitting, key=lambda node: sum(node.values()))
+                worker.room.subtract(worker.needs)
 
     def active(self) -> list[FakeWorker]:
         return [worker for worker in self.workers if worker.alive and not worker.stopped and not worker.killed]
 
     def waiting(self) -> list[FakeWorker]:
-        return [worker for worker in self.workers if worker.node is None and not worker.killed]
+        return [worker for worker in self.workers if worker.room is None and not worker.killed]
 
     # -- what a fleet calls -----------------------------------------------------------------------------------------
 
@@ -132,7 +148,13 @@ class FakeCluster:
         return self.workers[-1]
 
     def capacity(self) -> Capacity:
-        return Capacity({kind: n for kind, n in sum(self.nodes, Counter()).items() if n}, self._totals)
+        totals = [
+            total for node, total in zip(self.nodes, self._totals, strict=True) if self.id_of(node) not in self.drains
+        ]
+        return Capacity({kind: n for kind, n in sum(self._staying(), Counter()).items() if n}, totals)
+
+    def draining(self) -> Mapping[str, float]:
+        return self.drains
 
     def demands(self) -> Sequence[Mapping[str, float]]:
         return [*self.others, *(dict(worker.needs) for worker in self.waiting())]

@@ -17,6 +17,7 @@ from jobs.settings import Settings
 from workers.fleet.allocation import START_S, Room, WaitingModels, plan_giving_back, plan_moves
 from workers.fleet.cluster import needs_of
 from workers.fleet.handles import Cluster, End
+from workers.fleet.nodes.draining import grace_of
 from workers.fleet.relay import Relay
 from workers.fleet.replica import Replica
 from workers.worker.worker import WorkerPlan
@@ -54,7 +55,8 @@ class Fleet:
     """The workers of one `run` or `work`. Call `watch` about once a second.
 
     If `only` is given, the workers work only on the batches that it names. `forget` is called with the lane and the name of each
-    worker that has ended, so that the queue no longer shows it. It may raise UnavailableError.
+    worker that has ended, so that the queue no longer shows it. It may raise UnavailableError. `retiring` are replicas whose
+    workers leave nodes that drain; each has a successor among `replicas`. `deaths` counts the workers that died, by model.
     """
 
     settings: Settings
@@ -63,8 +65,11 @@ class Fleet:
     only: frozenset[str] | None = None
     forget: Callable[[str, str], object] = lambda *_: None
     monotonic: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.time
     rng: random.Random = field(default_factory=random.Random)
     replicas: list[Replica] = field(default_factory=list)
+    retiring: list[Replica] = field(default_factory=list)
+    deaths: dict[str, int] = field(default_factory=dict)
     name: str = field(default_factory=lambda: secrets.token_hex(2))
     _asked_at: float = float("-inf")
     _allocated_at: float = float("-inf")
@@ -84,6 +89,8 @@ class Fleet:
     def watch(self) -> None:
         """Note which workers have come up, left or died, and start the missing ones. A worker that died is replaced after a wait.
 
+        A worker on a node that drains is told to leave, and its successor is started at once.
+
         Raises:
             ModelUnavailable: A worker cannot start, because its model is missing or for an unknown reason.
             UnavailableError: The cluster is lost.
@@ -91,6 +98,7 @@ class Fleet:
         self.cluster.check()
         self._relay.poll()
         self._note_placed()
+        self._leave_draining_nodes()
         self._note_left()
         self._note_dead()
         self._forget_ended()
@@ -152,16 +160,16 @@ class Fleet:
         for replica in self.replicas:
             if replica.pending:
                 self._end(replica)
-        for replica in self.replicas:
+        for replica in self._everyone():
             self._stop(replica, drain_s)
         until = self.monotonic() + drain_s + EXIT_S
-        left = [replica.handle for replica in self.replicas if replica.handle is not None]
+        left = [replica.handle for replica in self._everyone() if replica.handle is not None]
         while left and self.monotonic() < until:
             left[0].end(0.2)
             left = [handle for handle in left if handle.end() is None]
             self._relay.poll()
             meanwhile()
-        for replica in self.replicas:
+        for replica in self._everyone():
             self._end(replica)
         self._relay.finish()
         self._forget_ended()
@@ -170,16 +178,16 @@ class Fleet:
     def kill(self) -> None:
         """End all workers now. Their leases run out, and other workers run their rows again."""
         self.cluster.close()
-        for handle in [replica.handle for replica in self.replicas if replica.handle is not None]:
+        for handle in [replica.handle for replica in self._everyone() if replica.handle is not None]:
             handle.kill()
-        for replica in self.replicas:
+        for replica in self._everyone():
             self._end(replica)
         self._relay.finish()
 
     def statuses(self, timeout_s: float = 0.5) -> Sequence[Mapping[str, Any]]:
         """Return the statuses (see `Worker.status`) of the workers that have come up and answer within `timeout_s` seconds."""
         self._note_placed()
-        placed = [replica.handle for replica in self.replicas if replica.placed and replica.handle is not None]
+        placed = [replica.handle for replica in self._everyone() if replica.placed and replica.handle is not None]
         answers = [handle.ask_status() for handle in placed]
         until = self.monotonic() + timeout_s
         statuses = [answer(max(0.0, until - self.monotonic())) for answer in answers]
@@ -213,7 +221,8 @@ class Fleet:
             raise self._fault
 
     def _start(self, replica: Replica) -> None:
-        replica.worker = f"{self.name}-{replica.alias}-{replica.number}"[:64].replace("/", "-")
+        end = f"-{replica.number}" + (f"r{replica.moves}" if replica.moves else "")  # its predecessor may still drain
+        replica.worker = f"{self.name}-{replica.alias}"[: 64 - len(end)].replace("/", "-") + end
         replica.needs = needs_of(self.settings.catalog[replica.alias], self.cluster)
         plan = WorkerPlan(replica.worker, replica.alias, self.redis_url, self.settings, self.only)
         replica.handle = self.cluster.start(plan, replica.needs)
@@ -224,6 +233,7 @@ class Fleet:
         if replica.handle is not None:
             logger().info("worker.draining", worker=replica.worker)
             replica.handle.stop(drain_s)
+            replica.drained_by = self.monotonic() + drain_s
 
     def _end(self, replica: Replica, *, parked: bool = False) -> None:
         if replica.handle is not None:  # None if `kill` was called during a drain
@@ -248,6 +258,29 @@ class Fleet:
                 replica.placed = replica.handle.is_placed()
                 replica.placed_at = self.monotonic()
 
+    def _everyone(self) -> list[Replica]:
+        return [*self.replicas, *self.retiring]
+
+    def _leave_draining_nodes(self) -> None:
+        """Tell the workers on nodes that drain to leave, and let successors take their places."""
+        draining, now, drain_s = self.cluster.draining(), self.monotonic(), self.settings.drain_s
+        for replica in self._everyone() if draining else ():
+            grace_s = grace_of(replica, draining, at=now, unix_s=self.clock(), drain_s=drain_s)
+            if grace_s is None or replica.handle is None:
+                continue
+            logger().warning(
+                "node.draining", worker=replica.worker, node=replica.handle.node()[:12], grace_s=round(grace_s, 1)
+            )
+            self._stop(replica, grace_s)
+            if not replica.leaving:
+                self.replicas[self.replicas.index(replica)] = replica.successor()
+                self.retiring.append(replica)
+            replica.leaving_until = now + grace_s + EXIT_S
+        for replica in list(self.retiring):
+            if replica.handle is None or replica.handle.end() is not None or now >= (replica.leaving_until or 0.0):
+                self._end(replica)
+                self.retiring.remove(replica)
+
     def _note_left(self) -> None:
         for replica in self.replicas:
             if replica.handle is None or replica.leaving_until is None:
@@ -264,7 +297,8 @@ class Fleet:
             if isinstance(end.error, ModelUnavailable):  # another start would fail in the same way
                 raise end.error from None
             self._end(replica)
-            replica.failed_starts = 0 if handle.was_loaded() else replica.failed_starts + 1
+            if not end.left:
+                replica.failed_starts = 0 if handle.was_loaded() else replica.failed_starts + 1
             self._back_off(replica, end)
             if replica.failed_starts >= START_TRIES:
                 raise ModelUnavailable(
@@ -273,10 +307,13 @@ class Fleet:
                 )
 
     def _back_off(self, replica: Replica, end: End) -> None:
-        """Decide when the worker that died is replaced, and log its death."""
+        """Decide when the worker that died or left is replaced, and log its end."""
+        if not end.left:
+            self.deaths[replica.alias] = self.deaths.get(replica.alias, 0) + 1
         replica.deaths = 1 if self.monotonic() - replica.started_at > HEALTHY_S else replica.deaths + 1
         longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (replica.deaths - 2)) if replica.deaths > 1 else 0.0
         backoff_s = self.rng.uniform(0.5, 1.0) * longest
         replica.start_at = self.monotonic() + backoff_s
         reason = (end.reason.splitlines() or [""])[0][:200]
-        logger().warning("worker.died", worker=replica.worker, error=reason, backoff_s=round(backoff_s, 1))
+        event = "worker.left" if end.left else "worker.died"
+        logger().warning(event, worker=replica.worker, error=reason, backoff_s=round(backoff_s, 1))

@@ -19,7 +19,8 @@ class Replica:
     earliest time of the next start. `deaths` counts how many workers died in a row, and `failed_starts` how many in a row died
     before their model was loaded. `waiting_since` is when the replica began to wait for room for its model's rows; None if the
     model has no rows or the replica has room. `placed_at` is when its worker was first seen running, and `loaded` is whether that
-    worker has loaded its model.
+    worker has loaded its model. `drained_by` is when a worker must have left that was told to leave; `moves` counts how often
+    the replica has moved to another node while its worker still drained.
     """
 
     alias: str
@@ -31,12 +32,14 @@ class Replica:
     placed_at: float = 0.0
     loaded: bool = False
     leaving_until: float | None = None
+    drained_by: float | None = None
     parked: bool = False
     waiting_since: float | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     deaths: int = 0
     failed_starts: int = 0
+    moves: int = 0
 
     @property
     def pending(self) -> bool:
@@ -57,3 +60,8 @@ class Replica:
         """Forget the replica's worker, which has ended. If `parked`, no other worker is started for now."""
         self.handle = None
         self.placed, self.loaded, self.leaving_until, self.parked = False, False, None, parked
+        self.drained_by = None
+
+    def successor(self) -> "Replica":
+        """Return a replica for the same place, whose worker may start while the present one still drains."""
+        return Replica(self.alias, self.number, waiting_since=self.waiting_since, moves=self.moves + 1)

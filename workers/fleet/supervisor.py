@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
+from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import StoreDamaged, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
-from jobs.publishing.sweeper import Sweeper
+from jobs.publishing.sweeper import OnPublished, Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import collect_damage
 from jobs.store.store import Store
@@ -92,7 +93,7 @@ class Supervisor:
     only: frozenset[str] | None = None
     workers: int | None = None
     sweep_s: float = 1.0
-    on_published: Callable[[float], object] = lambda _: None
+    on_published: OnPublished = lambda *_: None
     after_sweep: Callable[[bool], object] = lambda _: None
     timings: dict[str, float] = field(default_factory=dict)
     interrupts: int = 0
@@ -206,6 +207,7 @@ class Supervisor:
             on_published=self.on_published,
             after_sweep=self.after_sweep,
             compact_segments=settings.compact_segments,
+            accounts=TenantAccounts(self.store, settings),
         )
 
     def _join(self) -> Future[Cluster]:

@@ -251,7 +251,8 @@ class Claimer:
             self._flusher.put(batch_id, *context.outcome_builder.buried(job, row, context.clock()))
             return None
         created_at = index.batch.created_at if index is not None else None
-        attempt = Attempt(job, row, kind, context.clock(), created_at, context.checks)
+        prices = None if index is None else context.feeder.prices_of(index)
+        attempt = Attempt(job, row, kind, context.clock(), created_at, context.checks, prices)
         self._pulse.mark()
         turn = take_turn(attempt, attempt.start)
         self._pulse.rest()

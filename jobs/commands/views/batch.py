@@ -40,7 +40,9 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     if one.memory is not None:
         yield f"  memory: {describe_memory(one.memory)}"
     devices, charge = formatted(one.usage.device_cost, one.currency), formatted(one.usage.charge, one.currency)
-    yield f"  cost: {devices} of devices, {charge} charged" + ("" if one.state == "published" else ", so far")
+    yield f"  cost: {devices} of devices, {charge} charged" + ("" if one.published_at is not None else ", so far")
+    if one.budget is not None:
+        yield f"  budget: {one.budget.in_words()}"
     yield from _after_publishing(one)
 
 
@@ -88,7 +90,9 @@ def progress_line(one: BatchStatus, clock: datetime) -> str:
 
 def paused(one: BatchStatus) -> str:
     """Return why a batch has paused itself, and what to do so that it goes on."""
-    return f"paused: {one.paused_reason}; to go on: {kept_together(f'nightpress resume {one.id}')}"
+    text = one.paused_in_words()
+    first, found, command = text.partition("nightpress resume")
+    return f"{first}{kept_together(found + command)}" if found else text
 
 
 def undelivered(one: BatchStatus) -> str:

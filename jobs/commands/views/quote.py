@@ -11,7 +11,7 @@ from jobs.planning.quotes import LARGE_SHARE
 from jobs.prices import BILLION, formatted
 
 if TYPE_CHECKING:
-    from jobs.batches.quoted import Quoted, Range
+    from jobs.batches.quotes.quoted import Quoted, Range
 
 
 def heading(quoted: Quoted) -> str:
@@ -61,6 +61,7 @@ def notes(quoted: Quoted) -> Iterator[str]:
             yield f"the intervals of tokens and charge are within {width} of what is expected"
         else:
             why = "the sample has as many rows as it may have" if quoted.at_most_rows else "no further row would help"
+            why = "a budget paid for no further row of the sample" if quoted.ended_by_budget else why
             yield f"the intervals are wider than the {width} that was aimed at: {why}"
         if quoted.largest_share >= LARGE_SHARE:
             yield (

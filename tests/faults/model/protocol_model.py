@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Protocol
 import pytest
 
 from jobs.batches.batch import BatchPaths, QuoteTerms
+from jobs.batches.budgets.reservation import capped, reservation
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments import segment
@@ -111,7 +112,7 @@ class World:
         self.pass_ms(2)
 
     def may_run(self, batch_id: str, row: int) -> bool:
-        """Check rule 47 from the files alone: until somebody agrees to a quote, only drawn rows run in the first round."""
+        """Check rule 48 from the files alone: until somebody agrees to a quote, only drawn rows run in the first round."""
         folder = Path(self.folder) / "batches" / batch_id
         terms = json.loads((folder / "batch.json").read_bytes())["quote"]
         is_quoted = (folder / "quoted-1.json").exists()
@@ -272,12 +273,13 @@ class Worker(Process):
         self.queue = world.queue_behind(self.gate, self._sent)
         self.fed: dict[tuple[str, int], int] = {}
         self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
-        self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic)
+        self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic, world.now)
         self.outcome_builder = OutcomeBuilder(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
         self.claims = 0
         self.to_be_empty = False
         self.segments = 0
         self.held: dict[Lease, tuple[Job, RowRequest]] = {}
+        self.prices: dict[Lease, Prices | None] = {}
         self.lost: set[Lease] = set()
         self.finished: list[tuple[str, Outcome, Settlement | None]] = []
         self.unwritten: list[Segment] = []
@@ -355,6 +357,8 @@ class Worker(Process):
         self.world.claims[job.key, job.lease.round] += 1
         most = MAX_ATTEMPTS + job.crashes  # a crash costs no attempt
         assert self.world.claims[job.key, job.lease.round] <= most, f"{job.key} was run too often"
+        index = self.batches.get(batch_id)
+        self.prices[job.lease] = None if index is None else self.feeder.prices_of(index)
         self.held[job.lease] = (job, row)
 
     def _has_outcome(self, job: Job) -> bool:
@@ -373,6 +377,11 @@ class Worker(Process):
         retry = ending == "retried" and job.attempt < MAX_ATTEMPTS
         text = {"text": f"{lease.key} in round {lease.round}, fence {lease.fence}, claim {lease.claim_id}"}
         cost = 1 + lease.key.row + 10 * lease.fence
+        prices = self.prices.pop(lease)
+        usage = PRICES.price(Usage(cost, 0, 2 * cost, 1000 * cost), model=LANE, device="cpu")
+        if prices is not None:  # attempts of a row differ much in what they charge, and some would charge too much
+            part = 1 + (lease.key.row + 3 * lease.fence) % 5
+            usage = capped(replace(usage, charge=reservation(row, prices) * part // 4), row, prices)
         outcome = Outcome(
             row=lease.key.row,
             round=lease.round,
@@ -386,7 +395,7 @@ class Worker(Process):
             attempt=job.attempt,
             output=text if ending == "completed" else None,
             error=None if ending == "completed" else {"code": "empty_output", "message": lease.claim_id},
-            usage=PRICES.price(Usage(cost, 0, 2 * cost, 1000 * cost), model=LANE, device="cpu"),
+            usage=usage,
             wasted=PRICES.price(Usage(0, cost, cost, 10 * cost), model=LANE, device="cpu"),
             model=LANE,
             receipt={"worker": self.name},

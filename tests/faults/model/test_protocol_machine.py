@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import pytest
@@ -32,12 +33,13 @@ from jobs.accounts.summary import Tally
 from jobs.accounts.tallies import tallies
 from jobs.batches.batch import QuoteTerms, Renewal
 from jobs.batches.published import verify
-from jobs.batches.rounds import close, reopen, require_batch, resume
+from jobs.batches.rounds import add_to_budget, close, reopen, require_batch, resume
 from jobs.batches.rounds import pause as hold
 from jobs.errors import RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.scripts import KEYS
+from jobs.prices import Money
 from jobs.publishing.publish import publish
 from tests.conftest import BINARIES
 from tests.faults.lane_checks import lane_faults
@@ -67,6 +69,8 @@ SOFT: Final = st.sampled_from([None, None, 1, 3])
 """The soft deadline in minutes. It always comes before the deadline."""
 QUOTES: Final = st.sampled_from([None, None, QuoteTerms(), QuoteTerms(goes_on=True)])
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
+BUDGETS: Final = st.sampled_from([None, None, 130_000, 300_000, 600_000])
+"""Budgets in billionths. A row of the model has a reservation of about 123,000, and is charged a quarter to all of it."""
 HEALTHY_TURNS: Final = 120
 """Turns of the healthy worker at the end: far more than it needs for the work that an example can leave."""
 
@@ -91,9 +95,19 @@ class Protocol(RuleBasedStateMachine):
 
     # -- what is submitted, and what operators do
 
-    @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT, quote=QUOTES)
-    def begin(self, key: str, rows: int, minutes: int | None, soft: int | None, quote: QuoteTerms | None) -> None:
-        self.submit(key, rows, False, minutes, soft, 4, 0, None, quote)
+    @initialize(
+        key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT, budget=BUDGETS, quote=QUOTES
+    )
+    def begin(
+        self,
+        key: str,
+        rows: int,
+        minutes: int | None,
+        soft: int | None,
+        budget: int | None,
+        quote: QuoteTerms | None,
+    ) -> None:
+        self.submit(key, rows, False, minutes, soft, 4, 0, None, budget, quote)
 
     @rule(
         key=st.sampled_from("abc"),
@@ -104,6 +118,7 @@ class Protocol(RuleBasedStateMachine):
         priority=st.sampled_from([4, 4, 7]),
         who=PICK,
         steps=STEPS,
+        budget=BUDGETS,
         quote=QUOTES,
     )
     def submit(
@@ -116,6 +131,7 @@ class Protocol(RuleBasedStateMachine):
         priority: int,
         who: int,
         steps: int | None,
+        budget: int | None,
         quote: QuoteTerms | None,
     ) -> None:
         lines = [_line(key, row) for row in range(rows)] + [b"no JSON\n"] * bad
@@ -126,6 +142,8 @@ class Protocol(RuleBasedStateMachine):
         options = IntakeOptions(
             name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at, quote=quote
         )
+        if budget is not None:
+            options = replace(options, budget=Money(amount=budget, currency=PRICES.currency))
 
         def act() -> None:
             if len(self.published.batches()) < 4:
@@ -133,6 +151,17 @@ class Protocol(RuleBasedStateMachine):
 
         process = self._anyone(self.others, who)
         self._begin(process, act, steps)
+
+    @rule(which=PICK, who=PICK, amount=st.sampled_from([100_000, 300_000]), steps=STEPS)
+    def add_money(self, which: int, who: int, amount: int, steps: int | None) -> None:
+        """Add to the budget of a batch, as `resume --budget` does. Most batches have none."""
+        process = self._anyone(self.others, who)
+
+        def act(batch: str) -> None:
+            more = Money(amount=amount, currency=PRICES.currency)
+            add_to_budget(process.store, require_batch(process.store, batch), more, clock=self.world.now)
+
+        self._with_batch(process, which, act, steps)
 
     @rule(which=PICK, who=PICK, steps=STEPS)
     def cancel(self, which: int, who: int, steps: int | None) -> None:

@@ -7,13 +7,17 @@ from datetime import timedelta
 import pytest
 
 from jobs.batches.batch import Batch, BatchPaths, QuoteTerms
-from jobs.batches.quoted import Quoted, read_quoted
+from jobs.batches.budgets.reservation import reservation
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.quotes.quoted import Quoted, read_quoted
+from jobs.batches.quotes.sample import read_sample
+from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, pause, read_round, reopen, resume
-from jobs.batches.sample import read_sample
 from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError
 from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Lease
+from jobs.prices import Money
 from jobs.usage import Usage
 from tests.support.clocks import EVENING
 from tests.support.night import chats
@@ -316,3 +320,29 @@ def test_the_places_of_a_sample_are_those_of_the_stored_input(night: TimedNight)
         line = night.store.read_range(BatchPaths(batch.batch_id).input("stub"), offset, length)
         assert line.endswith(b"\n")
         assert b'"row":%d,' % row in line
+
+
+def test_a_budget_pays_for_the_sample_before_it_is_fed(night: TimedNight) -> None:
+    batch = night.accept(300, quote=QuoteTerms(), budget=Money(amount=10**9, currency="USD"))
+    ran = run(night)
+    assert len(ran) == 64
+    assert is_waiting(night, batch)
+    index = OutcomeIndex(night.store, batch)
+    index.refresh()
+    assert index.limit().used == 64 * 1_400
+    resume(night.store, batch)
+    ran += run(night)
+    assert sorted(ran) == list(range(300))
+    assert len(night.published()[0]) == 300
+
+
+def test_a_budget_that_ends_within_the_sample_ends_it_and_the_quote_says_so(night: TimedNight) -> None:
+    request = RowRequest(row=0, line=1, kind="chat", model="stub", request={"prompt": "Say 0."}, cost=256)
+    amount = reservation(request, night.settings.prices)
+    batch = night.accept(300, quote=QuoteTerms(), budget=Money(amount=3 * amount, currency="USD"))
+    ran = run(night, lambda of: completed(of, usage=Usage(20, 0, 30, 1_000, 1, amount)))
+    found = quote_of(night, batch)
+    assert found.ended_by_budget
+    assert 1 <= found.sampled == len(ran) < 64
+    assert is_waiting(night, batch)
+    assert read_round(night.store, batch).closed is None

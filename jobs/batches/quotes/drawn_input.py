@@ -1,17 +1,17 @@
-"""The drawn input of a lane: the rows that were drawn to quote the batch, in input order (rule 47 of jobs/PROTOCOL.md)."""
+"""The drawn input of a lane: the rows that were drawn to quote the batch, in input order (rule 48 of jobs/PROTOCOL.md)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Self
 
 from jobs.batches.batch import Batch, BatchPaths
+from jobs.batches.quotes.sample import Quoting, SampleRow, cursor_of, drawn_counts, fed_by, read_sample
 from jobs.batches.records import missing
-from jobs.batches.sample import Quoting, SampleRow, cursor_of, drawn_counts, fed_by, read_sample
 from jobs.store.fan_out import each
 from jobs.store.store import Store
 
 
 class DrawnInput:
-    """The drawn rows of one lane. Its cursor counts them (jobs/batches/sample.py).
+    """The drawn rows of one lane. Its cursor counts them (jobs/batches/quotes/sample.py).
 
     `lane_bytes` is the size of the lane's input.
     """

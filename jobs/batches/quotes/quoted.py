@@ -1,4 +1,4 @@
-"""The quote of a batch as it is stored: what the whole takes, from the rows that were drawn (rule 47 of jobs/PROTOCOL.md)."""
+"""The quote of a batch as it is stored: what the whole takes, from the rows that were drawn (rule 48 of jobs/PROTOCOL.md)."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -51,7 +51,8 @@ class Quoted(StoredRecord):
     `device_ns` is the time of devices in nanoseconds, with that of failed attempts. `charge` is in billionths of `currency`.
     `failed` counts the sampled rows that failed, and `codes` has them by the code of their failure; no such row is charged.
     `reached` is whether the intervals of tokens and of the charge are as narrow as `half_width`, a share of what is expected;
-    `at_most_rows` is whether the sample ended because it has as many rows as a sample may have. `largest_share` is the share of
+    `at_most_rows` is whether the sample ended because it has as many rows as a sample may have, and `ended_by_budget` whether it
+    ended because a budget paid for no further row. `largest_share` is the share of
     the largest sampled row in the tokens of the sample.
     """
 
@@ -63,6 +64,7 @@ class Quoted(StoredRecord):
     half_width: float
     reached: bool
     at_most_rows: bool
+    ended_by_budget: bool = False
     largest_share: float
     tokens: Range
     prompt_tokens: Amount
