@@ -53,7 +53,7 @@ def _quote_lines(one: BatchStatus) -> Iterator[str]:
     if one.quote is not None:
         yield f"  quote: {summary(one.quote)}; {_see(f'quote {one.id}')}"
     if one.state == "quoted":
-        yield f"  {answers(one.id)}"
+        yield f"  {answers(one.id, kept_together)}"
 
 
 def documents_in_words(count: int, languages: Sequence[str]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from jobs.commands.views.fitting import kept_together
 from jobs.commands.views.table import Table
 from jobs.planning.quotes import LARGE_SHARE
 from jobs.prices import BILLION, formatted
@@ -75,9 +74,9 @@ def notes(quoted: Quoted) -> Iterator[str]:
     yield f"the sample is charged {formatted(quoted.sample_charge, quoted.currency)}"
 
 
-def answers(batch_id: str) -> str:
-    """Return the commands by which a person answers a quote."""
-    go_on, give_up = kept_together(f"nightpress resume {batch_id}"), kept_together(f"nightpress cancel {batch_id}")
+def answers(batch_id: str, keep: Callable[[str], str] = str) -> str:
+    """Return the commands by which a person answers a quote. `keep` marks words that must stay on one line."""
+    go_on, give_up = keep(f"nightpress resume {batch_id}"), keep(f"nightpress cancel {batch_id}")
     return f"to run the other rows: {go_on}; to give them up: {give_up}"
 
 
