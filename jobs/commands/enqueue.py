@@ -140,6 +140,7 @@ def quote(
     that holds the truth in 95 of 100 batches, and the bound by max_tokens. Exit status 4 if it is not there yet.
     """
     from jobs.commands.views.quote import answers, heading, notes, strata_table, table
+    from jobs.prices import formatted
 
     session: Session = ctx.obj
     batch_id = session.batch(batch).batch_id
@@ -153,8 +154,14 @@ def quote(
         session.write_table(strata, gap=True)
     for line in notes(quoted):
         session.write(line)
-    if session.client.status(batch_id).state == "quoted":
+    one = session.client.status(batch_id)
+    if one.state == "quoted":
         session.write(answers(batch_id))
+    elif one.state == "published":
+        tokens = one.usage.prompt_tokens + one.usage.completion_tokens
+        session.write(
+            f"the batch is published: it took {tokens:,} tokens, and is charged {formatted(one.usage.charge, one.currency)}"
+        )
 
 
 def _quote_new(session: Session, accepted: AcceptedBatch, *, as_json: bool, yes: bool) -> None:

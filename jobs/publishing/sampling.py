@@ -15,7 +15,7 @@ from jobs.batches.output_rows import code_of
 from jobs.batches.quotes.quoted import Quoted, QuotedStratum, Range
 from jobs.batches.quotes.sample import Drawn, Sample, SampleStratum, drawn_counts, read_sample
 from jobs.batches.rounds import Clock, create_marker
-from jobs.batches.segments.files import each_segments, list_files, until_read
+from jobs.batches.segments.files import each_heads, each_segments, list_files, until_read
 from jobs.batches.segments.line import Outcome
 from jobs.logs import logger
 from jobs.planning.intervals import Interval
@@ -134,7 +134,7 @@ def _read_rows(store: Store, batch: Batch, drawn: set[int]) -> Mapping[int, _Row
 
     def read() -> Mapping[int, _Row]:
         rows: dict[int, _Row] = {row: _Row() for row in drawn}
-        for outcome in _outcomes(store, BatchPaths(batch.batch_id)):
+        for outcome in _outcomes(store, BatchPaths(batch.batch_id), drawn):
             if outcome.row in rows:
                 rows[outcome.row].take(outcome)
         return rows
@@ -142,10 +142,18 @@ def _read_rows(store: Store, batch: Batch, drawn: set[int]) -> Mapping[int, _Row
     return until_read(store, read)
 
 
-def _outcomes(store: Store, paths: BatchPaths) -> Iterator[Outcome]:
-    """Yield the outcomes of all segments, each segment once. Raises Compacted if a file was compacted meanwhile."""
+def _outcomes(store: Store, paths: BatchPaths, rows: set[int]) -> Iterator[Outcome]:
+    """Yield the outcomes of all segments with one of these rows, each segment once.
+
+    Files that hold no such row, as those of refused rows, are not read. Raises Compacted if a file was compacted meanwhile.
+    """
     listing, seen = list_files(store, paths), set[str]()
-    for _, segments in each_segments(store, dict.fromkeys([*listing.alone, *listing.compacted], 1 << 20)):
+    files = {
+        path: sum(head.bytes for head in heads)
+        for path, heads in each_heads(store, [*listing.alone, *listing.compacted])
+        if any(line.row in rows for head in heads for line in head.rows)
+    }
+    for _, segments in each_segments(store, files):
         for segment in segments:
             if segment.head.name not in seen:
                 seen.add(segment.head.name)

@@ -39,7 +39,7 @@ def has_work(queue: Lanes, batches: OpenBatches, lane: str) -> bool:
     if seen.leased or (not seen.paused and seen.ready + seen.delayed):
         return True
     for index in batches:
-        if lane in index.batch.lanes and index.closed is None and index.current.paused is None:
+        if lane in index.batch.lanes and index.closed is None and not index.current.is_held:
             schedule = seen.batches.get(index.batch.batch_id)
             if schedule is None or schedule.round != index.round or not (schedule.at_end or schedule.closed):
                 return True

@@ -184,7 +184,7 @@ def _budgets(indexes: Sequence[OutcomeIndex]) -> Gauges:
 def _state(index: OutcomeIndex) -> str:
     if index.closed is not None:
         return "closed"
-    return "open" if index.current.paused is None else "paused"
+    return "paused" if index.current.is_held else "open"
 
 
 def _due(index: OutcomeIndex) -> datetime | None:

@@ -8,6 +8,7 @@ import pytest
 
 from jobs.batches.batch import Batch, BatchPaths, QuoteTerms
 from jobs.batches.budgets.reservation import reservation
+from jobs.batches.input import read_row
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.quotes.quoted import Quoted, read_quoted
 from jobs.batches.quotes.sample import read_sample
@@ -15,6 +16,7 @@ from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import close, pause, read_round, reopen, resume
 from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError
+from jobs.intake.remembering import RowLookup
 from jobs.lanes.feed import Feeder
 from jobs.lanes.job import Lease
 from jobs.prices import Money
@@ -346,3 +348,33 @@ def test_a_budget_that_ends_within_the_sample_ends_it_and_the_quote_says_so(nigh
     assert 1 <= found.sampled == len(ran) < 64
     assert is_waiting(night, batch)
     assert read_round(night.store, batch).closed is None
+
+
+def test_a_sample_lies_where_the_input_was_written_first(night: TimedNight, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another intake of the same rows wrote the input, with other lengths of lines, and died before the acceptance."""
+    rows = [
+        {"kind": "translation", "text": f"Say {n}.", "source_language": "en", "target_language": "de"}
+        for n in range(90)
+    ]
+
+    def die(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    def remembered(_: RowLookup, row: RowRequest) -> RowRequest:
+        return row._replace(known={"Say it": {"target": "Sag es" * row.row}})
+
+    with monkeypatch.context() as patched:
+        patched.setattr("jobs.intake.batch_files._create", die)
+        patched.setattr(RowLookup, "with_memory", remembered)
+        with pytest.raises(KeyboardInterrupt):
+            night.accept(rows, quote=QuoteTerms())
+        (left,) = night.store.list("batches")
+        night.store.delete(BatchPaths(left).sample)
+    batch = night.accept(rows, quote=QuoteTerms())
+    assert left == batch.batch_id
+    (stratum,) = read_sample(night.store, batch).strata
+    for row, offset, length in stratum.drawn:
+        line = night.store.read_range(BatchPaths(batch.batch_id).input("stub"), offset, length)
+        request = read_row(line.rstrip(b"\n"))
+        assert request is not None
+        assert request.row == row

@@ -76,6 +76,10 @@ def test_enqueue_waits_for_the_quote_and_says_how_to_answer(
     for _ in range(4):
         fleet.turn()
     assert sorted(fleet.rows) == list(range(500))
+    assert (
+        "the batch is published: it took 22,500 tokens, and is charged 0.000630 USD"
+        in nightpress("quote", batch_id).out
+    )
 
 
 def test_yes_runs_the_other_rows_at_once(nightpress: Callable[..., Ran], fleet: Fleet, file: str) -> None:
@@ -200,3 +204,30 @@ def test_what_a_person_must_know_is_said(fleet: Fleet) -> None:
     assert "sums and no estimates" in heading(whole)
     assert strata_table(found) is None
     assert [row[0] for row in table(found).rows] == ["tokens", "charge USD", "device h"]
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet", "openai.jsonl", "messages.po"])
+def test_every_format_is_quoted(nightpress: Callable[..., Ran], fleet: Fleet, tmp_path: Path, name: str) -> None:
+    path, more = tmp_path / name, list[str]()
+    if name == "rows.csv":
+        path.write_text("kind,prompt\n" + "".join(f"chat,Say {n}.\n" for n in range(200)))
+    elif name == "rows.parquet":
+        pq = pytest.importorskip("pyarrow.parquet")
+        pa = pytest.importorskip("pyarrow")
+        pq.write_table(pa.table({"kind": ["chat"] * 200, "prompt": [f"Say {n}." for n in range(200)]}), path)
+    elif name == "openai.jsonl":
+        turns = [{"role": "user", "content": "Say it."}]
+        body = {"model": "stub", "messages": turns, "max_tokens": 30}
+        one = {"method": "POST", "url": "/v1/chat/completions", "body": body}
+        path.write_text("".join(json.dumps({"custom_id": f"r{n}", **one}) + "\n" for n in range(200)))
+    else:
+        path.write_text("".join(f'msgid "Say {n}"\nmsgstr ""\n\n' for n in range(200)))
+        more = ["--kind", "translation", "--set", "source_language=en", "--set", "target_language=de"]
+    fleet.turn()
+    args = ("enqueue", str(path), "--model", "stub", "--quote", "--yes", *more)
+    ran = nightpress(*args, given_queue=fleet.night.queue, sleep=fleet.turn)
+    assert ran.status == 0, ran.err
+    assert "of 200 rows, which are done" in ran.err
+    for _ in range(4):
+        fleet.turn()
+    assert sorted(fleet.rows) == list(range(200))
