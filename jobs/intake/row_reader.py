@@ -23,6 +23,7 @@ from jobs.intake.column_advice import advised, of_fields
 from jobs.intake.row_faults import RowFault, fault_of, shown, validated
 from jobs.intake.row_fields import ENVELOPE_FIELDS, Envelope, RowValues, envelope_of, own_of, valid_custom_id
 from jobs.kinds.kind import Kind
+from jobs.kinds.most_tokens import most_of
 from jobs.languages.models import languages_of_card
 from jobs.tenants import RowsMaySet
 from jobs.terms.row_glossaries import RowGlossaries, takes_terms
@@ -33,12 +34,17 @@ OWN_REASON: Final = (
 """The remark on a row that has a value of its user's own under the name that we use."""
 
 
+WITHOUT_THOUGHTS: Final = frozenset({"stub", "seq2seq", "translate"})
+"""Engines that write no thoughts before an answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowDefaults:
     """The values of fields for rows that lack these fields. `given` holds the values of `--set` by field.
 
     If `override_model` is true, every row gets `model`, even a row that names another model. A row may name another tenant or
-    priority only if `rows_may_set` has that field. If `tenants` is given, no other tenant is accepted.
+    priority only if `rows_may_set` has that field. If `tenants` is given, no other tenant is accepted. `with_most` tells whether
+    a budget limits the rows, so that the most tokens of each are noted.
     """
 
     kind: str | None
@@ -49,6 +55,7 @@ class RowDefaults:
     override_model: bool = False
     rows_may_set: RowsMaySet = frozenset()
     tenants: Collection[str] | None = None
+    with_most: bool = False
 
 
 class RowReader:
@@ -257,7 +264,15 @@ class RowReader:
             chat_template_kwargs=envelope.chat_template_kwargs or None,
             checks=envelope.checks or None,
             cost=envelope.max_tokens or kind.expected_tokens(request),
+            most=self._most(envelope, request, kind, model) if self._defaults.with_most else None,
         )
+
+    def _most(self, envelope: Envelope, request: BaseModel, kind: Kind, model: str) -> tuple[int, int]:
+        """Return the most tokens of the prompts and the completions of a row. Most engines may write thoughts."""
+        card = self._models.catalog[model]
+        has_turns = getattr(kind.request_type, "uses_chat_template", True)
+        may_think = has_turns and card.engine not in WITHOUT_THOUGHTS
+        return most_of(kind, request, envelope.max_tokens, card.reasoning_max_tokens if may_think else 0)
 
     def _given_to(self, kind: Kind) -> "RowValues":
         """Return the values of `--set` for the fields that a row of this kind may have."""

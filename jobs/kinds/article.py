@@ -18,6 +18,7 @@ from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.articles.heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
 from jobs.kinds.articles.sections import Passage, Sections, body_of
+from jobs.kinds.most_tokens import Most, size_of
 from jobs.languages.names import language_name
 from jobs.writing.articles.headings import read_outline
 from jobs.writing.asking_again import label_of_try
@@ -34,6 +35,10 @@ WORDS_PER_SECTION: Final = 120
 
 MAX_WORDS_PER_SECTION: Final = 400
 """The model is asked for at most this many words in a section, because a section must fit into a small model's context."""
+
+INSTRUCTIONS: Final = 4_000
+BYTES_A_WORD: Final = 10
+"""For the most tokens of a row: bytes of the instructions of a prompt, and of a word of the text that is shown in it."""
 
 MAX_HEADING: Final = 100
 """A heading has at most this many characters."""
@@ -167,6 +172,16 @@ class ArticleKind:
         factor = _tokens_factor(getattr(request, "language", "en"))
         more = bool(getattr(request, "summary", False)) + int(getattr(request, "faq", 0))
         return int(getattr(request, "target_words", 400)) * 3 // 2 * factor + 120 + 60 * factor * more
+
+    def most_tokens(self, request: BaseModel) -> Most:
+        """Return the limits of outline, sections and heads. Each prompt has the request, the headings and what is written."""
+        if not isinstance(request, ArticleRequest):
+            return Most(0, 1, 1)
+        sections = len(request.outline or ()) or max(1, round(request.target_words / WORDS_PER_SECTION))
+        texts = sections + 3 + request.summary + bool(request.faq)
+        tokens = 120 * sections + 3 * request.target_words + 24 + 110 + 120 * request.summary + 70 * request.faq
+        around = size_of(request) + INSTRUCTIONS + 2 * MAX_HEADING * sections + BYTES_A_WORD * request.target_words
+        return Most(texts * around, tokens * _tokens_factor(request.language), texts)
 
     def _sections(self, request: ArticleRequest, headings: Sequence[str], checker: Checker) -> Sections:
         """Return the sections, to be written below these headings."""

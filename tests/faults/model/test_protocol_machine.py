@@ -67,8 +67,8 @@ MINUTES: Final = st.sampled_from([None, None, 4, 15])
 SOFT: Final = st.sampled_from([None, None, 1, 3])
 """The soft deadline in minutes. It always comes before the deadline."""
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
-BUDGETS: Final = st.sampled_from([None, None, 130_000, 300_000, 600_000])
-"""Budgets in billionths. A row of the model has a reservation of about 123,000, and is charged a quarter to all of it."""
+BUDGETS: Final = st.sampled_from([None, None, 22_000, 50_000, 100_000])
+"""Budgets in billionths. A row of the model has a reservation of about 21,000, and is charged a quarter to all of it."""
 HEALTHY_TURNS: Final = 120
 """Turns of the healthy worker at the end: far more than it needs for the work that an example can leave."""
 
@@ -136,7 +136,7 @@ class Protocol(RuleBasedStateMachine):
         process = self._anyone(self.others, who)
         self._begin(process, act, steps)
 
-    @rule(which=PICK, who=PICK, amount=st.sampled_from([100_000, 300_000]), steps=STEPS)
+    @rule(which=PICK, who=PICK, amount=st.sampled_from([15_000, 50_000]), steps=STEPS)
     def add_money(self, which: int, who: int, amount: int, steps: int | None) -> None:
         """Add to the budget of a batch, as `resume --budget` does. Most batches have none."""
         process = self._anyone(self.others, who)
