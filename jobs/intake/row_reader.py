@@ -16,14 +16,14 @@ from jobs.batches.refused import REASON
 from jobs.batches.request_row import RowRequest
 from jobs.catalog import TRANSLATION_ONLY, Abilities, Models
 from jobs.did_you_mean import did_you_mean, same_name
-from jobs.errors import RequestError
+from jobs.errors import RequestError, RowError
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
 from jobs.intake.column_advice import advised, of_fields
 from jobs.intake.row_faults import RowFault, fault_of, shown, validated
 from jobs.intake.row_fields import ENVELOPE_FIELDS, Envelope, RowValues, envelope_of, own_of, valid_custom_id
+from jobs.kinds.first_prompts import first_prompts, most_tokens
 from jobs.kinds.kind import Kind
-from jobs.kinds.most_tokens import most_of
 from jobs.languages.models import languages_of_card
 from jobs.tenants import RowsMaySet
 from jobs.terms.row_glossaries import RowGlossaries, takes_terms
@@ -32,10 +32,6 @@ OWN_REASON: Final = (
     f"the value of {REASON} is left out, since files to correct have their reasons there: rename it to keep it"
 )
 """The remark on a row that has a value of its user's own under the name that we use."""
-
-
-WITHOUT_THOUGHTS: Final = frozenset({"stub", "seq2seq", "translate"})
-"""Engines that write no thoughts before an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +181,8 @@ class RowReader:
             return findings
         self.remark = getattr(request, "remark") if _may_remark(type(request)) else None  # noqa: B009 - of some kinds only
         self.remark = self.remark or self._unconstrained(request, model)
-        return self._request(envelope, request, kind, model, position)
+        row = self._request(envelope, request, kind, model, position)
+        return self._with_most(row, kind) if self._defaults.with_most else row
 
     def _beyond_rights(self, envelope: Envelope) -> Iterator[Finding]:
         """Yield a finding for each field that the row sets to another value although only the submitter of the batch may decide
@@ -264,15 +261,15 @@ class RowReader:
             chat_template_kwargs=envelope.chat_template_kwargs or None,
             checks=envelope.checks or None,
             cost=envelope.max_tokens or kind.expected_tokens(request),
-            most=self._most(envelope, request, kind, model) if self._defaults.with_most else None,
         )
 
-    def _most(self, envelope: Envelope, request: BaseModel, kind: Kind, model: str) -> tuple[int, int]:
-        """Return the most tokens of the prompts and the completions of a row. Most engines may write thoughts."""
-        card = self._models.catalog[model]
-        has_turns = getattr(kind.request_type, "uses_chat_template", True)
-        may_think = has_turns and card.engine not in WITHOUT_THOUGHTS
-        return most_of(kind, request, envelope.max_tokens, card.reasoning_max_tokens if may_think else 0)
+    def _with_most(self, row: RowRequest, kind: Kind) -> RowRequest:
+        """Return a row with the most tokens that it may be charged for. A row whose prompts cannot be made is left as it is."""
+        try:
+            most = most_tokens(row, kind, first_prompts(row, kind), self._models.catalog[row.model])
+        except (RowError, ValueError):
+            return row
+        return row._replace(most=(most.prompt, most.completion + most.thoughts))
 
     def _given_to(self, kind: Kind) -> "RowValues":
         """Return the values of `--set` for the fields that a row of this kind may have."""

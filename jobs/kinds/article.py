@@ -13,12 +13,11 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.checks.article.heading_repeats_title import mended
-from jobs.checks.checker import UNCHECKED, Checker
+from jobs.checks.checker import MAX_REGENERATIONS, UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.kinds.articles.heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
-from jobs.kinds.articles.sections import Passage, Sections, body_of
-from jobs.kinds.most_tokens import Most, size_of
+from jobs.kinds.articles.heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads, most_tokens_of_heads
+from jobs.kinds.articles.sections import LEAST_WORDS, Passage, Sections, body_of
 from jobs.languages.names import language_name
 from jobs.writing.articles.headings import read_outline
 from jobs.writing.asking_again import label_of_try
@@ -35,10 +34,6 @@ WORDS_PER_SECTION: Final = 120
 
 MAX_WORDS_PER_SECTION: Final = 400
 """The model is asked for at most this many words in a section, because a section must fit into a small model's context."""
-
-INSTRUCTIONS: Final = 4_000
-BYTES_A_WORD: Final = 10
-"""For the most tokens of a row: bytes of the instructions of a prompt, and of a word of the text that is shown in it."""
 
 MAX_HEADING: Final = 100
 """A heading has at most this many characters."""
@@ -173,15 +168,21 @@ class ArticleKind:
         more = bool(getattr(request, "summary", False)) + int(getattr(request, "faq", 0))
         return int(getattr(request, "target_words", 400)) * 3 // 2 * factor + 120 + 60 * factor * more
 
-    def most_tokens(self, request: BaseModel) -> Most:
-        """Return the limits of outline, sections and heads. Each prompt has the request, the headings and what is written."""
+    def most_tokens(self, request: BaseModel, own: int | None) -> tuple[int, int]:
+        """Return how many prompts of an article may be charged at most, and the most tokens of their completions together.
+
+        `own` is the row's `max_tokens`, if it has one: the limit of each prompt. A section may be continued as often as a text is
+        asked for again, and an opening may come before the first.
+        """
         if not isinstance(request, ArticleRequest):
-            return Most(0, 1, 1)
-        sections = len(request.outline or ()) or max(1, round(request.target_words / WORDS_PER_SECTION))
-        texts = sections + 3 + request.summary + bool(request.faq)
-        tokens = 120 * sections + 3 * request.target_words + 24 + 110 + 120 * request.summary + 70 * request.faq
-        around = size_of(request) + INSTRUCTIONS + 2 * MAX_HEADING * sections + BYTES_A_WORD * request.target_words
-        return Most(texts * around, tokens * _tokens_factor(request.language), texts)
+            raise TypeError(type(request))
+        count = len(request.outline or ()) or max(1, round(request.target_words / WORDS_PER_SECTION))
+        passages = count * (1 + MAX_REGENERATIONS) + 1
+        words = min(MAX_WORDS_PER_SECTION, max(LEAST_WORDS, request.target_words))
+        heads = most_tokens_of_heads(request)
+        limits = [16 * count + 24] * (request.outline is None) + [words * 2 + 20] * passages + heads
+        factor = _tokens_factor(request.language)
+        return len(limits), sum(own or limit * factor for limit in limits)
 
     def _sections(self, request: ArticleRequest, headings: Sequence[str], checker: Checker) -> Sections:
         """Return the sections, to be written below these headings."""

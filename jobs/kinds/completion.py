@@ -10,7 +10,6 @@ from jobs.checks.checker import UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt
 from jobs.kinds.asking import kept_answers
-from jobs.kinds.most_tokens import Most, size_of
 from jobs.writing.fields import Text
 from jobs.writing.templates import Templates
 from jobs.writing.verbatim import VerbatimOutput, VerbatimRequest, verbatim_output
@@ -62,8 +61,3 @@ class CompletionKind:
     def expected_tokens(self, request: BaseModel) -> int:
         """Return the most tokens that the answers have together if the row has no `max_tokens`."""
         return MAX_TOKENS * (request.n if isinstance(request, CompletionRequest) else 1)
-
-    def most_tokens(self, request: BaseModel) -> Most:
-        """Return the prompt once for each answer, since each may be asked for again, and `MAX_TOKENS` for each."""
-        answers = request.n if isinstance(request, CompletionRequest) else 1
-        return Most(answers * size_of(request), answers * MAX_TOKENS, answers)

@@ -16,7 +16,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt
-from jobs.kinds.most_tokens import Most, size_of
 from jobs.writing.fields import Line, Text
 from jobs.writing.scores.calibration import DIGITS, fit, preference, rounded, softmax
 from jobs.writing.scores.label_names import LABELS, SENTIMENTS, distinct, tidy
@@ -170,14 +169,6 @@ class LabelKind:
             return 1
         prompts = 1 + (len(CONTENT_FREE) + len(request.split_examples()[1]) if request.calibrate else 0)
         return prompts * sum(TOKENS_OF_END + -(-len(label.encode()) // BYTES_A_TOKEN) for label in request.labels)
-
-    def most_tokens(self, request: BaseModel) -> Most:
-        """Return all prompts with the labels that are scored behind each of them."""
-        if not isinstance(request, LabelRequest):
-            return Most(0, 1, 1)
-        prompts = 1 + (len(CONTENT_FREE) + len(request.split_examples()[1]) if request.calibrate else 0)
-        labels = sum(TOKENS_OF_END + len(label.encode()) for label in request.labels)
-        return Most(prompts * size_of(request), prompts * labels, prompts)
 
     def _prompt(self, request: LabelRequest, shown: Sequence[LabelExample], text: str, label: str) -> Prompt:
         rendered: Rendered = self._templates.render(

@@ -24,7 +24,6 @@ from jobs.checks.text import variants_alike
 from jobs.errors import CheckFailed
 from jobs.generation import Completion, Prompt, SamplingParams
 from jobs.kinds.asking import asked_until_kept
-from jobs.kinds.most_tokens import Most, size_of
 from jobs.kinds.posts.request import SocialPostRequest
 from jobs.kinds.posts.thread import divided
 from jobs.kinds.posts.words import words_of
@@ -37,9 +36,6 @@ __all__ = ["WORDS", "SocialPost", "SocialPostKind", "SocialPostRequest"]
 
 WORDS: Final = {"x": 30, "bluesky": 35, "threads": 50, "mastodon": 50, "instagram": 70, "linkedin": 100, "facebook": 80}
 """Platform -> how many words the model is asked for at most in the first prompt."""
-
-INSTRUCTIONS: Final = 3_000
-"""For the most tokens of a row: bytes of the instructions of a prompt, at most."""
 
 WORD_LENGTH: Final = 8
 """The assumed length of a word and the space after it, in characters. It turns the length that is left for the model's words
@@ -131,13 +127,6 @@ class SocialPostKind:
         words = WORDS[getattr(request, "platform", "x")]
         count = (request.posts or request.variants) if isinstance(request, SocialPostRequest) else 1
         return words * count * 3 // 2
-
-    def most_tokens(self, request: BaseModel) -> Most:
-        """Return the limit of each variant or post of the thread. Its prompt shows the others."""
-        words = WORDS[getattr(request, "platform", "x")]
-        count = (request.posts or request.variants) if isinstance(request, SocialPostRequest) else 1
-        limit = words * 3 + 20
-        return Most(count * (size_of(request) + INSTRUCTIONS + 4 * limit * count), count * limit, count)
 
 
 class _Posts:

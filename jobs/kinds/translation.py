@@ -7,7 +7,7 @@ are called segments, as translators call them. (The files of outcomes, which hav
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,7 +16,6 @@ from jobs.checks.contract import Contract
 from jobs.findings import CheckSetting
 from jobs.generation import Completion, Prompt
 from jobs.kinds.asking import asked_until_kept
-from jobs.kinds.most_tokens import Most, size_of
 from jobs.kinds.translating.memory import Forgetful, Memory
 from jobs.kinds.translating.plan import Plan
 from jobs.kinds.translating.questions import TEMPLATES, Questions, most_tokens
@@ -30,13 +29,6 @@ from jobs.writing.terms.row_terms import FORBIDDEN, GLOSSARY, NAMES, terms_sha25
 
 def _is_empty(found: Sequence[str]) -> bool:
     return not found
-
-
-INSTRUCTIONS: Final = 3_000
-"""For the most tokens of a row: bytes of the instructions of a prompt and of its context, at most."""
-
-PART: Final = 400
-"""For the most tokens of a row: characters of the shortest part in which a long segment is asked for."""
 
 
 class TranslatedSegment(BaseModel):
@@ -135,14 +127,6 @@ class TranslationKind:
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about as many tokens as the source has."""
         return most_tokens(getattr(request, "text", "")) // 2 + 1
-
-    def most_tokens(self, request: BaseModel) -> Most:
-        """Return the limits of all segments, each in a prompt of its own with the terms of the request."""
-        text = getattr(request, "text", "")
-        segments = 1 + text.count("\n") + len(text) // PART
-        around = segments * (size_of(request) - len(text.encode()) + INSTRUCTIONS) + 3 * len(text.encode())
-        alternatives = 1 + getattr(request, "alternatives", 0)
-        return Most(around, alternatives * (2 * most_tokens(text) + 64 * segments), alternatives * segments)
 
 
 def _translation(

@@ -67,8 +67,8 @@ MINUTES: Final = st.sampled_from([None, None, 4, 15])
 SOFT: Final = st.sampled_from([None, None, 1, 3])
 """The soft deadline in minutes. It always comes before the deadline."""
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
-BUDGETS: Final = st.sampled_from([None, None, 22_000, 50_000, 100_000])
-"""Budgets in billionths. A row of the model has a reservation of about 21,000, and is charged a quarter to all of it."""
+BUDGETS: Final = st.sampled_from([None, None, 100_000, 200_000, 400_000])
+"""Budgets in billionths. A row of the model has a reservation of about 93,000, and is charged a quarter to all of it."""
 HEALTHY_TURNS: Final = 120
 """Turns of the healthy worker at the end: far more than it needs for the work that an example can leave."""
 
@@ -136,7 +136,7 @@ class Protocol(RuleBasedStateMachine):
         process = self._anyone(self.others, who)
         self._begin(process, act, steps)
 
-    @rule(which=PICK, who=PICK, amount=st.sampled_from([15_000, 50_000]), steps=STEPS)
+    @rule(which=PICK, who=PICK, amount=st.sampled_from([60_000, 200_000]), steps=STEPS)
     def add_money(self, which: int, who: int, amount: int, steps: int | None) -> None:
         """Add to the budget of a batch, as `resume --budget` does. Most batches have none."""
         process = self._anyone(self.others, who)
@@ -199,6 +199,11 @@ class Protocol(RuleBasedStateMachine):
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
         (self.world.queue.pause if paused else self.world.queue.resume)(LANE)
+
+    @rule(which=PICK)
+    def announce(self, which: int) -> None:
+        if batches := self.published.batches():
+            self.world.queue.announce(LANE, batches[which % len(batches)])
 
     # -- what workers and sweepers do
 
@@ -315,7 +320,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.odd = False
         self.world.server.client.flushall()
 
-    @rule(name=st.sampled_from(KEYS))
+    @rule(name=st.sampled_from([*KEYS, "keeper:"]))
     def evict(self, name: str) -> None:
         self.world.disturb()
         self.world.odd = True
