@@ -1,7 +1,7 @@
 """An allowance says which rows of a batch may be put on a lane now, as storage decides it.
 
 Without an allowance a feeder puts all rows of an input on the lane, as far as the window has room. A budget allows only the rows
-that were granted (rule 47 of jobs/PROTOCOL.md). The feeder asks the allowance about each row, in the order of the lane's input.
+that were granted (rule 48 of jobs/PROTOCOL.md). The feeder asks the allowance about each row, in the order of the lane's input.
 """
 
 from collections.abc import Callable

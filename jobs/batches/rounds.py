@@ -4,7 +4,7 @@ Round 1 begins with `batch.json`, each further round with `reopen-<n>.json`, and
 `closed-<n>.json` exists, no further row of round n starts. Once `paused-<n>.json` exists, none starts until `resumed-<n>.json`
 exists. If round n was closed at a soft deadline, the next round continues it. If it was closed because a budget was used up, the
 next round opens once there is more. If the batch is cancelled before that next round begins, `given-up-<n>.json` closes the next
-round as soon as it begins. A marker is created once, and the process that creates it has decided (rules 14, 22, 35, 36 and 47 of
+round as soon as it begins. A marker is created once, and the process that creates it has decided (rules 14, 22, 35, 36 and 48 of
 jobs/PROTOCOL.md).
 """
 
@@ -30,7 +30,7 @@ from jobs.batches.quotes.sample import Agreed, Drawn, Quoting
 from jobs.batches.records import MARKER, Record, is_id, missing, no_batch, read_record
 from jobs.batches.round import Round
 from jobs.errors import ConflictError, RequestError, StoreDamaged
-from jobs.prices import MOST_MONEY, Money
+from jobs.prices import MOST_MONEY, Money, Prices
 from jobs.store.damage import damaged_file
 from jobs.store.store import Store
 
@@ -282,6 +282,15 @@ def _has_money(store: Store, batch: Batch, current: Round, at: datetime) -> bool
     if closed.until is not None and at >= closed.until:
         return True
     return budget_at(store, batch, current.budget_entries) > budget_at(store, batch, closed.budget_entry or 0)
+
+
+def granted_prices(store: Store, batch: Batch, current: Round) -> Prices | None:
+    """Return the prices that the first grant of a batch names; None if there is none. Raises StoreDamaged, NoBatch."""
+    for number in range(1, current.budget_entries + 1):
+        entry = read_marker(store, BatchPaths(batch.batch_id).budget(number), BudgetEntry)
+        if entry.prices is not None:
+            return entry.prices
+    return None
 
 
 def budget_at(store: Store, batch: Batch, entry: int) -> int:

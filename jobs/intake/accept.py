@@ -320,6 +320,7 @@ def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
         override_model=options.override_model,
         rows_may_set=frozenset(settings.rows_may_set) if options.rows_may_set is None else options.rows_may_set,
         tenants=_tenants(settings) if settings.known_tenants_only else None,
+        with_most=options.budget is not None or any(one.has_budget for one in settings.tenants.values()),
     )
 
 

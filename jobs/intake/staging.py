@@ -197,8 +197,10 @@ class Staging:
     def _keep(self, request: RowRequest) -> None:
         if (lane := self._lane_of_model.get(request.model)) is None:
             lane = self._new_lane(request.model)
-        line = request.to_bytes()
-        self._hash.update(line + b"\n")  # without its checksum, and without the memory (rule 4)
+        line = request._replace(most=None).to_bytes()
+        self._hash.update(line + b"\n")  # without its checksum, its most tokens, and the memory (rule 4)
+        if request.most is not None:
+            line = request.to_bytes()
         if self._memory is not None and self._memory.has_memory(request.kind):
             request = self._memory.with_memory(request)
             line = request.to_bytes()

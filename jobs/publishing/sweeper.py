@@ -3,16 +3,18 @@
 Counts in Redis never prove that a batch is complete. They only show when it is worth reading storage (rule 15 of
 jobs/PROTOCOL.md). A batch is *drained* if the queue has no job of it left and no row to come. If a batch is drained and storage
 lacks outcomes, the queue has lost rows, and the batch is fed again (rule 13). The sweeper also closes batches at their deadlines
-(rule 14) and where a budget is used up (rule 47), asks the breaker whether to pause a batch, and compacts small segments. Any
+(rule 14) and where a budget is used up (rule 48), asks the breaker whether to pause a batch, and compacts small segments. Any
 number of sweepers may run at the same time, anywhere.
 """
 
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count, islice
 from typing import Final
 
@@ -52,6 +54,8 @@ class Sweeper:
     segments, the small segments are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`.
     `accounts` are those of tenants' budgets. `on_published` is called after each publishing, with the batch, its marker and the
     seconds that it took. `after_sweep` is called at the end of each sweep, with whether a batch was published in that sweep.
+    `aside` runs a task, at once or on another thread. While a batch is published there, it counts as open; a later sweep sees its
+    marker, or raises the error of the task.
     """
 
     store: Store
@@ -62,6 +66,7 @@ class Sweeper:
     breaker_rows: int = 0
     on_published: OnPublished = lambda *_: None
     after_sweep: Callable[[bool], object] = lambda _: None
+    aside: Callable[[Callable[[], object]], object] = lambda task: task()
     compact_segments: int = 0
     compact_every: timedelta = timedelta(minutes=1)
     accounts: Accounts = NO_ACCOUNTS
@@ -69,6 +74,7 @@ class Sweeper:
     damage: Damage = field(default_factory=Damage)
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
     _fed_again: set[tuple[str, int]] = field(default_factory=set)
+    _publishing: dict[str, Future[None]] = field(default_factory=dict)
     _sampling: Sampling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -143,7 +149,7 @@ class Sweeper:
         index.refresh()
         is_granted = self._close_over_budget(index)
         if index.done is None and index.complete:
-            self._publish(index)
+            self._publish_aside(index)
         elif index.done is None and not index.current.is_held and not self._feed_on(index, seen) and is_granted:
             self._feed_again(index, seen)
         if index.done is not None or index.closed is not None or (index.current.paused and any(seen.values())):
@@ -248,20 +254,37 @@ class Sweeper:
         self._drop(index)
         return True
 
-    def _publish(self, index: OutcomeIndex) -> None:
-        began = time.monotonic()
-        result = publish(self.store, index.batch.batch_id, prices=self.prices, clock=self.clock)
-        if isinstance(result, Done):
-            self.on_published(index.batch, result, time.monotonic() - began)
-            logger().info(
-                "batch.published",
-                batch=index.batch.batch_id,
-                round=result.round,
-                **{str(status): n for status, n in result.counts.items()},
-            )
-            index.refresh()
-            if index.book is not None:
-                self.accounts.settle(index, at_end=True)
+    def _publish_aside(self, index: OutcomeIndex) -> None:
+        """Have a batch published, unless that is going on. Raises the error of a publishing that failed since the last call."""
+        batch_id = index.batch.batch_id
+        publishing = self._publishing.get(batch_id)
+        if publishing is not None and not publishing.done():
+            return
+        if publishing is not None:
+            del self._publishing[batch_id]
+            publishing.result()
+        else:
+            self._publishing[batch_id] = publishing = Future()
+            self.aside(partial(self._publish, index.batch, publishing))
+            if publishing.done():
+                del self._publishing[batch_id]
+                publishing.result()
+        index.refresh()
+        if index.book is not None and index.done is not None:
+            self.accounts.settle(index, at_end=True)
+
+    def _publish(self, batch: Batch, publishing: Future[None]) -> None:
+        began, batch_id = time.monotonic(), batch.batch_id
+        try:
+            result = publish(self.store, batch_id, prices=self.prices, clock=self.clock)
+            if isinstance(result, Done):
+                self.on_published(batch, result, time.monotonic() - began)
+                counts = {str(status): n for status, n in result.counts.items()}
+                logger().info("batch.published", batch=batch_id, round=result.round, **counts)
+        except BaseException as error:  # noqa: BLE001 - raised again by a sweep
+            publishing.set_exception(error)
+        else:
+            publishing.set_result(None)
 
     def _feed_again(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> None:
         """Have a batch fed again from the beginning. Rows lack outcomes and no job is live, so the queue lost rows (rule 13).

@@ -1,7 +1,7 @@
 """The winner of a row is the line that is published, among all lines that give the row an outcome (rule 18 of jobs/PROTOCOL.md).
 
 A completed line wins over a final failure. In a batch with a budget the completed line with the lowest charge wins, so that an
-attempt that was believed lost never makes a row dearer (rule 47). Ties go to the lowest fence, then to the first segment name by
+attempt that was believed lost never makes a row dearer (rule 48). Ties go to the lowest fence, then to the first segment name by
 bytes, then to the lowest line number. Nothing else plays a part, so publishers that saw the same segments choose the same
 winners. The lines of each range of rows wait in a scratch file of their own, so that memory holds one range at a time.
 """

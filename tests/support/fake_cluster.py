@@ -32,7 +32,9 @@ class FakeLog:
 
 @dataclass(eq=False)
 class FakeWorker:
-    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up. It ends by itself if `exit` is set."""
+    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up. A lost one has died by itself, and one
+    with `exit` has ended by itself.
+    """
 
     cluster: "FakeCluster"
     plan: WorkerPlan
@@ -44,6 +46,8 @@ class FakeWorker:
     drain_s: float | None = None
     killed: bool = False
     log: FakeLog = field(default_factory=FakeLog)
+    running: int | None = None
+    lost: bool = False
 
     @property
     def alive(self) -> bool:
@@ -57,6 +61,7 @@ class FakeWorker:
     def ended(self) -> bool:
         return (
             self.killed
+            or self.lost
             or self.exit is not None
             or (self.alive and self.cluster.seconds >= self.stopped_at + self.cluster.draining_s)
         )
@@ -75,15 +80,20 @@ class FakeWorker:
         return (self.exit or End("it ended")) if self.ended else None
 
     def was_loaded(self) -> bool:
-        return self.room is not None and not self.slow
+        return self.room is not None and not self.slow and self.cluster.loads
 
-    def ask_status(self) -> Callable[[float], Mapping[str, Any] | None]:
-        return lambda _: {"worker": self.plan.worker, **self.cluster.status} if self.alive and not self.ended else None
+    def status(self) -> Mapping[str, Any] | None:
+        if not self.alive or self.ended:
+            return None
+        own = {} if self.running is None else {"running": self.running}
+        well = dict.fromkeys(("store_fault", "queue_fault", "store_damage"), "")
+        return {"worker": self.plan.worker, "model": self.plan.alias, **well, **self.cluster.status, **own}
 
     def stop(self, drain_s: float) -> None:
         self.stopped_at, self.drain_s = self.cluster.seconds, drain_s
 
     def kill(self) -> None:
+        self.cluster.die_slowly()
         if self.room is not None and not self.killed:
             self.room.update(self.needs)
             self.cluster.freed_at = self.cluster.seconds
@@ -96,13 +106,16 @@ class FakeCluster:
 
     A worker drains for `draining_s` seconds, and freed resources can be used after `freeing_s` seconds. Workers that are
     started while `slow` is set do not come up. While `away` is set, the cluster does not answer. `others` holds the resources
-    that other programs wait for, and `drains` the ids of nodes that drain with the time at which each ends.
+    that other programs wait for, and `drains` the ids of nodes that drain with the time at which each ends. Workers load their
+    models at once if `loads` is set. If `grows_by` is given, each worker that waits and fits on no node brings a further node of
+    these resources, as on a cluster that grants every demand. `requests` are the bundles of each request. `die_slowly` is called
+    when a worker is killed.
     """
 
-    nodes: Sequence[Counter[str]]
+    nodes: list[Counter[str]]
     seconds: float = 0.0
     workers: list[FakeWorker] = field(default_factory=list)
-    status: dict[str, str] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
     slow: bool = False
     away: bool = False
     draining_s: float = 0.0
@@ -111,8 +124,14 @@ class FakeCluster:
     address: str = "a fake cluster"
     others: list[Mapping[str, float]] = field(default_factory=list)
     drains: dict[str, float] = field(default_factory=dict)
+    loads: bool = True
+    grows_by: Mapping[str, int] | None = None
+    grown: Mapping[str, float] = field(default_factory=dict)
+    requests: list[Sequence[Mapping[str, float]]] = field(default_factory=list)
+    die_slowly: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
+        self.nodes = list(self.nodes)
         self._totals = [dict(node) for node in self.nodes]
 
     def monotonic(self) -> float:
@@ -130,13 +149,20 @@ class FakeCluster:
         if self.seconds - self.freed_at < self.freeing_s:
             return
         for worker in reversed(self.waiting()):
-            fitting = [node for node in self._staying() if all(node[kind] >= n for kind, n in worker.needs.items())]
+            fitting = self._fitting(worker)
+            if not fitting and self.grows_by is not None:
+                self.nodes.append(Counter(self.grows_by))
+                self._totals.append(dict(self.grows_by))
+                fitting = self._fitting(worker)
             if fitting:
                 worker.room = max(fitting, key=lambda node: sum(node.values()))
                 worker.room.subtract(worker.needs)
 
+    def _fitting(self, worker: FakeWorker) -> list[Counter[str]]:
+        return [node for node in self._staying() if all(node[kind] >= n for kind, n in worker.needs.items())]
+
     def active(self) -> list[FakeWorker]:
-        return [worker for worker in self.workers if worker.alive and not worker.stopped and not worker.killed]
+        return [worker for worker in self.workers if worker.alive and not worker.stopped and not worker.ended]
 
     def waiting(self) -> list[FakeWorker]:
         return [worker for worker in self.workers if worker.room is None and not worker.killed]
@@ -151,13 +177,17 @@ class FakeCluster:
         totals = [
             total for node, total in zip(self.nodes, self._totals, strict=True) if self.id_of(node) not in self.drains
         ]
-        return Capacity({kind: n for kind, n in sum(self._staying(), Counter()).items() if n}, totals)
+        free = {kind: n for kind, n in sum(self._staying(), Counter()).items() if n}
+        return Capacity(free, totals, self.grown)
 
     def draining(self) -> Mapping[str, float]:
         return self.drains
 
     def demands(self) -> Sequence[Mapping[str, float]]:
         return [*self.others, *(dict(worker.needs) for worker in self.waiting())]
+
+    def request(self, bundles: Sequence[Mapping[str, float]]) -> None:
+        self.requests.append(bundles)
 
     def check(self) -> None:
         pass

@@ -1,8 +1,9 @@
 """The worker as a Ray actor, and the Ray cluster that starts it: the implementation of `workers/fleet/handles.py`.
 
-The actor has one long call, `run`, and a second concurrency group for all other calls. The fleet stops the actor by calling its
-`stop`. SIGTERM makes it leave too: Ray's own handler would end the main thread and wait for `run`, so a handler of ours replaces
-it. Ray restarts no actor and repeats no call: only the queue decides on retries, and the fleet replaces workers that died.
+The actor runs the worker on a thread of its own from the moment it is made, so nobody has to wait for a call. It answers `report`
+when something has changed: that is how a fleet of many workers learns of each without asking. The fleet stops it by calling its
+`stop`. SIGTERM makes it leave too, by a handler of ours: Ray's own would wait for calls that are under way. Ray restarts no actor
+and repeats no call: only the queue decides on retries, and the fleet replaces workers that died.
 """
 
 import atexit
@@ -12,28 +13,53 @@ import re
 import secrets
 import signal
 import threading
+import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 import ray
 
 from jobs.errors import UnavailableError
+from jobs.logs import logger
 from workers.fleet.gcs_watch import GcsWatch, end_process
 from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End
+from workers.fleet.log_relay.worker_log import RayLog, logs_folder, read_to_the_end
 from workers.fleet.nodes.draining import DrainWatch
-from workers.fleet.worker_log import RayLog, logs_folder, read_to_the_end
+from workers.fleet.nodes.needs import Node, ray_needs, selectors
 from workers.logs.files import Chunk, open_log, read_log
 from workers.worker.worker import Worker, WorkerPlan
 
 CONTROL: Final = "control"
-"""The name of the concurrency group for calls that are answered while `run` runs."""
+"""The name of the concurrency group for calls that are answered at once."""
+REPORTS: Final = "reports"
+"""The name of the concurrency group for calls of `report`, which wait until something has changed."""
+REPORT_S: Final = 2.0
+"""A worker reports at least once in this many seconds, so that its figures are fresh. With many workers it reports less often."""
+REPORTS_PER_S: Final = 50.0
+"""The workers of a cluster together report at most about so often, beside what has changed."""
+TICK_S: Final = 0.2
+"""Seconds between two looks of a worker at whether something has changed."""
+FAULTS: Final = ("store_fault", "queue_fault", "store_damage")
+"""The fields of a status that report a fault: a change of one is reported at once."""
+SILENT_S: Final = 30.0
+"""Seconds after which the status of a worker that reports nothing is no longer known."""
 LINGER_S: Final = 10.0
 """Seconds that the process of a worker that left stays, so that its fleet can read the end of its log, if no fleet ends it."""
 TERMINATED_S: Final = 5.0
 """A worker has left this many seconds after SIGTERM, or after `drain_s` if that is shorter: whoever sends SIGTERM kills soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker tells: its status, and its end if it has ended. A further report is due once the `signature` changes."""
+
+    status: Mapping[str, Any]
+    signature: tuple[Any, ...]
+    end: End | None
 
 
 class NodeWorker(Worker):
@@ -48,25 +74,51 @@ class NodeWorker(Worker):
         self._log = log
         open_log(logs_folder(), log, plan.settings.log_level, node)
         super().__init__(replace(plan, node=node))
+        self._ended = threading.Event()
+        self._end: End | None = None
+        self._reports = 0
         if (
             threading.current_thread() is threading.main_thread()
-        ):  # where Ray makes actors; only there handlers can be set
+        ):  # Ray makes actors there, and handlers can be set only there
             signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def run(self) -> Mapping[str, Any]:
-        """Work as `Worker.run` does, unless the node drains: Ray may have chosen it just before."""
-        if self._node_id in (draining_nodes() or ()):
-            self.leave("its node drains", 0.0)
-        figures = super().run()
-        if "left" in figures:
-            ending = threading.Timer(LINGER_S, self._end_process, [0])
-            ending.daemon = True
-            ending.start()
-        return figures
+        threading.Thread(target=self._run_to_its_end, name="run", daemon=True).start()
 
     def status(self) -> Mapping[str, Any]:
         """Return `Worker.status`, and the id of the node."""
         return {**super().status(), "node_id": self._node_id}
+
+    def report(self, known: tuple[Any, ...] | None, wait_s: float) -> Report:
+        """Return a report once its signature is another than `known`, or after `wait_s` seconds.
+
+        A later call ends an earlier one, whose caller may be gone.
+        """
+        self._reports += 1
+        mine, until = self._reports, time.monotonic() + wait_s
+        while True:
+            status, end = self.status(), self._end or self._early_end()
+            signature = ("load_s" in status, not status["running"], end is not None, *map(status.get, FAULTS))
+            if signature != known or mine != self._reports or time.monotonic() >= until:
+                return Report(status, signature, end)
+            self._ended.wait(TICK_S)
+
+    def _run_to_its_end(self) -> None:
+        try:
+            if self._node_id in (draining_nodes() or ()):  # Ray has chosen it just before
+                self.leave("its node drains", 0.0)
+            reason = self.run().get("left", "")
+            self._end = End(reason or "it ended", left=bool(reason))
+        except BaseException as error:  # noqa: BLE001 - the fleet decides what follows
+            self._end = End(_text(error), error if isinstance(error, UnavailableError) else None)
+        self._ended.set()
+        if self._end.left:
+            ending = threading.Timer(LINGER_S, self._end_process, [0])
+            ending.daemon = True
+            ending.start()
+
+    def _early_end(self) -> End | None:
+        """Return the end of a worker that was stopped while its model loads; its process ends soon."""
+        reason = self.left_while_loading
+        return None if reason is None else End(reason or "it was stopped while its model was loaded", left=bool(reason))
 
     def read_log(self, offsets: Sequence[int], *, is_over: bool = False) -> Chunk:
         """Return what this worker has logged and printed after the offsets."""
@@ -90,6 +142,10 @@ def draining_nodes() -> Mapping[str, float] | None:
     return {node: ends_ms / 1000 if ends_ms else math.inf for node, ends_ms in found.items()}
 
 
+def _text(error: BaseException) -> str:
+    return str(error) if isinstance(error, UnavailableError) else f"{type(error).__name__}: {error}"
+
+
 def name_of_node(node_id: str, nodes: Sequence[Mapping[str, Any]]) -> str:
     """Return the name of a node for people: its host's name, and the beginning of the node's id if several nodes share the
     host.
@@ -102,63 +158,62 @@ def name_of_node(node_id: str, nodes: Sequence[Mapping[str, Any]]) -> str:
 
 
 class RayWorker:
-    """The handle of a worker that is a Ray actor. Making a handle calls the actor's `run`."""
+    """The handle of a worker that is a Ray actor. One call of its `report` is always under way: the worker answers it when
+    something has changed, or after a while.
+    """
 
     def __init__(self, actor: Any, is_lost: Callable[[], bool], log: str) -> None:
         self._actor = actor
         self._is_lost = is_lost
         self.log = RayLog(log, partial(self._call, "read_log"), is_lost)
-        self._running = actor.run.remote()
-        self._loaded = self._call("wait_loaded")
-        self._first_answer = self._call("status")
-        self._node: str | None = None
+        self._told: Report | None = None
+        self._told_at = 0.0
+        self._end: End | None = None
+        self._lock = threading.Lock()
+        self.wait_s = REPORT_S
+        self.report = self._ask()
+
+    def take_in(self, report: Any) -> None:
+        """Take in the answer of a call that has come, and make the next call. A second time, nothing is done."""
+        with self._lock:
+            if report is not self.report or self._end is not None:
+                return
+            try:
+                self._told = ray.get(report)
+            except ray.exceptions.RayTaskError as error:
+                self._end = End(str(error.cause), error.cause)
+            except ray.exceptions.RayError as error:
+                self._end = End(why(error))
+            else:
+                self._told_at, self._end = time.monotonic(), self._told.end
+            if self._end is None:
+                self.report = self._ask()
 
     def is_placed(self) -> bool:
-        return bool(ray.wait([self._first_answer], timeout=0)[0])
+        return self._told is not None or self._end is not None
 
     def node(self) -> str:
-        if self._node is None and self.is_placed():
-            try:
-                self._node = str(ray.get(self._first_answer)["node_id"])
-            except ray.exceptions.RayError:  # it died before it answered
-                self._node = ""
-        return self._node or ""
+        return "" if self._told is None else str(self._told.status["node_id"])
 
     def end(self, timeout_s: float = 0.0) -> End | None:
-        if not ray.wait([self._running], timeout=timeout_s)[0]:
-            return None
-        try:
-            ended = ray.get(self._running)
-        except ray.exceptions.RayTaskError as error:
-            return End(str(error.cause), error.cause)
-        except ray.exceptions.RayError as error:
-            return End("it left before its model was loaded", left=True) if self._left_early() else End(why(error))
-        return End(ended["left"], left=True) if "left" in ended else End("it ended")
+        until = time.monotonic() + timeout_s
+        while self._end is None and (left_s := until - time.monotonic()) > 0:
+            report = self.report
+            if ray.wait([report], timeout=left_s)[0]:
+                self.take_in(report)
+        return self._end
+
+    def is_over(self) -> bool:
+        """Whether the worker is known to have ended."""
+        return self._end is not None
 
     def was_loaded(self) -> bool:
-        try:
-            return bool(ray.get(self._loaded, timeout=1.0))
-        except (ray.exceptions.RayError, TimeoutError):
-            return False
+        return self._told is not None and "load_s" in self._told.status
 
-    def _left_early(self) -> bool:
-        """Whether the worker, whose process has ended, had said that it leaves before its model was loaded."""
-        try:
-            return bool(ray.wait([self._loaded], timeout=0)[0]) and not ray.get(self._loaded)
-        except ray.exceptions.RayError:
-            return False
-
-    def ask_status(self) -> Callable[[float], Mapping[str, Any] | None]:
-        asked = self._call("status")
-
-        def answer(timeout_s: float) -> Mapping[str, Any] | None:
-            try:
-                status: Mapping[str, Any] = ray.get(asked, timeout=timeout_s)
-            except (ray.exceptions.RayError, TimeoutError):  # the worker has died, or is slow
-                return None
-            return status
-
-        return answer
+    def status(self) -> Mapping[str, Any] | None:
+        if self._told is None or self._end is not None:
+            return None
+        return self._told.status if time.monotonic() - self._told_at < SILENT_S + self.wait_s else None
 
     def stop(self, drain_s: float) -> None:
         self._call("stop", drain_s)
@@ -166,6 +221,10 @@ class RayWorker:
     def kill(self) -> None:
         if not self._is_lost():  # if the cluster is lost, the call would hang, and Ray ends the worker by itself
             ray.kill(self._actor)
+
+    def _ask(self) -> Any:
+        known = None if self._told is None else self._told.signature
+        return self._actor.report.options(concurrency_group=REPORTS).remote(known, self.wait_s)
 
     def _call(self, method: str, *args: Any, **named: Any) -> Any:
         return getattr(self._actor, method).options(concurrency_group=CONTROL).remote(*args, **named)
@@ -180,33 +239,52 @@ def why(error: BaseException) -> str:
     return f"{type(error).__name__}: {detail[1]}: {detail[2].partition(' Some common causes')[0]}"
 
 
+def grown() -> Mapping[str, float]:
+    """Return the resources that the cluster has once its autoscaler has added all nodes that it may; empty without one."""
+    try:
+        found = ray._private.state.state.get_max_resources_from_cluster_config()  # noqa: SLF001 - Ray has no other way to ask
+    except (ray.exceptions.RayError, RuntimeError, ConnectionError):
+        return {}
+    return {kind: float(n) for kind, n in (found or {}).items()}
+
+
 class RayCluster:
     """The Ray cluster that this process has joined. Its control store is watched from the first `check` on."""
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self._labels: set[str] = set()
         self._watch: GcsWatch | None = None
         self._drains: DrainWatch | None = None
+        self._workers: weakref.WeakSet[RayWorker] = weakref.WeakSet()
 
     def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> RayWorker:
+        resources = ray_needs(needs)
+        self._labels |= needs.keys() - resources.keys()
         actor_class = ray.remote(
-            num_cpus=needs["CPU"],
-            num_gpus=needs.get("GPU", 0.0),
+            num_cpus=resources.pop("CPU"),
+            num_gpus=resources.pop("GPU", 0.0),
+            resources=resources,
+            label_selector=selectors(needs),
             max_restarts=0,
             max_task_retries=0,
-            concurrency_groups={CONTROL: 3},
+            concurrency_groups={CONTROL: 3, REPORTS: 4},
         )(NodeWorker)
         log = f"{plan.worker}-{secrets.token_hex(4)}"  # unique: a worker that replaces a dead worker has the same name
-        return RayWorker(actor_class.remote(plan, log), self._is_lost, log)
+        worker = RayWorker(actor_class.remote(plan, log), self._is_lost, log)
+        self._workers.add(worker)
+        return worker
 
     def capacity(self) -> Capacity:
         draining = self.draining()
-        nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+        alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining}
+        nodes = {name: Node(node["Resources"], node["Labels"]) for name, node in alive.items()}
         free = Counter[str]()
-        for node, resources in ray._private.state.available_resources_per_node().items():  # noqa: SLF001 - by node nowhere else
-            if node in nodes and node not in draining:
-                free.update(resources)
-        return Capacity(free, [resources for node, resources in nodes.items() if node not in draining])
+        for name, resources in ray._private.state.available_resources_per_node().items():  # noqa: SLF001 - by node nowhere else
+            if name in nodes:
+                free.update(Node(resources, nodes[name].labels).with_labels(self._labels))
+        totals = [node.with_labels(self._labels) for node in nodes.values()]
+        return Capacity(free, totals, grown(), [node.labels for node in nodes.values()])
 
     def draining(self) -> Mapping[str, float]:
         if self._drains is None:
@@ -225,7 +303,21 @@ class RayCluster:
         waiting = [one for demand in status.resource_demands.ray_task_actor_demand for one in demand.bundles_by_count]
         return [dict(one.bundle) for one in waiting for _ in range(one.count)]
 
+    def request(self, bundles: Sequence[Mapping[str, float]]) -> None:
+        if self._is_lost():
+            return
+        from ray.autoscaler.sdk import request_resources
+
+        try:
+            request_resources(
+                bundles=[ray_needs(bundle) for bundle in bundles],
+                bundle_label_selectors=[selectors(bundle) for bundle in bundles],
+            )
+        except (ray.exceptions.RayError, RuntimeError) as error:  # the workers that wait are a demand of their own
+            logger().warning("cluster.request_failed", error=_text(error))
+
     def check(self) -> None:
+        self._take_in_reports()
         if self._watch is None:
             timeout_s = float(os.environ.get(GCS_TIMEOUT_VARIABLE, "60"))
             self._watch = GcsWatch(ray.get_runtime_context().gcs_address, timeout_s).start()
@@ -246,6 +338,16 @@ class RayCluster:
         if self._watch is not None and not self._watch.lost:
             self._watch.close()
             self._watch = None
+
+    def _take_in_reports(self) -> None:
+        """Take in all reports that have come, with one question to Ray for all workers."""
+        under_way = {worker.report: worker for worker in self._workers if not worker.is_over()}
+        if not under_way:
+            return
+        for report in ray.wait(list(under_way), num_returns=len(under_way), timeout=0)[0]:
+            worker = under_way[report]
+            worker.wait_s = max(REPORT_S, len(under_way) / REPORTS_PER_S)
+            worker.take_in(report)
 
     def _is_lost(self) -> bool:
         return self._watch is not None and self._watch.lost

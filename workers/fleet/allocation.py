@@ -13,11 +13,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from jobs.batches.open_batches import OpenBatches
-from jobs.lanes.protocol import Lanes
 from jobs.logs import logger
 from workers.fleet.handles import Capacity
+from workers.fleet.nodes.needs import ray_needs
 from workers.fleet.replica import Replica
+from workers.fleet.staffing.demand import ROUNDING
 
 START_S: Final = 5.0
 """A worker that is not up after this many seconds may lack room.
@@ -29,21 +29,8 @@ LONG_S: Final = 60.0
 
 If enough of each resource is free even so, the free resources must be spread over several nodes.
 """
-ROUNDING: Final = 1e-6
-"""Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
-
-
-def has_work(queue: Lanes, batches: OpenBatches, lane: str) -> bool:
-    """Whether the lane has rows to run, or an open batch with rows to feed. Raises QueueUnavailable if Redis does not answer."""
-    seen = queue.snapshot(lane)
-    if seen.leased or (not seen.paused and seen.ready + seen.delayed):
-        return True
-    for index in batches:
-        if lane in index.batch.lanes and index.closed is None and not index.current.is_held:
-            schedule = seen.batches.get(index.batch.batch_id)
-            if schedule is None or schedule.round != index.round or not (schedule.at_end or schedule.closed):
-                return True
-    return False
+GROW_S: Final = 600.0
+"""Seconds. While a cluster can grow by what a model lacks, no other model makes room for it, but for this long at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +59,14 @@ class Room:
     def held_elsewhere(self, kind: str) -> float:
         """Return how much of a resource is held by other programs, or by workers of this fleet that are just coming up."""
         return max(0.0, self.capacity.total(kind) - self.capacity.free.get(kind, 0.0) - self.held.get(kind, 0.0))
+
+    def may_grow(self, needs: Mapping[str, float]) -> bool:
+        """Whether the cluster can grow by each resource of `needs` of which too little is free."""
+        return all(
+            self.capacity.most(kind) - self.capacity.total(kind) >= need - ROUNDING
+            for kind, need in needs.items()
+            if self.capacity.free.get(kind, 0.0) < need - ROUNDING
+        )
 
     def could_hold(self, needs: Mapping[str, float]) -> bool:
         """Whether `needs` would find room if all workers of this fleet left."""
@@ -125,7 +120,7 @@ def plan_moves(replicas: Sequence[Replica], working: Collection[str], room: Room
         (replica for replica in waiting if replica.alias not in served),
         key=lambda replica: replica.waiting_since or at,
     )
-    first = next((replica for replica in unserved if room.could_hold(replica.needs)), None)
+    first = next((replica for replica in unserved if _needs_room_here(replica, room, at)), None)
     wanted = waiting if first is None else [first]
 
     def stands_back(replica: Replica) -> bool:
@@ -157,14 +152,20 @@ def plan_giving_back(
     """
     others = [dict(demand) for demand in demands]
     for replica in replicas:
-        if replica.pending and dict(replica.needs) in others:
-            others.remove(dict(replica.needs))
+        if replica.pending and ray_needs(replica.needs) in others:
+            others.remove(ray_needs(replica.needs))
     waiting = [
         Replica("another program", number, needs=demand)
         for number, demand in enumerate(others)
         if room.lacks(demand) is not None and any(_lacking(node, demand) is None for node in room.capacity.nodes)
     ]
     return list(_idle_for(waiting, [one for one in replicas if one.active and one.alias in idle], room))
+
+
+def _needs_room_here(replica: Replica, room: Room, at: float) -> bool:
+    """Whether the replica finds room only if workers of this fleet leave: the cluster does not grow for it, or not in time."""
+    grows = room.lacks(replica.needs) is not None and not replica.held_back and room.may_grow(replica.needs)
+    return room.could_hold(replica.needs) and (not grows or at - replica.started_at >= GROW_S)
 
 
 def _surely_lacks(replica: Replica, room: Room, at: float) -> bool:
@@ -179,6 +180,8 @@ def _surely_lacks(replica: Replica, room: Room, at: float) -> bool:
 
 def _waits(replica: Replica, room: Room, at: float) -> bool:
     """Whether the replica's worker waits for room, and is not only slow to come up."""
+    if replica.held_back:
+        return True
     if not replica.pending or at - replica.started_at < START_S:
         return False
     is_surely_nowhere = any(room.held_elsewhere(kind) < need - ROUNDING for kind, need in replica.needs.items())

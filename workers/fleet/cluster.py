@@ -19,7 +19,8 @@ from jobs import logs
 from jobs.catalog import ModelCard
 from jobs.errors import UnavailableError
 from jobs.logs import logger
-from workers.fleet.handles import Cluster
+from workers.fleet.handles import Capacity, Cluster
+from workers.fleet.nodes.needs import Node, needs
 from workers.fleet.ray_access import START, found_address, require_token, use_private_token
 from workers.logs import libraries
 
@@ -157,19 +158,13 @@ def sigterm_handler_kept() -> Iterator[Callable[[], None]]:
 def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
     """Return the resources that one worker of a model needs, the scarcest first.
 
-    A worker needs a core. It also needs `num_gpus` GPUs, often a fraction, if its model can use a GPU and the cluster has any.
+    A worker needs a core. It also needs its GPUs, often a share of one, if its model can use a GPU and the cluster has any.
     """
-    if card.engine == "stub" or card.device == "cpu" or not card.num_gpus or cluster.capacity().total("GPU") <= 0:
-        return {"CPU": 1.0}
-    return {"GPU": card.num_gpus, "CPU": 1.0}
+    capacity = cluster.capacity()
+    return needs(card, nodes_of(capacity), may_grow=capacity.grown.get("GPU", 0.0) > 0)
 
 
-def workers_per_lane(card: ModelCard, cluster: Cluster) -> int:
-    """Return the default number of workers of a lane, at least 1.
-
-    It is as many as the GPUs hold if the model runs on GPUs, else the number of cores less one.
-    """
-    capacity, gpus = cluster.capacity(), needs_of(card, cluster).get("GPU")
-    if gpus is not None:
-        return max(1, int(capacity.total("GPU") / gpus))
-    return max(1, int(capacity.total("CPU")) - 1)
+def nodes_of(capacity: Capacity) -> list[Node]:
+    """Return the nodes of a cluster with their labels."""
+    labels = capacity.labels or [{}] * len(capacity.nodes)
+    return [Node(resources, label) for resources, label in zip(capacity.nodes, labels, strict=True)]

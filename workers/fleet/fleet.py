@@ -1,25 +1,31 @@
 """The fleet: starts workers on a cluster, watches them, replaces those that died, and drains them.
 
-The fleet decides no outcome. If it is killed, its workers end with it, and another fleet continues from what storage holds.
+The fleet decides no outcome. If it is killed, another fleet continues from what storage holds. Its workers end with it, unless
+the cluster keeps them for a fleet that adopts them. Nothing here waits for a worker: those that died are buried on other threads.
 """
 
 import contextlib
 import random
 import secrets
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from jobs.errors import ModelUnavailable, QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.fleet.allocation import START_S, Room, WaitingModels, plan_giving_back, plan_moves
+from workers.fleet.aside import Aside
 from workers.fleet.cluster import needs_of
-from workers.fleet.handles import Cluster, End
+from workers.fleet.handles import Capacity, Cluster, End, WorkerHandle
+from workers.fleet.log_relay.relay import Followed, Relay
 from workers.fleet.nodes.draining import grace_of
-from workers.fleet.relay import Relay
 from workers.fleet.replica import Replica
+from workers.fleet.staffing.demand import FleetPlan
 from workers.worker.worker import WorkerPlan
 
 BACKOFF_S: Final = 1.0
@@ -39,8 +45,8 @@ EXIT_S: Final = 10.0
 """Seconds. A worker that still drains this long after `drain_s` is killed."""
 KILL_S: Final = 0.5
 """Seconds to wait for the death of a worker that was killed, so that its log is complete."""
-FAULTS_S: Final = 2.0
-"""Seconds between two times that the workers are asked for faults of Redis and the storage."""
+BURY_S: Final = 10.0
+"""Seconds that a fleet waits at its end until all its workers are dead and their logs are read."""
 FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
 """The fields of a worker's status that report a fault, and the error that is raised for each.
 
@@ -57,6 +63,7 @@ class Fleet:
     If `only` is given, the workers work only on the batches that it names. `forget` is called with the lane and the name of each
     worker that has ended, so that the queue no longer shows it. It may raise UnavailableError. `retiring` are replicas whose
     workers leave nodes that drain; each has a successor among `replicas`. `deaths` counts the workers that died, by model.
+    `aside` runs a task on another thread.
     """
 
     settings: Settings
@@ -64,6 +71,7 @@ class Fleet:
     cluster: Cluster
     only: frozenset[str] | None = None
     forget: Callable[[str, str], object] = lambda *_: None
+    aside: Callable[[Callable[[], object]], object] = field(default_factory=Aside)
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[], float] = time.time
     rng: random.Random = field(default_factory=random.Random)
@@ -71,20 +79,44 @@ class Fleet:
     retiring: list[Replica] = field(default_factory=list)
     deaths: dict[str, int] = field(default_factory=dict)
     name: str = field(default_factory=lambda: secrets.token_hex(2))
-    _asked_at: float = float("-inf")
+    _plan: FleetPlan | None = None
+    _requested: Sequence[Mapping[str, float]] = ()
+    _graves: list[threading.Event] = field(default_factory=list)
     _allocated_at: float = float("-inf")
     _left_at: float = float("-inf")
     _idle_since: dict[str, float] = field(default_factory=dict)
     _waiting: WaitingModels = field(default_factory=WaitingModels)
     _relay: Relay = field(default_factory=Relay)
-    _fault: UnavailableError | None = None
-    _ended: list[tuple[str, str]] = field(default_factory=list)
 
     def staff(self, alias: str, n: int) -> None:
         """Add workers for the model `alias` until there are `n`. If the model has more workers already, all of them stay."""
-        number = sum(replica.alias == alias for replica in self.replicas)
-        self.replicas += [Replica(alias, number + i) for i in range(n - number)]
+        self._add(alias, n)
         self.watch()
+
+    def follow(self, plan: FleetPlan) -> None:
+        """Have as many workers of each model as the plan says. A worker that has come up stays until its model is idle.
+
+        Workers beyond the plan that only wait for room are no longer asked for.
+        """
+        self._plan = plan
+        for alias, n in plan.workers.items():
+            for replica in self._beyond(alias, n):
+                self._end(replica)
+                self.replicas.remove(replica)
+        for alias, n in sorted(plan.workers.items()):
+            self._add(alias, n)
+        self.watch()
+
+    def _add(self, alias: str, n: int) -> None:
+        taken = {replica.number for replica in self.replicas if replica.alias == alias}
+        free = (number for number in range(n) if number not in taken)
+        self.replicas += [Replica(alias, number) for number, _ in zip(free, range(n - len(taken)), strict=False)]
+
+    def _beyond(self, alias: str, n: int) -> Sequence[Replica]:
+        """Return the replicas of a model that the plan does not need, and whose workers have not come up."""
+        ours = [replica for replica in self.replicas if replica.alias == alias]
+        spare = [replica for replica in reversed(ours) if not replica.placed and replica.is_buried]
+        return spare[: max(0, len(ours) - n)]
 
     def watch(self) -> None:
         """Note which workers have come up, left or died, and start the missing ones. A worker that died is replaced after a wait.
@@ -101,10 +133,15 @@ class Fleet:
         self._leave_draining_nodes()
         self._note_left()
         self._note_dead()
-        self._forget_ended()
+        asked = self._asked()
         for replica in self.replicas:
             if replica.handle is None and not replica.parked and self.monotonic() >= replica.start_at:
-                self._start(replica)
+                replica.needs = needs_of(self.settings.catalog[replica.alias], self.cluster)
+                replica.held_back = self._plan is not None and not self._plan.allows(asked, replica.needs)
+                if replica.is_buried and not replica.held_back:
+                    self._start(replica)
+                    asked.update(replica.needs)
+        self._request()
 
     def allocate(self, has_work: Callable[[str], bool]) -> None:
         """Decide which models get the room of the cluster (see `allocation`). Workers that are idle make room for other programs.
@@ -128,16 +165,36 @@ class Fleet:
                 replica.waiting_since = None
             elif replica.waiting_since is None:
                 replica.waiting_since = now
-        room = Room.with_replicas(self.cluster.capacity(), self.replicas)
+        room = Room.with_replicas(self._capacity(), self.replicas)
         moves = plan_moves(self.replicas, working, room, now)
         self._waiting.report(moves.unserved, self.replicas, room)
         for replica in moves.withdraw:
             self._end(replica, parked=True)
-        for replica in moves.leave or self._given_back(room, now):
+        for replica in moves.leave or self._given_back(room, now) or self._unneeded(now):
             self._stop(replica, self.settings.drain_s)
             replica.leaving_until = now + self.settings.drain_s + EXIT_S
         for replica in moves.come_back:
             replica.parked = False
+
+    def _unneeded(self, now: float) -> Sequence[Replica]:
+        """Return the workers that the plan does not need, and that have had no row for `idle_s` seconds."""
+        if self._plan is None or self.settings.idle_s is None:
+            return ()
+        unneeded: list[Replica] = []
+        for alias, n in self._plan.workers.items():
+            active = [replica for replica in self.replicas if replica.alias == alias and replica.active]
+            idle = [replica for replica in reversed(active) if self._idle_s(replica, now) >= self.settings.idle_s]
+            unneeded += idle[: max(0, len(active) - n)]
+        return unneeded
+
+    def _idle_s(self, replica: Replica, now: float) -> float:
+        """Return for how many seconds a worker that has loaded its model has had no row."""
+        status = replica.handle.status() if replica.handle is not None and replica.loaded else None
+        if status is None or status.get("running", 1):
+            replica.idle_since = None
+        elif replica.idle_since is None:
+            replica.idle_since = now
+        return 0.0 if replica.idle_since is None else now - replica.idle_since
 
     def _given_back(self, room: Room, now: float) -> Sequence[Replica]:
         """Return the idle workers that make room for other programs that wait on the cluster."""
@@ -166,32 +223,22 @@ class Fleet:
         left = [replica.handle for replica in self._everyone() if replica.handle is not None]
         while left and self.monotonic() < until:
             left[0].end(0.2)
+            self.cluster.check()
             left = [handle for handle in left if handle.end() is None]
             self._relay.poll()
             meanwhile()
-        for replica in self._everyone():
-            self._end(replica)
-        self._relay.finish()
-        self._forget_ended()
+        self._bury_all()
         logger().info("fleet.stopped")
 
     def kill(self) -> None:
         """End all workers now. Their leases run out, and other workers run their rows again."""
         self.cluster.close()
-        for handle in [replica.handle for replica in self._everyone() if replica.handle is not None]:
-            handle.kill()
-        for replica in self._everyone():
-            self._end(replica)
-        self._relay.finish()
+        self._bury_all()
 
-    def statuses(self, timeout_s: float = 0.5) -> Sequence[Mapping[str, Any]]:
-        """Return the statuses (see `Worker.status`) of the workers that have come up and answer within `timeout_s` seconds."""
-        self._note_placed()
-        placed = [replica.handle for replica in self._everyone() if replica.placed and replica.handle is not None]
-        answers = [handle.ask_status() for handle in placed]
-        until = self.monotonic() + timeout_s
-        statuses = [answer(max(0.0, until - self.monotonic())) for answer in answers]
-        return [status for status in statuses if status is not None]
+    def statuses(self) -> Sequence[Mapping[str, Any]]:
+        """Return the last statuses (see `Worker.status`) that the workers have told."""
+        found = [replica.handle.status() for replica in self._everyone() if replica.handle is not None]
+        return [status for status in found if status is not None]
 
     def loading(self) -> Mapping[str, float]:
         """Return the models that a worker is loading for the first time, and for how many seconds."""
@@ -206,24 +253,42 @@ class Fleet:
     def check_workers(self) -> None:
         """Raise an error if workers report a fault of Redis or the storage. Only workers notice a full Redis.
 
-        The workers are asked at most every `FAULTS_S` seconds; in between, the last answer counts. Raises StoreUnavailable or
-        QueueUnavailable, or StoreDamaged if a damaged file is the only fault.
+        Raises StoreUnavailable or QueueUnavailable, or StoreDamaged if a damaged file is the only fault.
         """
-        if self.monotonic() - self._asked_at >= FAULTS_S:
-            self._asked_at = self.monotonic()
-            statuses = self.statuses()
-            loaded = {status["worker"] for status in statuses if "load_s" in status}
-            for replica in self.replicas:
-                replica.loaded = replica.loaded or (replica.placed and replica.worker in loaded)
-            faults = (error(status[name]) for name, error in FAULTS.items() for status in statuses if status[name])
-            self._fault = next(faults, None)
-        if self._fault is not None:
-            raise self._fault
+        statuses = self.statuses()
+        for name, error in FAULTS.items():
+            for status in statuses:
+                if status[name]:
+                    raise error(status[name])
+
+    def _asked(self) -> Counter[str]:
+        """Return the resources that all workers hold or wait for."""
+        asked = Counter[str]()
+        for replica in self.replicas:
+            if replica.handle is not None:
+                asked.update(replica.needs)
+        return asked
+
+    def _capacity(self) -> Capacity:
+        """Return the capacity of the cluster, as far as the plan allows its use."""
+        capacity = self.cluster.capacity()
+        if self._plan is None:
+            return capacity
+        asked = self._asked()
+        free = {kind: max(0.0, min(n, self._plan.most.get(kind, n) - asked[kind])) for kind, n in capacity.free.items()}
+        return replace(capacity, free=free)
+
+    def _request(self) -> None:
+        """Ask a cluster that can grow for room for the workers that are asked for, if that has changed."""
+        bundles = [dict(replica.needs) for replica in self.replicas if replica.handle is not None]
+        bundles.sort(key=lambda bundle: sorted(bundle.items()))
+        if bundles != self._requested:
+            self._requested = bundles
+            self.cluster.request(bundles)
 
     def _start(self, replica: Replica) -> None:
         end = f"-{replica.number}" + (f"r{replica.moves}" if replica.moves else "")  # its predecessor may still drain
         replica.worker = f"{self.name}-{replica.alias}"[: 64 - len(end)].replace("/", "-") + end
-        replica.needs = needs_of(self.settings.catalog[replica.alias], self.cluster)
         plan = WorkerPlan(replica.worker, replica.alias, self.redis_url, self.settings, self.only)
         replica.handle = self.cluster.start(plan, replica.needs)
         self._relay.follow(replica.worker, replica.handle.log)
@@ -236,27 +301,48 @@ class Fleet:
             replica.drained_by = self.monotonic() + drain_s
 
     def _end(self, replica: Replica, *, parked: bool = False) -> None:
-        if replica.handle is not None:  # None if `kill` was called during a drain
-            if replica.handle.end() is not None:
-                self._relay.end(replica.handle.log)  # before `kill`: a live worker on another node reads its log itself
-            replica.handle.kill()
-            replica.handle.end(0.0 if self.cluster.is_away() else KILL_S)
-            self._relay.end(replica.handle.log)
-            self._ended.append((self.settings.lane_of(replica.alias), replica.worker))
+        """Have the replica's worker buried on another thread: killed if it lives, its log read, and forgotten by the queue."""
+        handle = replica.handle
+        if handle is not None:  # None if `kill` was called during a drain
+            self._graves = [grave for grave in self._graves if not grave.is_set()]
+            self._graves.append(grave := threading.Event())
+            replica.grave = grave
+            followed = self._relay.leave(handle.log)
+            lane = self.settings.lane_of(replica.alias)
+            self.aside(partial(self._bury, handle, followed, lane, replica.worker, grave))
         replica.vacate(parked=parked)
 
-    def _forget_ended(self) -> None:
-        """Remove ended workers from the queue's snapshots. If Redis is away, they are shown as silent for a while."""
-        ended, self._ended = self._ended, []
-        with contextlib.suppress(UnavailableError):
-            for lane, worker in ended:
+    def _bury(
+        self, handle: WorkerHandle, followed: Followed | None, lane: str, worker: str, grave: threading.Event
+    ) -> None:
+        try:
+            if handle.end() is not None:  # before `kill`: a live worker on another node reads its log itself
+                self._relay.read_rest(followed)
+                followed = None
+            handle.kill()
+            handle.end(0.0 if self.cluster.is_away() else KILL_S)
+            self._relay.read_rest(followed)
+            with contextlib.suppress(UnavailableError):  # while Redis is away, the worker is shown as silent
                 self.forget(lane, worker)
+        finally:
+            grave.set()
+
+    def _bury_all(self) -> None:
+        """End all workers, and wait BURY_S seconds at most until they are buried."""
+        for replica in self._everyone():
+            self._end(replica)
+        self._request()
+        until = time.monotonic() + BURY_S
+        for grave in self._graves:
+            grave.wait(max(0.0, until - time.monotonic()))
 
     def _note_placed(self) -> None:
         for replica in self.replicas:
             if replica.handle is not None and not replica.placed:
                 replica.placed = replica.handle.is_placed()
                 replica.placed_at = self.monotonic()
+            if replica.handle is not None and not replica.loaded:
+                replica.loaded = replica.handle.was_loaded()
 
     def _everyone(self) -> list[Replica]:
         return [*self.replicas, *self.retiring]

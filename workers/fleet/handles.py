@@ -1,10 +1,10 @@
 """The protocols of a cluster and of the workers on it. A fleet uses these, and knows no Ray."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from workers.fleet.relay import WorkerLog
+from workers.fleet.log_relay.relay import WorkerLog
 from workers.worker.worker import WorkerPlan
 
 GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
@@ -15,14 +15,24 @@ waits for 60 s.
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """The resources of a cluster, by Ray's names (CPU, GPU): what is `free` on all nodes together, and all that each node has."""
+    """The resources of a cluster, by Ray's names (CPU, GPU): what is `free` on all nodes together, and all that each node has.
+
+    `grown` is what all nodes have together once the cluster has grown as far as it may; empty if it does not grow. `labels` are
+    the labels of each node. The labels that workers need are written among the resources too (`workers/fleet/nodes/needs.py`).
+    """
 
     free: Mapping[str, float]
     nodes: Sequence[Mapping[str, float]]
+    grown: Mapping[str, float] = field(default_factory=dict)
+    labels: Sequence[Mapping[str, str]] = ()
 
     def total(self, kind: str) -> float:
         """Return how much of one resource all nodes have together."""
         return sum(node.get(kind, 0.0) for node in self.nodes)
+
+    def most(self, kind: str) -> float:
+        """Return how much of one resource all nodes have, or would have once the cluster has grown."""
+        return max(self.total(kind), self.grown.get(kind, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,10 @@ class End:
 
 
 class WorkerHandle(Protocol):
-    """A worker that was started on a cluster. Only two calls wait: `end` for its timeout, `was_loaded` for a second at most."""
+    """A worker that was started on a cluster. It tells by itself when something changes; `Cluster.check` takes that in.
+
+    Only `end` waits, for its timeout, and `kill`, for the cluster.
+    """
 
     @property
     def log(self) -> WorkerLog:
@@ -54,18 +67,15 @@ class WorkerHandle(Protocol):
         ...
 
     def end(self, timeout_s: float = 0.0) -> End | None:
-        """Return how the worker ended; None if it still runs after `timeout_s`."""
+        """Return how the worker ended; None if it still runs after `timeout_s`. Without a timeout, as far as it has told."""
         ...
 
     def was_loaded(self) -> bool:
-        """Whether the worker's model was loaded before the worker ended. Call this after `kill`."""
+        """Whether the worker has told that its model is loaded."""
         ...
 
-    def ask_status(self) -> Callable[[float], Mapping[str, Any] | None]:
-        """Ask for `Worker.status`, and return a function that waits for the answer.
-
-        The function takes the seconds to wait, and returns None if no answer came.
-        """
+    def status(self) -> Mapping[str, Any] | None:
+        """Return the last `Worker.status` that the worker has told; None if it has told none, or none for long."""
         ...
 
     def stop(self, drain_s: float) -> None:
@@ -103,8 +113,18 @@ class Cluster(Protocol):
         """
         ...
 
+    def request(self, bundles: Sequence[Mapping[str, float]]) -> None:
+        """Ask a cluster that can grow to have room for these bundles, one a worker, until the next request. Returns at once.
+
+        Without bundles the request is taken back.
+        """
+        ...
+
     def check(self) -> None:
-        """Raise UnavailableError if the cluster is lost: all its processes will end within seconds."""
+        """Take in what the workers have told.
+
+        Raises UnavailableError if the cluster is lost: all its processes will end within seconds.
+        """
         ...
 
     def is_away(self) -> bool:

@@ -5,6 +5,7 @@ room for another model. A replica without a worker gets a new one, after a wait 
 *parked* gets no worker, so that other models use the room.
 """
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,8 +20,10 @@ class Replica:
     earliest time of the next start. `deaths` counts how many workers died in a row, and `failed_starts` how many in a row died
     before their model was loaded. `waiting_since` is when the replica began to wait for room for its model's rows; None if the
     model has no rows or the replica has room. `placed_at` is when its worker was first seen running, and `loaded` is whether that
-    worker has loaded its model. `drained_by` is when a worker must have left that was told to leave; `moves` counts how often
-    the replica has moved to another node while its worker still drained.
+    worker has loaded its model. `held_back` is whether a worker is not asked for, since the fleet asks for all that it may.
+    `grave` is set once the last worker is dead and its log is read; until then no other worker takes its name. `idle_since` is
+    when its worker was first seen without a row; None if it has rows. `drained_by` is when a worker must have left that was told
+    to leave; `moves` counts how often the replica has moved to another node while its worker still drained.
     """
 
     alias: str
@@ -40,6 +43,14 @@ class Replica:
     deaths: int = 0
     failed_starts: int = 0
     moves: int = 0
+    held_back: bool = False
+    grave: threading.Event | None = None
+    idle_since: float | None = None
+
+    @property
+    def is_buried(self) -> bool:
+        """Whether the replica's last worker is gone, so that another may have its name."""
+        return self.grave is None or self.grave.is_set()
 
     @property
     def pending(self) -> bool:
@@ -58,7 +69,7 @@ class Replica:
 
     def vacate(self, *, parked: bool = False) -> None:
         """Forget the replica's worker, which has ended. If `parked`, no other worker is started for now."""
-        self.handle = None
+        self.handle, self.idle_since = None, None
         self.placed, self.loaded, self.leaving_until, self.parked = False, False, None, parked
         self.drained_by = None
 

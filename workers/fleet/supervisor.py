@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, Protocol
 
 from jobs.batches.budgets.tenant_accounts import TenantAccounts
@@ -25,12 +24,13 @@ from jobs.settings import Settings
 from jobs.store.damage import collect_damage
 from jobs.store.store import Store
 from workers.fleet import embedded_redis
-from workers.fleet.allocation import has_work
-from workers.fleet.cluster import sigterm_handler_kept, workers_per_lane
+from workers.fleet.aside import Aside, in_line
+from workers.fleet.cluster import sigterm_handler_kept
 from workers.fleet.fleet import Fleet
 from workers.fleet.gcs_watch import end_process
 from workers.fleet.handles import Cluster
 from workers.fleet.outages import Outages
+from workers.fleet.staffing.planner import Staffing
 
 TICK_S: Final = 0.5
 """Seconds between two checks of the workers, at most."""
@@ -81,9 +81,10 @@ class Supervisor:
     """Runs a fleet over the open batches of `store`, or over the batches `only`.
 
     `connect` joins the cluster. `report` is called with a log event and a line for a person when something is away, back or
-    damaged. `workers` is the number of workers for each model; by default as many as the devices hold. `sweep_s` is the time
-    between two sweeps, in seconds. `on_published` and `after_sweep` are given to the Sweeper. `timings` collects how many seconds
-    the start of the Redis server and of Ray took.
+    damaged. `workers` is the number of workers for each model; by default the rows and the room decide (see `demand`). `sweep_s`
+    is the time between two sweeps, in seconds. `on_published` and `after_sweep` are given to the Sweeper. `timings` collects how
+    many seconds the start of the Redis server and of Ray took. Rounds are published and dead workers buried on other threads, so
+    that neither waits for the other: `publishing` and `burying` run their tasks.
     """
 
     settings: Settings
@@ -96,14 +97,17 @@ class Supervisor:
     on_published: OnPublished = lambda *_: None
     after_sweep: Callable[[bool], object] = lambda _: None
     timings: dict[str, float] = field(default_factory=dict)
+    publishing: Callable[[Callable[[], object]], object] = field(default_factory=lambda: Aside(name="publishing"))
+    burying: Callable[[Callable[[], object]], object] = field(default_factory=lambda: Aside(name="burying"))
     interrupts: int = 0
     _outages: Outages = field(init=False)
-    _unknown: set[str] = field(default_factory=set)
+    _staffing: Staffing = field(init=False)
     _staffed_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         folder = embedded_redis.folder_of(self.settings) if self.settings.redis_url is None else None
         self._outages = Outages(self.report, folder)
+        self._staffing = Staffing(self.settings, self.workers)
 
     def interrupt(self) -> None:
         """Drain the workers and end. A second call ends the workers at once. Safe in a signal handler."""
@@ -125,9 +129,11 @@ class Supervisor:
                 queue = RedisQueue.from_settings(self.settings, self.store, url)
                 sweeper = self._sweeper(queue)
                 if joining is None:
+                    sweeper.aside = in_line
                     goal.is_reached(sweeper, self.sweep(goal, sweeper))
                 elif (cluster := self._joined(joining, goal)) is not None:
-                    self._supervise(goal, sweeper, Fleet(self.settings, url, cluster, self.only, queue.leave))
+                    fleet = Fleet(self.settings, url, cluster, self.only, queue.leave, self.burying)
+                    self._supervise(goal, sweeper, fleet)
         finally:
             if joining is not None:
                 self._give_up(joining)
@@ -135,8 +141,8 @@ class Supervisor:
     def sweep(self, goal: Goal, sweeper: Sweeper, fleet: Fleet | None = None) -> int | None:
         """Sweep once. Returns the number of open batches (at least 1 if one is damaged), or None if Redis or storage is away.
 
-        If `fleet` is given, the sweep also moves workers to models that have work, and asks the workers for faults. Each fault is
-        reported once, whether the sweep or a worker has met it.
+        If `fleet` is given, the sweep also counts the rows of each model, moves workers to models that have work, and looks for
+        faults that workers have told. Each fault is reported once, whether the sweep or a worker has met it.
         """
         still_open, damage = None, list[StoreDamaged]()
         with self._outages.waited_for():
@@ -147,7 +153,8 @@ class Supervisor:
             with collect_damage(damage):
                 goal.look(sweeper)
             if fleet is not None:
-                fleet.allocate(partial(has_work, sweeper.queue, sweeper.batches))
+                self._count(goal, sweeper, fleet)
+                fleet.allocate(self._staffing.has_rows)
                 fleet.check_workers()
             if damage:
                 raise damage[0]
@@ -156,6 +163,9 @@ class Supervisor:
     def _supervise(self, goal: Goal, sweeper: Sweeper, fleet: Fleet) -> None:
         is_over, swept_at = False, float("-inf")
         try:
+            with self._outages.waited_for(), collect_damage([]):
+                sweeper.batches.scan()
+                self._count(goal, sweeper, fleet)
             self._staff(goal, sweeper, fleet)
             lanes = sorted({self.settings.lane_of(replica.alias) for replica in fleet.replicas})
             started = {"workers": len(fleet.replicas), "lanes": lanes, "address": fleet.cluster.address}
@@ -173,6 +183,7 @@ class Supervisor:
             drain_s = 0.0 if is_over and self.only is not None else self.settings.drain_s
             fleet.drain(drain_s, meanwhile=lambda: self._while_draining(goal, fleet))
             if not is_over:
+                sweeper.aside = in_line
                 goal.is_reached(sweeper, self.sweep(goal, sweeper))  # publishes what the drain has finished
         finally:
             fleet.kill()
@@ -182,13 +193,12 @@ class Supervisor:
         if is_early or fleet.cluster.is_away():
             return
         self._staffed_at = time.monotonic()
-        for alias in sorted(goal.models(sweeper)):
-            card = self.settings.catalog.get(alias)
-            if card is not None:
-                fleet.staff(alias, self.workers or workers_per_lane(card, fleet.cluster))
-            elif alias not in self._unknown:
-                self._unknown.add(alias)
-                logger().warning("model.unknown", model=alias, known=sorted(self.settings.catalog))
+        fleet.follow(self._staffing.plan(self._staffing.known(goal.models(sweeper)), fleet))
+
+    def _count(self, goal: Goal, sweeper: Sweeper, fleet: Fleet) -> None:
+        """Count the rows to do of the models that the goal needs, and of those that the fleet has workers of."""
+        ours = {replica.alias for replica in fleet.replicas}
+        self._staffing.count(ours.union(self._staffing.known(goal.models(sweeper))), sweeper)
 
     def _while_draining(self, goal: Goal, fleet: Fleet) -> None:
         if self.interrupts > 1:
@@ -205,6 +215,7 @@ class Supervisor:
             settings.prices,
             breaker_rows=settings.breaker_rows,
             on_published=self.on_published,
+            aside=self.publishing,
             after_sweep=self.after_sweep,
             compact_segments=settings.compact_segments,
             accounts=TenantAccounts(self.store, settings),

@@ -29,6 +29,7 @@ from jobs.prices import Prices
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
 from jobs.writing.terms.row_terms import terms_sha256
+from workers.monitoring.traces import AttemptTrace
 
 Value = TypeVar("Value")
 
@@ -53,7 +54,8 @@ class Attempt:
     `under_way` holds the ids of the requests that the engine has not answered. `output` is None until the kind has returned.
     `checks` makes the checker of the row. `findings` are what it found in the output; if the row fails by them, `rejected` is the
     output, and `output` is None. `created_at` is the time when the batch was accepted; chat templates may ask for this date.
-    `prices` are those by which the row is charged if a budget limits its batch; None: those of the worker.
+    `trace` collects its times, if the row is traced. `prices` are those by which the row is charged if a budget limits its batch;
+    None: those of the worker.
     """
 
     job: Job
@@ -67,6 +69,7 @@ class Attempt:
     findings: Sequence[Finding] = ()
     rejected: BaseModel | None = None
     under_way: set[str] = field(default_factory=set)
+    trace: AttemptTrace | None = None
     _conversation: Conversation | None = None
     _prompts: Sequence[Prompt] = ()
     _ids: Sequence[str] = ()

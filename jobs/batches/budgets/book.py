@@ -3,7 +3,7 @@
 An index of outcomes keeps the book: it reads the log of grants, and then the heads of segments. For each row the book holds what
 the row may be charged at most, given what storage says: the charge of its completed line, or the reservation of its grant. This
 sum never grows but by a grant, because a line charges no more than the reservation of its row, and the cheapest completed line of
-a row is published (rules 18 and 47 of jobs/PROTOCOL.md). So whoever reads an old state of segments sees too little money, and
+a row is published (rules 18 and 48 of jobs/PROTOCOL.md). So whoever reads an old state of segments sees too little money, and
 never too much.
 
 A row that failed for good is charged nothing, unless an attempt that was believed lost completes it after all. Its reservation is

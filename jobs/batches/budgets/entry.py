@@ -1,7 +1,7 @@
 """The log of a batch's budgets is the files `budget-<n>.json`, numbered from 1 without a gap.
 
 An entry is created once. Its writer has read all entries before it, so each entry is decided in the knowledge of all others
-(rule 47 of jobs/PROTOCOL.md). A batch without any budget has no entry.
+(rule 48 of jobs/PROTOCOL.md). A batch without any budget has no entry.
 """
 
 from collections.abc import Mapping

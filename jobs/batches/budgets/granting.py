@@ -2,7 +2,7 @@
 
 A grant is an entry of the batch's log (jobs/batches/budgets/entry.py). Any feeder of any fleet may grant. It reads the whole log,
 works out what is left, and creates the next entry. If another process has created that entry first, nothing was decided, and it
-reads again. So no two grants take the same money, whatever any process knows of the queue (rule 47 of jobs/PROTOCOL.md).
+reads again. So no two grants take the same money, whatever any process knows of the queue (rule 48 of jobs/PROTOCOL.md).
 
 Rows are granted in the order of the lane's input. A row that costs more than is left stops its lane, while other lanes of the
 batch go on. A row that alone could cost more than the whole budget would stop its lane for ever, so it is passed over.

@@ -4,7 +4,7 @@ An account is one period of one budget, such as `news/2026-12-01`. It has a log 
 numbered without a gap and created once. An entry says how much the account *holds* for a batch: what the rows of that batch that
 were granted in this period may still be charged at most. Before a grant takes its place in the log of its batch, each account
 notes what it will hold then, if it has that much left beside what it holds for other batches. So what the account holds in sum is
-never more than the budget, whatever dies (rule 47 of jobs/PROTOCOL.md).
+never more than the budget, whatever dies (rule 48 of jobs/PROTOCOL.md).
 
 Several entries may concern one batch. The one that covers the most entries of the batch's log counts. Two processes may have
 tried to make the same grant: then the larger amount counts, since either may have made it. An entry that only *settles* comes

@@ -113,7 +113,7 @@ class _Round:
             assert usage[name] + usage["wasted"][name] == spent, f"{name}: the segments say {spent}: {usage}"
 
     def _stay_within_budget(self, charge: int) -> None:
-        """Check rule 47: the rows of a batch are never charged more than its budget and a chunk of it."""
+        """Check rule 48: the rows of a batch are never charged more than its budget and a chunk of it."""
         if self._budget is None:
             return
         logged = [json.loads(path.read_bytes())["budget"] for path in self._folder.glob("budget-*.json")]

@@ -18,6 +18,7 @@ import pytest
 
 from jobs.batches.batch import BatchPaths, QuoteTerms
 from jobs.batches.budgets.reservation import capped, reservation
+from jobs.batches.known_batches import KnownBatches
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments import segment
@@ -36,6 +37,7 @@ from jobs.store.local import LocalStore
 from jobs.usage import Usage
 from tests.faults.model.order_checks import ClaimCheck, leased, ready
 from tests.faults.model.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
+from workers.worker.lane_keeper import KEEP_MS
 from workers.worker.outcome import OutcomeBuilder
 from workers.worker.retry import RetryPolicy
 
@@ -154,7 +156,7 @@ class World:
 
     def _claimed(self, n: int, reply: Sequence[Any]) -> None:
         """Check the rows that a claim took and left, unless there are suspects or the lane had lost a key."""
-        jobs, _, _, _, paused, apart, _, _ = reply
+        jobs, _, _, _, paused, apart, *_ = reply
         client = self.server.client
         taken = leased(client, LANE, jobs[::3])
         if paused or apart or self.odd or client.zcard(f"np:2:{{-/{LANE}}}:suspects") or any(one for _, one in taken):
@@ -276,9 +278,11 @@ class Worker(Process):
         self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic, world.now)
         self.outcome_builder = OutcomeBuilder(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
         self.claims = 0
+        self.news = ""
         self.to_be_empty = False
         self.segments = 0
         self.held: dict[Lease, tuple[Job, RowRequest]] = {}
+        self.known = KnownBatches(self.store)
         self.prices: dict[Lease, Prices | None] = {}
         self.lost: set[Lease] = set()
         self.finished: list[tuple[str, Outcome, Settlement | None]] = []
@@ -314,8 +318,10 @@ class Worker(Process):
         if self.to_be_empty and self.leases:
             return
         claim_id = str(ClaimId(self.name, str(self.lives), self.claims))
-        reply = self.queue.claim(LANE, claim_id, n, LEASE_MS, self.record)
+        reply = self.queue.claim(LANE, claim_id, n, LEASE_MS, self.record, keep_ms=KEEP_MS)
         self.claims += 1
+        if not reply.keeps:
+            self.batches.forget_all()
         self.to_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
         self._take_up(reply.jobs)
         self._feed(reply, hungry=len(reply.jobs) < n and not self.to_be_empty)
@@ -325,8 +331,12 @@ class Worker(Process):
         self.feeder.top_up(LANE)
 
     def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
-        if not reply.paused:
-            self.batches.scan()
+        if reply.keeps and not reply.paused:
+            is_new = reply.news != self.news
+            self.batches.scan(now=is_new)
+            if is_new:
+                self.feeder.look_again(LANE, reply.news.partition("|")[2])
+                self.news = reply.news
             self.feeder.top_up(LANE, reply.ready, hungry=hungry)
 
     def _take_up(self, jobs: Sequence[Job]) -> None:
@@ -357,8 +367,8 @@ class Worker(Process):
         self.world.claims[job.key, job.lease.round] += 1
         most = MAX_ATTEMPTS + job.crashes  # a crash costs no attempt
         assert self.world.claims[job.key, job.lease.round] <= most, f"{job.key} was run too often"
-        index = self.batches.get(batch_id)
-        self.prices[job.lease] = None if index is None else self.feeder.prices_of(index)
+        known = self.known.get(batch_id, job.lease.round)
+        self.prices[job.lease] = None if known is None else known.prices
         self.held[job.lease] = (job, row)
 
     def _has_outcome(self, job: Job) -> bool:

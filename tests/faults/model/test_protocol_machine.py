@@ -69,8 +69,8 @@ SOFT: Final = st.sampled_from([None, None, 1, 3])
 """The soft deadline in minutes. It always comes before the deadline."""
 QUOTES: Final = st.sampled_from([None, None, QuoteTerms(), QuoteTerms(goes_on=True)])
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
-BUDGETS: Final = st.sampled_from([None, None, 130_000, 300_000, 600_000])
-"""Budgets in billionths. A row of the model has a reservation of about 123,000, and is charged a quarter to all of it."""
+BUDGETS: Final = st.sampled_from([None, None, 100_000, 200_000, 400_000])
+"""Budgets in billionths. A row of the model has a reservation of about 93,000, and is charged a quarter to all of it."""
 HEALTHY_TURNS: Final = 120
 """Turns of the healthy worker at the end: far more than it needs for the work that an example can leave."""
 
@@ -152,7 +152,7 @@ class Protocol(RuleBasedStateMachine):
         process = self._anyone(self.others, who)
         self._begin(process, act, steps)
 
-    @rule(which=PICK, who=PICK, amount=st.sampled_from([100_000, 300_000]), steps=STEPS)
+    @rule(which=PICK, who=PICK, amount=st.sampled_from([60_000, 200_000]), steps=STEPS)
     def add_money(self, which: int, who: int, amount: int, steps: int | None) -> None:
         """Add to the budget of a batch, as `resume --budget` does. Most batches have none."""
         process = self._anyone(self.others, who)
@@ -215,6 +215,11 @@ class Protocol(RuleBasedStateMachine):
     @rule(paused=st.booleans())
     def pause(self, paused: bool) -> None:
         (self.world.queue.pause if paused else self.world.queue.resume)(LANE)
+
+    @rule(which=PICK)
+    def announce(self, which: int) -> None:
+        if batches := self.published.batches():
+            self.world.queue.announce(LANE, batches[which % len(batches)])
 
     # -- what workers and sweepers do
 
@@ -331,7 +336,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.odd = False
         self.world.server.client.flushall()
 
-    @rule(name=st.sampled_from(KEYS))
+    @rule(name=st.sampled_from([*KEYS, "keeper:"]))
     def evict(self, name: str) -> None:
         self.world.disturb()
         self.world.odd = True

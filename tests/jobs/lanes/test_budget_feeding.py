@@ -31,8 +31,8 @@ from tests.support.clocks import EVENING
 
 LANE: Final = "stub"
 PRICES: Final = Prices(currency="EUR", device_hour={}, models={"stub": TokenPrices(completion=1_000_000)})
-ROW: Final = 8 * 256
-"""What is reserved for a row by these prices, in billionths: one for each token of a completion, at most 8 times as expected."""
+ROW: Final = 256 + 2_048
+"""What is reserved for a row by these prices, in billionths: one for each token that a chat and its thoughts may have."""
 
 
 class Fleet:

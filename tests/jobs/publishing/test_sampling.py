@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from jobs.batches.batch import Batch, BatchPaths, QuoteTerms
 from jobs.batches.budgets.reservation import reservation
@@ -378,3 +379,16 @@ def test_a_sample_lies_where_the_input_was_written_first(night: TimedNight, monk
         request = read_row(line.rstrip(b"\n"))
         assert request is not None
         assert request.row == row
+
+
+def test_a_small_window_is_filled_from_where_the_draw_was_left(make_night: Callable[..., TimedNight]) -> None:
+    """No lane is taken for one that lost rows, neither within a draw nor between draws, the quote and the rest."""
+    night = make_night(window_rows=10)
+    batch = night.accept(2000, quote=QuoteTerms())
+    with structlog.testing.capture_logs() as logs:
+        ran = run(night, spread(0.6), turns=200)
+        assert quote_of(night, batch).sampled == len(ran) > 64
+        resume(night.store, batch)
+        ran += run(night, spread(0.6), turns=600)
+    assert sorted(ran) == list(range(2000))
+    assert [one for one in logs if one["event"] == "batch.reset"] == []

@@ -11,7 +11,7 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import close, read_round
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
-from jobs.errors import StoreDamaged
+from jobs.errors import StoreDamaged, StoreUnavailable
 from jobs.lanes.protocol import LaneSnapshot, Settlement
 from jobs.publishing.sweeper import Sweeper
 from jobs.store.damage import Damage
@@ -45,6 +45,39 @@ def test_a_sweeper_whose_clock_is_wrong_may_end_a_batch_too_early_but_none_twice
     assert night.done(batch.batch_id).counts == {"completed": 2, "failed": 0, "cancelled": 0, "expired": 2}
     assert night.store.list(BatchPaths(batch.batch_id).root).count("done-1.json") == 1
     assert night.claim() == []
+
+
+def test_a_batch_is_published_on_another_thread_once_and_its_fault_is_raised_by_a_later_sweep(
+    night: TimedNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, healthy = night.accept(1), night.accept(2)
+    for one in (batch, healthy):
+        close(night.store, one.batch_id, "cancelled")
+    tasks: list[Callable[[], object]] = []
+    sweeper = Sweeper(
+        night.store,
+        night.queue,
+        OpenBatches(night.store, batch_scan_s=0.0),
+        night.settings.prices,
+        aside=tasks.append,
+    )
+    assert [sweeper.sweep(), sweeper.sweep()] == [2, 2], "a batch is open until its marker is there"
+    assert len(tasks) == 2, "and is not published twice at the same time"
+
+    def fails(*_: object, **__: object) -> None:
+        raise StoreUnavailable("no byte left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jobs.publishing.sweeper.publish", fails)
+        tasks.pop(0)()
+    with pytest.raises(StoreUnavailable, match="no byte left"):
+        sweeper.sweep()
+    sweeper.sweep()
+    assert len(tasks) == 2, "it is tried again"
+    while tasks:
+        tasks.pop()()
+    assert sweeper.sweep() == 0
+    assert set(sweeper.published) == {batch.batch_id, healthy.batch_id}
 
 
 @pytest.mark.parametrize("rows", [3, 300])

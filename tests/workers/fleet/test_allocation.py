@@ -5,20 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from jobs.batches.open_batches import OpenBatches
-from jobs.batches.rounds import close
-from jobs.intake.accept import IntakeOptions, accept
-from jobs.kinds.registry import load_kinds
-from jobs.lanes.protocol import FeedRow, Settlement, WorkerRecord
-from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
-from jobs.store.opening import open_store
 from tests.support.fake_cluster import FakeCluster
-from workers.fleet.allocation import LONG_S, START_S, has_work
+from workers.fleet.allocation import LONG_S, START_S
+from workers.fleet.aside import in_line
 from workers.fleet.fleet import IDLE_S, Fleet
 
 CPUS_2 = [Counter({"CPU": 2})]
@@ -66,7 +59,8 @@ def make_night() -> Iterator[Callable[..., SimulatedNight]]:
     def make(nodes: list[Counter[str]], models: Mapping[str, Mapping[str, Any]], **workers: int) -> SimulatedNight:
         cluster = FakeCluster([Counter(node) for node in nodes], draining_s=3.0, freeing_s=4.0)
         settings = Settings(models={alias: {"engine": "stub", **card} for alias, card in models.items()}, drain_s=5)
-        made.append(SimulatedNight(cluster, Fleet(settings, "redis://nowhere", cluster, monotonic=cluster.monotonic)))
+        fleet = Fleet(settings, "redis://nowhere", cluster, aside=in_line, monotonic=cluster.monotonic)
+        made.append(SimulatedNight(cluster, fleet))
         made[-1].staff(**workers)
         return made[-1]
 
@@ -76,7 +70,7 @@ def make_night() -> Iterator[Callable[..., SimulatedNight]]:
 
 
 def gpu(share: float = 1.0) -> dict[str, Any]:
-    return {"engine": "causal", "source": "nowhere", "num_gpus": share}
+    return {"engine": "stub", "num_gpus": share}  # of all engines only the stub may hold several
 
 
 def test_all_models_are_served_in_turn_if_there_are_more_than_cores(make_night: Callable[..., SimulatedNight]) -> None:
@@ -358,38 +352,3 @@ def test_a_model_that_only_waits_for_a_slow_ray_lacks_nothing(make_night: Callab
         night.pass_s(2 * LONG_S)
     assert night.waiting() == {"a": 1}
     assert not [log for log in logs if log["event"] == "model.waiting"]
-
-
-# -- what is work -------------------------------------------------------------------------------------------------------
-
-
-def test_a_lane_has_work_from_its_first_row_to_its_last(tmp_path: Any, fake_queue: RedisQueue) -> None:
-    settings = Settings(store_url=str(tmp_path), model="stub", models={"other": {"engine": "stub"}})
-    store = open_store(settings.store_url)
-    batches = OpenBatches(store, batch_scan_s=0.0)
-    assert not has_work(fake_queue, batches, "stub")
-    line = orjson.dumps({"kind": "chat", "prompt": "Say."})
-    batch = accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
-    batches.scan()
-    assert has_work(fake_queue, batches, "stub"), "it is not fed yet"
-    assert not has_work(fake_queue, batches, "other")
-    fake_queue.feed("stub", batch.batch_id, 1, 0, 9, True, [FeedRow(0, line, 1, 5, "t")])
-    assert has_work(fake_queue, batches, "stub"), "it waits"
-    fake_queue.pause("stub")
-    assert not has_work(fake_queue, batches, "stub"), "not for now"
-    fake_queue.resume("stub")
-    (job,) = fake_queue.claim("stub", "w-i-1", 5, 60_000, WorkerRecord("w", 1, "n", "stub", 0)).jobs
-    assert has_work(fake_queue, batches, "stub"), "it runs"
-    fake_queue.settle("stub", [Settlement(job.lease)])
-    assert not has_work(fake_queue, batches, "stub"), "it is done"
-
-
-def test_a_closed_batch_that_was_never_fed_is_no_work(tmp_path: Any, fake_queue: RedisQueue) -> None:
-    settings = Settings(store_url=str(tmp_path), model="stub")
-    store = open_store(settings.store_url)
-    line = orjson.dumps({"kind": "chat", "prompt": "Say."})
-    batch = accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
-    close(store, batch.batch_id, "cancelled")
-    batches = OpenBatches(store, batch_scan_s=0.0)
-    batches.scan()
-    assert not has_work(fake_queue, batches, "stub")

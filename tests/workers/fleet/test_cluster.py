@@ -21,11 +21,11 @@ from jobs.settings import Settings
 from jobs.store.opening import open_store
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet.actor import RayCluster, name_of_node, why
-from workers.fleet.cluster import chosen_address, connect, needs_of, workers_per_lane
+from workers.fleet.cluster import chosen_address, connect, needs_of
 from workers.fleet.fleet import Fleet
 from workers.fleet.gcs_watch import GcsWatch
 from workers.fleet.handles import Cluster, End
-from workers.fleet.worker_log import RayLog, logs_folder
+from workers.fleet.log_relay.worker_log import RayLog, logs_folder
 from workers.worker.worker import WorkerPlan
 
 
@@ -122,7 +122,12 @@ def wait(cluster: Cluster, until: Callable[..., Any]) -> Callable[[Callable[[], 
     def wait_for(condition: Callable[[], Any]) -> Any:
         if isinstance(cluster, FakeCluster):
             cluster.place()
-        return until(condition, 60, "the cluster")
+
+        def has_come() -> Any:
+            cluster.check()
+            return condition()
+
+        return until(has_come, 60, "the cluster")
 
     return wait_for
 
@@ -133,14 +138,13 @@ def test_a_worker_comes_up_answers_and_drains(cluster: Cluster, plan: WorkerPlan
     wait(worker.is_placed)
     wait(lambda: cluster.capacity().free["CPU"] == cpus - 1)
     assert cluster.capacity().total("CPU") == cpus
-    status = worker.ask_status()(30.0)
-    assert status is not None
+    status = wait(worker.status)
     assert status["worker"] == "w-1"
     assert worker.end() is None
+    wait(worker.was_loaded)
     worker.stop(0.0)
     assert wait(worker.end) == End("it ended")
     worker.kill()
-    assert worker.was_loaded()
     wait(lambda: cluster.capacity().free["CPU"] == cpus)
 
 
@@ -154,7 +158,7 @@ def test_a_worker_without_room_waits_until_it_is_killed(
     worker.kill()
     assert wait(worker.end) is not None
     assert not worker.was_loaded()
-    assert worker.ask_status()(1.0) is None
+    assert worker.status() is None
 
 
 def test_a_cluster_that_answers_is_neither_away_nor_lost(cluster: Cluster) -> None:
@@ -185,37 +189,31 @@ def test_a_ray_cluster_without_its_control_store_is_away_and_then_lost(monkeypat
     assert cluster.is_away(), "it is watched to the end"
 
 
-# -- how many workers, and what each needs ------------------------------------------------------------------------------
+# -- what a worker needs ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("card", "needs", "workers"),
+    ("card", "needs"),
     [
-        pytest.param({"num_gpus": 1.0}, {"GPU": 1.0, "CPU": 1.0}, 2, id="one a GPU"),
-        pytest.param({"num_gpus": 0.25}, {"GPU": 0.25, "CPU": 1.0}, 8, id="several a GPU"),
-        pytest.param({"num_gpus": 3.0}, {"GPU": 3.0, "CPU": 1.0}, 1, id="more GPUs than there are"),
-        pytest.param({"num_gpus": 0.0}, {"CPU": 1.0}, 15, id="no GPU wanted"),
-        pytest.param({"device": "cpu"}, {"CPU": 1.0}, 15, id="on the CPU"),
-        pytest.param({"engine": "stub"}, {"CPU": 1.0}, 15, id="the stub"),
+        pytest.param({"num_gpus": 1.0}, {"GPU": 1.0, "CPU": 1.0}, id="one a GPU"),
+        pytest.param({"num_gpus": 0.25}, {"GPU": 0.25, "CPU": 1.0}, id="several a GPU"),
+        pytest.param({"engine": "stub", "num_gpus": 3}, {"GPU": 3.0, "CPU": 1.0}, id="more GPUs than there are"),
+        pytest.param({"num_gpus": 0.0}, {"CPU": 1.0}, id="no GPU wanted"),
+        pytest.param({"device": "cpu"}, {"CPU": 1.0}, id="on the CPU"),
+        pytest.param({"engine": "stub"}, {"CPU": 1.0}, id="the stub"),
     ],
 )
-def test_workers_by_the_gpus(card: dict[str, Any], needs: dict[str, float], workers: int) -> None:
+def test_a_worker_needs_what_its_card_says(card: dict[str, Any], needs: dict[str, float]) -> None:
     cluster = FakeCluster([Counter({"CPU": 8, "GPU": 1})] * 2)
     model = ModelCard(**{"engine": "causal", "source": "nowhere", **card})
     assert needs_of(model, cluster) == needs
-    assert workers_per_lane(model, cluster) == workers
 
 
-@pytest.mark.parametrize(("cpus", "workers"), [(1, 1), (2, 1), (8, 7)])
-def test_workers_by_the_cores(cpus: int, workers: int) -> None:
-    cluster = FakeCluster([Counter({"CPU": cpus})])
-    assert workers_per_lane(ModelCard(engine="causal", source="nowhere"), cluster) == workers
-
-
-@pytest.mark.ray
-def test_workers_by_the_cores_that_ray_has(local_ray: Cluster) -> None:
-    cpus = int(ray.cluster_resources()["CPU"])
-    assert workers_per_lane(ModelCard(engine="stub"), local_ray) == max(1, cpus - 1)
+def test_a_cluster_that_has_no_gpu_yet_but_may_grow_by_some_runs_models_on_gpus() -> None:
+    model = ModelCard(engine="causal", source="nowhere")
+    assert needs_of(model, FakeCluster([Counter({"CPU": 8})])) == {"CPU": 1.0}
+    grows = FakeCluster([Counter({"CPU": 8})], grown={"CPU": 72, "GPU": 8})
+    assert needs_of(model, grows) == {"GPU": 1.0, "CPU": 1.0}
 
 
 # -- logs of workers ------------------------------------------------------------------------------------------------------
@@ -227,10 +225,15 @@ def far_log(local_ray: Cluster, plan: WorkerPlan, tmp_path: Path, until: Callabl
     worker: Any = local_ray.start(
         replace(plan, settings=plan.settings.model_copy(update={"log_level": "info"})), {"CPU": 1.0}
     )
-    until(worker.is_placed, 60, "the worker")
+    until(lambda: worker.end(0.1) or worker.is_placed(), 60, "the worker")
     worker.log = RayLog(worker.log._name, worker.log._ask, worker.log._is_lost, tmp_path / "elsewhere")
     yield worker
     worker.kill()
+
+
+def pid_of(worker: Any) -> int:
+    worker.end(1.0)  # takes in what it has told
+    return int(worker.status()["pid"])
 
 
 def read(log: Any, event: str) -> Callable[[], bool]:
@@ -251,10 +254,10 @@ def test_the_log_of_a_worker_on_another_node_is_read_to_its_end(
 ) -> None:
     until(read(far_log.log, "worker.started"), 60, "its first lines")
     if end == "killed":
-        os.kill(far_log.ask_status()(30.0)["pid"], signal.SIGKILL)
+        os.kill(pid_of(far_log), signal.SIGKILL)
     else:
         far_log.stop(0.0)
-    until(far_log.end, 60, "the end")
+    until(lambda: far_log.end(0.1), 60, "the end")
     rest = [line for _, line in far_log.log.read_rest(30.0)]
     assert any("worker.stopped" in line for line in rest) == (end == "stopped")
     assert not list(logs_folder().glob(f"nightpress-{far_log.log._name}.*")), "what was read is deleted"
@@ -262,7 +265,7 @@ def test_the_log_of_a_worker_on_another_node_is_read_to_its_end(
 
 @pytest.mark.ray
 def test_workers_do_not_stand_back_for_other_programs_of_the_machine(far_log: Any) -> None:
-    assert psutil.Process(far_log.ask_status()(30.0)["pid"]).nice() == os.nice(0)
+    assert psutil.Process(pid_of(far_log)).nice() == os.nice(0)
 
 
 @pytest.mark.ray
@@ -347,7 +350,12 @@ def test_a_killed_worker_is_replaced_and_the_fleet_drains(fleet: Fleet, until: C
 
     until(replaced, 60, "another worker")
     assert fleet.replicas[0].deaths == 1
-    assert [status["worker"] for status in fleet.statuses(10.0)] == [fleet.replicas[0].worker]
+
+    def told() -> list[str]:
+        fleet.watch()
+        return [status["worker"] for status in fleet.statuses()]
+
+    assert until(told, 60, "its status") == [fleet.replicas[0].worker]
     fleet.drain(1.0)
     assert fleet.replicas[0].handle is None
 

@@ -9,6 +9,7 @@ from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable
 from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
 from workers.commands.run import phase_of
+from workers.fleet.aside import in_line
 from workers.fleet.fleet import Fleet
 
 
@@ -19,7 +20,7 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def fleet(cluster: FakeCluster) -> Iterator[Fleet]:
-    made = Fleet(Settings(), "redis://nowhere", cluster, monotonic=cluster.monotonic)
+    made = Fleet(Settings(), "redis://nowhere", cluster, aside=in_line, monotonic=cluster.monotonic)
     made.staff("stub", 2)
     cluster.place()
     yield made
@@ -117,20 +118,19 @@ def test_a_redis_that_is_away_keeps_no_fleet_from_going_on(fleet: Fleet, cluster
     for worker in cluster.workers:
         worker.kill()
     fleet.watch()
-    assert len(calls) == 1, "it is not waited for a second time"
+    assert len(calls) == 2
     assert len(cluster.workers) == 4
 
 
 def test_a_model_counts_as_loading_until_one_of_its_workers_has_loaded_it(fleet: Fleet, cluster: FakeCluster) -> None:
-    well = {"store_fault": "", "queue_fault": "", "store_damage": ""}
+    cluster.loads = False
     assert (fleet.loading(), phase_of(fleet)) == ({}, "starting workers")
-    cluster.status = well
-    fleet.check_workers()
+    fleet.watch()
     cluster.seconds += 75
     assert phase_of(fleet) == "loading stub for 75 s"
-    cluster.status = {**well, "load_s": "80"}
+    cluster.loads = True
     cluster.seconds += 5
-    fleet.check_workers()
+    fleet.watch()
     assert (fleet.loading(), phase_of(fleet)) == ({}, "generating")
     fleet.replicas[0].alias = "other"
     fleet.replicas[0].loaded = False

@@ -16,15 +16,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.rounds import close
 from jobs.errors import QueueUnavailable, UnavailableError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
+from jobs.publishing.publish import publish
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from tests.support.fake_cluster import FakeCluster
 from workers.commands.interrupts import on_interrupt
 from workers.fleet import supervisor as supervising
+from workers.fleet.aside import Aside, in_line
 from workers.fleet.fleet import Fleet
 from workers.fleet.handles import Cluster
 from workers.fleet.supervisor import Supervisor
@@ -79,6 +82,7 @@ def supervisor(
 ) -> Supervisor:
     events = [] if reported is None else reported
     store = open_store(settings.store_url)
+    more = {"workers": 1, "burying": in_line, **more}  # a thread would move the time of the fake cluster
     return Supervisor(settings, store, connect, lambda event, _: events.append(event), sweep_s=0.01, **more)
 
 
@@ -94,8 +98,8 @@ def test_workers_are_started_and_drained_when_the_goal_is_reached(
 ) -> None:
     goal = Ticks(cluster)
     with capture_logs() as logs:
-        supervisor(settings, lambda: cluster, only=only).run(goal)
-    assert [worker.drain_s for worker in cluster.workers] == [drain_s] * 2, "one a core but one"
+        supervisor(settings, lambda: cluster, only=only, workers=2).run(goal)
+    assert [worker.drain_s for worker in cluster.workers] == [drain_s] * 2
     assert all(worker.killed for worker in cluster.workers)
     (started,) = [log for log in logs if log["event"] == "fleet.started"]
     assert (started["workers"], started["lanes"], started["address"]) == (2, ["stub"], "a fake cluster")
@@ -104,7 +108,7 @@ def test_workers_are_started_and_drained_when_the_goal_is_reached(
 
 def test_an_interrupted_fleet_drains_and_sweeps_what_it_finished(settings: Settings, cluster: FakeCluster) -> None:
     cluster.draining_s = 5.0
-    made = supervisor(settings, lambda: cluster, only=frozenset(["b"]), workers=1)
+    made = supervisor(settings, lambda: cluster, only=frozenset(["b"]))
     goal = Ticks(cluster, most=1_000, on_tick=lambda n: made.interrupt() if n == 2 else None)
     made.run(goal)
     assert goal.ticks == 2
@@ -113,9 +117,63 @@ def test_an_interrupted_fleet_drains_and_sweeps_what_it_finished(settings: Setti
     assert set(goal.phases) >= {"finishing what is nearly done; Ctrl-C again to stop at once"}
 
 
+def test_a_hundred_workers_lost_at_once_hold_up_no_publishing(settings: Settings) -> None:
+    """Every death hangs until the test allows it, as it may while a node is lost."""
+    cluster = FakeCluster([Counter({"CPU": 101})])
+    may_die = threading.Event()
+    goal = Ticks(cluster, most=1_000)
+    made = supervisor(settings, lambda: cluster, workers=100, burying=Aside(), publishing=Aside())
+    batch_id = ""
+
+    def on_tick(n: int) -> None:
+        nonlocal batch_id
+        if n == 2:
+            cluster.die_slowly = may_die.wait
+            for worker in cluster.active():
+                worker.lost = True
+            batch_id = submit(settings, "k")
+            close(made.store, batch_id, "cancelled")
+        if n > 2 and not may_die.is_set() and made.store.exists(BatchPaths(batch_id).done(1)):
+            assert not cluster.active(), "none is replaced before it is dead"
+            goal.most = n
+            may_die.set()
+
+    goal.on_tick = on_tick
+    made.run(goal)
+    assert len(cluster.workers) >= 100
+    assert all(worker.killed for worker in cluster.workers)
+
+
+def test_workers_are_replaced_while_a_long_publishing_goes_on(
+    settings: Settings, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_publish = threading.Event()
+
+    def waits(*args: Any, **named: Any) -> Any:
+        may_publish.wait()
+        return publish(*args, **named)
+
+    monkeypatch.setattr("jobs.publishing.sweeper.publish", waits)
+    close(open_store(settings.store_url), submit(settings, "k"), "cancelled")
+    goal = Ticks(cluster, most=1_000)
+
+    def on_tick(n: int) -> None:
+        if n == 2:
+            cluster.workers[0].lost = True
+        if len(cluster.workers) == 2:
+            may_publish.set()
+        if may_publish.is_set() and goal.open[-1] == 0:
+            goal.most = n
+
+    goal.on_tick = on_tick
+    supervisor(settings, lambda: cluster, publishing=Aside()).run(goal)
+    assert goal.open[0] == 1
+    assert len(cluster.workers) == 2
+
+
 def test_the_second_interrupt_ends_the_workers_at_once(settings: Settings, cluster: FakeCluster) -> None:
     cluster.draining_s = 5.0
-    made = supervisor(settings, lambda: cluster, workers=1)
+    made = supervisor(settings, lambda: cluster)
 
     def interrupt_twice(n: int) -> None:
         if n == 2:
@@ -271,7 +329,7 @@ def test_a_model_that_the_catalog_lacks_is_named_once_and_the_others_get_workers
 ) -> None:
     monkeypatch.setattr("workers.fleet.supervisor.STAFF_S", 0.0)
     with capture_logs() as logs:
-        supervisor(settings, lambda: cluster, workers=1).run(Ticks(cluster, aliases=("gone", "stub")))
+        supervisor(settings, lambda: cluster).run(Ticks(cluster, aliases=("gone", "stub")))
     assert [log["model"] for log in logs if log["event"] == "model.unknown"] == ["gone"]
     assert [worker.plan.alias for worker in cluster.workers] == ["stub"]
 
@@ -283,10 +341,7 @@ def test_nothing_is_staffed_while_the_cluster_is_away(settings: Settings, cluste
     assert cluster.workers == []
 
 
-def test_a_fault_that_only_workers_notice_is_reported(
-    settings: Settings, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workers.fleet.fleet.FAULTS_S", 0.0)
+def test_a_fault_that_only_workers_notice_is_reported(settings: Settings, cluster: FakeCluster) -> None:
     cluster.status = {"store_fault": "the storage is full", "queue_fault": "", "store_damage": ""}
     reported: list[str] = []
     made = supervisor(settings, lambda: cluster, reported)

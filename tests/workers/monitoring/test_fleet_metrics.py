@@ -37,6 +37,7 @@ from workers.monitoring.monitor import Monitor
 from workers.monitoring.table import TABLE
 from workers.worker.worker import Worker, WorkerPlan
 
+MONEY = Money(amount=BILLION, currency="USD")
 SECRET = "a secret that nobody may read"
 
 
@@ -79,8 +80,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
         "Good night.", "Gute Nacht.", "en", "de", datetime.now(UTC), "editor", prompt_tokens=7, completion_tokens=3
     )
     write_section(store, settings.tenant, "import-0123456789abcdef.jsonl", [entry])
-    options = IntakeOptions(name=SECRET.replace(" ", "-"), budget=Money(amount=BILLION, currency="USD"))
-    batch = accept_file(store, rows, options, settings, "k").batch
+    batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-"), budget=MONEY), settings, "k").batch
     queue = RedisQueue.from_settings(settings, store, redis_url)
     monitor = Monitor()
     fleet = monitor.metrics

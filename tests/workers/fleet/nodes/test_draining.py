@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 import structlog
@@ -10,6 +11,7 @@ import structlog
 from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet import fleet as fleets
+from workers.fleet.aside import in_line
 from workers.fleet.fleet import EXIT_S, Fleet
 from workers.fleet.handles import End
 from workers.fleet.nodes.draining import MARGIN_S, DrainWatch
@@ -22,7 +24,8 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def fleet(cluster: FakeCluster) -> Iterator[Fleet]:
-    made = Fleet(Settings(drain_s=20), "redis://nowhere", cluster, monotonic=cluster.monotonic, clock=cluster.monotonic)
+    clocks: dict[str, Any] = {"monotonic": cluster.monotonic, "clock": cluster.monotonic}
+    made = Fleet(Settings(drain_s=20), "redis://nowhere", cluster, aside=in_line, **clocks)
     made.staff("stub", 2)
     cluster.place()
     made.watch()

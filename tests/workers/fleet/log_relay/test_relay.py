@@ -1,4 +1,4 @@
-"""Shows workers/fleet/relay.py: lines that workers log are passed on, each with its worker and node."""
+"""Shows workers/fleet/log_relay/relay.py: lines that workers log are passed on, each with its worker and node."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import pytest
 from jobs import logs
 from jobs.errors import UnavailableError
 from tests.support.fake_cluster import FakeLog
-from workers.fleet.relay import Relay
+from workers.fleet.log_relay.relay import Relay
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +32,8 @@ def test_lines_are_passed_on_while_the_worker_lives_and_after_its_end(capsys: py
     relay.poll()
     relay.poll()
     log.last = [("stderr", "Fatal: \x1b[31mgone\x1b[0m"), ("events", '{"event": "cut o')]
-    relay.end(log)
-    relay.end(log)
+    relay.read_rest(relay.leave(log))
+    relay.read_rest(relay.leave(log))
     assert lines(capsys) == [
         ("w-1", "gpu-7", "worker.started", ""),
         ("w-1", "gpu-7", "worker.printed", "hello"),
@@ -56,12 +56,12 @@ class FarLog(FakeLog):
 @pytest.mark.parametrize(
     ("fault", "event"), [(None, "worker.stopped"), (UnavailableError("its node does not answer"), "worker.log_lost")]
 )
-def test_the_end_of_a_fleet_waits_for_the_last_lines_of_other_nodes(
+def test_the_last_lines_of_other_nodes_are_waited_for(
     fault: UnavailableError | None, event: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    relay = Relay()
-    relay.follow("w-1", FarLog(fault))
-    relay.finish()
+    relay, log = Relay(), FarLog(fault)
+    relay.follow("w-1", log)
+    relay.read_rest(relay.leave(log))
     assert lines(capsys) == [("w-1", "", event, "")]
 
 

@@ -6,8 +6,6 @@ the last lines of a worker that was killed are not lost.
 
 import contextlib
 import json
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -41,7 +39,9 @@ class WorkerLog(Protocol):
 
 
 @dataclass(eq=False)
-class _Followed:
+class Followed:
+    """A worker whose log is passed on, and the name of its node once that is known."""
+
     worker: str
     log: WorkerLog
     node: str = ""
@@ -49,48 +49,40 @@ class _Followed:
 
 @dataclass
 class Relay:
-    """Follows the logs of workers. Call `poll` about once a second, and `end` when a worker has ended."""
+    """Follows the logs of workers. Call `poll` about once a second; when a worker has ended, `leave` and then `read_rest`.
 
-    _followed: list[_Followed] = field(default_factory=list)
-    _threads: list[threading.Thread] = field(default_factory=list)
+    Only `read_rest` waits, and may be called on any thread.
+    """
+
+    _followed: list[Followed] = field(default_factory=list)
 
     def follow(self, worker: str, log: WorkerLog) -> None:
         """Begin to pass on the log of a worker."""
-        self._followed.append(_Followed(worker, log))
+        self._followed.append(Followed(worker, log))
 
     def poll(self) -> None:
         """Pass on the lines that have come."""
         for one in self._followed:
             self._pass_on(one, one.log.read())
 
-    def end(self, log: WorkerLog) -> None:
-        """Pass on the rest of the log of a worker that has ended. If the log is on another node, a thread does this, and `end`
-        does not wait.
-        """
-        for one in [one for one in self._followed if one.log is log]:
-            self._followed.remove(one)
-            if log.is_near:
-                self._read_rest(one)
-                continue
-            thread = threading.Thread(target=self._read_rest, args=[one], name="rest of a log", daemon=True)
-            thread.start()
-            self._threads = [*(thread for thread in self._threads if thread.is_alive()), thread]
+    def leave(self, log: WorkerLog) -> Followed | None:
+        """No longer poll a log. Returns what `read_rest` needs; None if the log is not followed."""
+        for one in self._followed:
+            if one.log is log:
+                self._followed.remove(one)
+                return one
+        return None
 
-    def finish(self) -> None:
-        """Wait until the last lines of all workers that have ended are passed on."""
-        for one in list(self._followed):
-            self.end(one.log)
-        until = time.monotonic() + 2 * REST_S
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-
-    def _read_rest(self, one: _Followed) -> None:
+    def read_rest(self, one: Followed | None) -> None:
+        """Pass on the rest of the log of a worker that has ended, if it was followed. Waits REST_S seconds at most."""
+        if one is None:
+            return
         try:
             self._pass_on(one, one.log.read_rest(REST_S))
         except UnavailableError as error:
             logger().warning("worker.log_lost", worker=one.worker, error=str(error))
 
-    def _pass_on(self, one: _Followed, lines: Sequence[tuple[str, str]]) -> None:
+    def _pass_on(self, one: Followed, lines: Sequence[tuple[str, str]]) -> None:
         for stream, line in lines:
             event: Any = None
             if stream == "events":
@@ -103,7 +95,7 @@ class Relay:
             else:
                 one.node = str(event.get("node", ""))
 
-    def _pass_text(self, one: _Followed, stream: str, line: str) -> None:
+    def _pass_text(self, one: Followed, stream: str, line: str) -> None:
         """Pass on a line that is no event, but only into a log in JSON. A person does not need the texts of other libraries."""
         text = plain(line)
         if not text or not logs.is_json():

@@ -1,0 +1,1 @@
+"""The way of what workers log into the log of their command."""

@@ -1,0 +1,1 @@
+"""Staffing: how many workers of each model a fleet should have."""

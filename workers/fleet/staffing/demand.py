@@ -1,0 +1,138 @@
+"""The demand: how many workers each model should have now, within the resources that a cluster has or can grow to.
+
+A model gets no more workers than its rows can keep busy, and all models together get no more than fits. So a cluster that adds
+nodes for each worker that waits stays within the plan. `share_out` decides, from rows, slots and resources alone.
+"""
+
+import heapq
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from jobs.batches.open_batches import OpenBatches
+from jobs.lanes.protocol import Lanes
+from jobs.planning.quotes import LEAST_ROWS
+from workers.fleet.handles import Capacity
+
+ROUNDING: Final = 1e-6
+"""Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
+SLOTS: Final = 32
+"""Rows that one worker is taken to run at once until a worker of its model has told its number of slots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What a model wants: workers that need the resources `needs` each, for `rows` rows, `slots` of them at once in a worker.
+
+    `fixed` is the number of workers that a person has set; None lets the rows decide. `least` is the number that deadlines need;
+    None if it is not known.
+    """
+
+    alias: str
+    needs: Mapping[str, float]
+    rows: int
+    slots: int = SLOTS
+    fixed: int | None = None
+    least: int | None = None
+
+    @property
+    def most(self) -> int:
+        """The number of workers that the rows can keep busy, or that a deadline needs, or that a person has set."""
+        if self.fixed is not None:
+            return self.fixed
+        busy = math.ceil(self.rows / max(1, self.slots))
+        return busy if self.least is None else min(busy, self.least)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """How many workers each model should have, by alias, and the resources that all of them may ask for together."""
+
+    workers: Mapping[str, int]
+    most: Mapping[str, float] = field(default_factory=dict)
+
+    def allows(self, asked: Mapping[str, float], needs: Mapping[str, float]) -> bool:
+        """Whether a further worker may be asked for, when `asked` is asked for already. The first worker always may."""
+        if not any(asked.values()):
+            return True
+        return all(
+            asked.get(kind, 0.0) + need <= self.most.get(kind, math.inf) + ROUNDING for kind, need in needs.items()
+        )
+
+
+def rows_to_do(queue: Lanes, batches: OpenBatches, lane: str) -> int:
+    """Return about how many rows of a lane are left: those on the queue, and those of open batches that are not fed yet.
+
+    A batch of several lanes may be counted in each with all rows that it lacks, up to the rows of the lane. Rows that are paused
+    do not count. Of a batch that is quoted, only the rows of its sample may run, and those that are not fed are a guess. Raises QueueUnavailable if Redis does not answer.
+    """
+    seen = queue.snapshot(lane)
+    if seen.paused:
+        return seen.leased
+    rows = seen.leased + seen.ready + seen.delayed
+    for index in batches:
+        here = index.batch.lanes.get(lane)
+        if here is not None and index.closed is None and not index.current.is_held:
+            schedule = seen.batches.get(index.batch.batch_id)
+            left = min(here.rows, index.missing if index.current.quoting is None else LEAST_ROWS)
+            if schedule is None or schedule.round != index.round:
+                rows += left
+            elif not (schedule.at_end or schedule.closed):
+                rows += max(1, left - schedule.live)
+    return rows
+
+
+def room_for_us(capacity: Capacity, held: Mapping[str, float], max_gpus: float | None) -> Mapping[str, float]:
+    """Return the resources that the workers of a fleet may hold together. `held` is what they hold now.
+
+    That is all that the cluster has or can grow to, less what other programs hold, and at most `max_gpus` GPUs.
+    """
+    room = {}
+    for kind in {kind for node in capacity.nodes for kind in node} | set(capacity.grown):
+        others = max(0.0, capacity.total(kind) - capacity.free.get(kind, 0.0) - held.get(kind, 0.0))
+        room[kind] = capacity.most(kind) - others
+    if max_gpus is not None:
+        room["GPU"] = min(room.get("GPU", 0.0), max_gpus)
+    return room
+
+
+def share_out(wants: Sequence[Want], room: Mapping[str, float]) -> FleetPlan:
+    """Return how many workers each model should have.
+
+    A number that a person has set is kept. Of the others each model with rows gets one, if need be in turns, and each further
+    worker goes to the model with most rows for each slot that it has, as long as it fits. Workers without a GPU leave a core to
+    what is no worker.
+    """
+    left: dict[str, float] = defaultdict(float, room)
+    workers = {want.alias: want.most for want in wants if want.fixed is not None}
+    for want in wants:
+        _take(want.needs, want.fixed or 0, left)
+    most = {kind: max(n, n - left[kind]) for kind, n in room.items()}
+    heap: list[tuple[float, str, Want]] = []
+    for want in wants:
+        if want.fixed is None:
+            workers[want.alias] = min(1, want.most)
+            if want.most:
+                _take(want.needs, 1, left)
+                heap.append((-want.rows / want.slots, want.alias, want))
+    heapq.heapify(heap)
+    while heap:
+        _, alias, want = heapq.heappop(heap)
+        if workers[alias] >= want.most or not _fits(want.needs, left):
+            continue
+        workers[alias] += 1
+        _take(want.needs, 1, left)
+        heapq.heappush(heap, (-want.rows / (want.slots * workers[alias]), alias, want))
+    return FleetPlan(workers, most)
+
+
+def _take(needs: Mapping[str, float], workers: int, left: dict[str, float]) -> None:
+    for kind, need in needs.items():
+        left[kind] -= need * workers
+
+
+def _fits(needs: Mapping[str, float], left: Mapping[str, float]) -> bool:
+    spare = {} if len(needs) > 1 else {"CPU": 1.0}
+    return all(left.get(kind, 0.0) - spare.get(kind, 0.0) >= need - ROUNDING for kind, need in needs.items())
