@@ -66,7 +66,8 @@ def rows_to_do(queue: Lanes, batches: OpenBatches, lane: str) -> int:
     """Return about how many rows of a lane are left: those on the queue, and those of open batches that are not fed yet.
 
     A batch of several lanes may be counted in each with all rows that it lacks, up to the rows of the lane. Rows that are paused
-    do not count. Of a batch that is quoted, only the rows of its sample may run, and those that are not fed are a guess. Raises QueueUnavailable if Redis does not answer.
+    do not count. Of a batch that is quoted only the sample may run, so its rows that are not fed yet are a guess. Raises
+    QueueUnavailable if Redis does not answer.
     """
     seen = queue.snapshot(lane)
     if seen.paused:
