@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -367,6 +368,18 @@ class Settings(BaseSettings):
         description="Other names of models, such as gpt-4o-mini or meta-llama/Llama-3.1-8B-Instruct, each with the alias of "
         "the model that runs rows with this name.",
     )
+
+    @model_validator(mode="after")
+    def _budgets_are_in_the_currency_of_the_prices(self) -> Self:
+        for name, tenant in self.tenants.items():
+            for field in ("budget_a_day", "budget_a_month"):
+                money = getattr(tenant, field)
+                if money is not None and money.currency != self.prices.currency:
+                    raise ValueError(
+                        f"tenants.{name}.{field}: it is in {money.currency}, and the prices are in {self.prices.currency}: give "
+                        f"it in {self.prices.currency}, or [prices] in {money.currency}"
+                    )
+        return self
 
     @field_validator("aliases")
     @classmethod
