@@ -23,8 +23,8 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def fleet(cluster: FakeCluster) -> Iterator[Fleet]:
-    settings, times = Settings(drain_s=20), {"monotonic": cluster.monotonic, "clock": cluster.monotonic}
-    made = Fleet(settings, "redis://nowhere", cluster, aside=in_line, **times)
+    clock = cluster.monotonic
+    made = Fleet(Settings(drain_s=20), "redis://nowhere", cluster, aside=in_line, monotonic=clock, clock=clock)
     made.staff("stub", 2)
     cluster.place()
     made.watch()
