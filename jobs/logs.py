@@ -64,6 +64,8 @@ EVENTS: Final[dict[str, str]] = {
     "metrics.served": "The fleet answers Prometheus: host, port.",
     "engine.chosen": "The engine that fits the files of a model, whose card leaves it open: model, engine, reason.",
     "engine.loaded": "A model is ready: model, engine, device, load_s.",
+    "remote.slow": "The server of a remote model refuses, hangs or answers nonsense; requests are sent again: model, error.",
+    "remote.back": "The server of a remote model answers again: model.",
     "engine.unconstrained": "A JSON schema does not constrain a text, or not to its end; the answer is only checked: reason.",
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.alone": "A model's texts would depend on each other in a padded batch, and run one by one: model, reason.",
