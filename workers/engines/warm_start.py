@@ -16,22 +16,29 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from jobs.errors import ModelUnavailable
+from jobs.errors import HubUnavailable, ModelUnavailable
 from jobs.logs import logger
 
 PROGRESS_S: Final = 10.0
 """Seconds between two lines of the log that say how far a download or a copy is."""
+STALL_S: float = 120.0
+"""A download of which no byte has come for this many seconds is given up, and begun again by another worker."""
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
 """The errors of file systems that have no locks."""
+
+T = TypeVar("T")
 
 _since: dict[str, float] = {}
 
 
 def fetching_s() -> float:
-    """Return for how many seconds this process has been waiting for weights that come over a network; 0 if it is not."""
+    """Return for how many seconds this process has been fetching, converting or copying weights, or has waited for another that
+    does; 0 if it is not.
+    """
     began = min(_since.values(), default=None)
     return 0.0 if began is None else time.monotonic() - began
 
@@ -84,6 +91,33 @@ def shown(alias: str, source: str, folder: Path) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def unless_stalled(task: Callable[[], T], folder: Path) -> T:
+    """Run a task that writes into `folder`, on a thread of its own, and return its result or raise its error.
+
+    The hub's client waits for some answers without a limit. If the folder does not grow for `STALL_S` seconds, the thread is left
+    behind, and HubUnavailable is raised.
+    """
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(task())
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            result.set_exception(error)
+
+    threading.Thread(target=run, name="hub", daemon=True).start()
+    size, grown_at = size_of(folder), time.monotonic()
+    while True:
+        with contextlib.suppress(TimeoutError):
+            return result.result(min(1.0, STALL_S))
+        if result.done():
+            return result.result()
+        if (now := size_of(folder)) != size:
+            size, grown_at = now, time.monotonic()
+        elif time.monotonic() - grown_at >= STALL_S:
+            raise HubUnavailable(f"no byte has come for {STALL_S:.0f} s")
 
 
 def copied(alias: str, revision: str, folder: Path, local_dir: Path) -> Path:

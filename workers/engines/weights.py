@@ -16,13 +16,14 @@ import re
 import shutil
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from jobs.catalog import ModelCard
 from jobs.errors import HubUnavailable, ModelUnavailable
 from workers.engines.networks import load_network
-from workers.engines.warm_start import alone, folder_name, shown
+from workers.engines.warm_start import alone, folder_name, shown, unless_stalled
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -225,8 +226,9 @@ def _download(alias: str, card: ModelCard, cache_dir: Path, *, is_pull: bool = F
         with alone(cache_dir, alias, f"{card.source}@{card.revision}"):
             try:
                 if (weights := _snapshot(card)) is None and not constants.HF_HUB_OFFLINE:
-                    with shown(alias, card.source, _repository(card.source)):
-                        weights = _snapshot(card, download=True)
+                    folder = _repository(card.source)
+                    with shown(alias, card.source, folder):
+                        weights = unless_stalled(partial(_snapshot, card, download=True), folder)
                 elif weights is None:
                     reason = "HF_HUB_OFFLINE is set"
             except Exception as error:  # noqa: BLE001 - the hub's HTTP client raises other errors in other releases
