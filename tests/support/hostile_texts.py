@@ -220,7 +220,7 @@ def explained(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Try everything, or a part, or only a quadratic pattern. The kernel ends the program in a try that takes too long."""
-    shapes = SHAPES
+    shapes: Sequence[str] = SHAPES
     if arguments == ["quadratic"]:
         tries = [("a quadratic pattern", PATTERN_CHARACTERS, tried(re.compile(r"\[[^\]]*\]"), "sub"))]
     else:

@@ -96,6 +96,17 @@ def test_each_request_is_answered_exactly_once(make: Callable[[], Engine], reque
     )
 
 
+def test_an_engine_tells_when_it_began_a_request(make: Callable[[], Engine], request: pytest.FixtureRequest) -> None:
+    """Engines that write token by token also tell when the first was there."""
+    before = time.monotonic_ns()
+    done = completions(make(), [request_of(f"r{n}", TEXTS[n % 6]) for n in range(11)])
+    by_token = request.node.callspec.params["make"] in ("stub", "causal")
+    for one in done.values():
+        first_ns = one.first_token_ns or one.begun_ns
+        assert before <= one.begun_ns <= first_ns <= time.monotonic_ns()
+        assert bool(one.first_token_ns) == by_token
+
+
 def test_a_step_without_requests_does_nothing(make: Callable[[], Engine]) -> None:
     engine = make()
     assert engine.step() == []
