@@ -90,6 +90,10 @@ EVENTS: Final[dict[str, str]] = {
     "worker.left": "A worker left, since its node drains or its process was told to end, and will be replaced: worker, error, "
     "backoff_s.",
     "node.draining": "A node of the cluster ends soon, so a worker there leaves it within `grace_s`: worker, node, grace_s.",
+    "model.fetching": "The weights of a model are downloaded or copied; said every ten seconds: model, source, bytes, seconds.",
+    "model.fetched": "The weights of a model are on this node: model, source, bytes, seconds.",
+    "model.awaited": "Another worker of the node fetches or converts the model, and this one waits for it: model.",
+    "model.not_copied": "Weights are not copied to the local disk, and are read where they are: model, into, error.",
     "model.converting": "A model is converted for CTranslate2, once; later starts use the result: model, compute_type, into.",
     "model.converted": "The conversion of a model is in the cache: model, compute_type, seconds.",
     "model.conversion_awaited": "Another worker converts the model, and this one waits for it: into.",

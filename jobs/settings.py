@@ -151,6 +151,11 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         default=Path("~/.cache/nightpress"), description="Folder for converted weights and embedded servers."
     )
+    node_weights_dir: Path | None = Field(
+        default=None,
+        description="Folder on a local disk of each node. Weights are copied into it before they are loaded, once a node, where "
+        "they lie on a disk that nodes share. None: they are read where they are.",
+    )
     templates_dir: Path | None = Field(
         default=None, description="Folder of templates that replace those of the kinds, by file name."
     )
@@ -410,7 +415,7 @@ class Settings(BaseSettings):
             )
         return url if "://" in url else str(absolute(Path(url)))
 
-    @field_validator("templates_dir", "cache_dir", "redis_ca", "spool_dir")
+    @field_validator("templates_dir", "cache_dir", "node_weights_dir", "redis_ca", "spool_dir")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
         _check_printable(str(folder))
