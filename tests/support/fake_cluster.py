@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workers.fleet.handles import Capacity, End
+from workers.fleet.handles import Capacity, End, Found
 from workers.worker.worker import WorkerPlan
 
 
@@ -114,6 +114,8 @@ class FakeCluster:
     freeing_s: float = 0.0
     freed_at: float = float("-inf")
     address: str = "a fake cluster"
+    is_private: bool = False
+    keeps: bool = False
     others: list[Mapping[str, float]] = field(default_factory=list)
     loads: bool = True
     grows_by: Mapping[str, int] | None = None
@@ -156,6 +158,11 @@ class FakeCluster:
     def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> FakeWorker:
         self.workers.append(FakeWorker(self, plan, Counter(needs), self.slow))
         return self.workers[-1]
+
+    def left(self) -> Sequence[Found]:
+        if not self.keeps:
+            return ()
+        return [Found(one.plan.worker, one.plan.alias, one) for one in self.workers if not one.killed]
 
     def capacity(self) -> Capacity:
         return Capacity({kind: n for kind, n in sum(self.nodes, Counter()).items() if n}, self._totals, self.grown)

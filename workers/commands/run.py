@@ -25,6 +25,7 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.commands.work import known
 from workers.fleet.cluster import connect
+from workers.fleet.desk.seat import Wish
 from workers.fleet.fleet import Fleet
 from workers.fleet.supervisor import Supervisor
 
@@ -76,7 +77,7 @@ class Run:
             partial(connect, address, local=address is None),
             self.report,
             only=frozenset([self.batch.batch_id]),
-            workers=self.workers,
+            wish=Wish(workers=self.workers),
             sweep_s=SWEEP_S,
         )
 

@@ -1,10 +1,14 @@
 """`nightpress work`: a fleet on a Ray cluster for all open batches, until it is interrupted.
 
-The fleet has workers for the models that were asked for, or else for those that open batches need. Several of these commands may
-run at once, on any machines: they share the queue and the storage, and nothing else.
+The fleet has workers for the models that were asked for, or else for those that open batches need. On one cluster all fleets of a
+store are one: a second command stands by, what it wants is done by the first, and it takes over when the first ends. On different
+clusters any number may run: they share the queue and the storage, and nothing else.
 """
 
 import contextlib
+import os
+import secrets
+import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,13 +27,16 @@ from jobs.publishing.remembering import Rememberer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
+from jobs.store.identity import make_id
 from jobs.store.opening import open_store
 from jobs.store.store import NAMED_PATHS, Store
 from workers.fleet.after_publishing import AfterPublishing
 from workers.fleet.cluster import connect
+from workers.fleet.desk.seat import Desk, Holder, Wish
 from workers.fleet.fleet import Fleet
+from workers.fleet.handles import Cluster
 from workers.fleet.metrics import FleetMetrics
-from workers.fleet.supervisor import Supervisor
+from workers.fleet.supervisor import Supervisor, open_models
 
 PROGRESS_S: Final = 60.0
 """Seconds between two times that the log says how far each open batch is."""
@@ -41,12 +48,16 @@ FINISH_S: Final = 0.5
 
 @dataclass
 class Work:
-    """Runs a fleet until `interrupt` is called, or with `until_empty` until no batch is open. A Work is its supervisor's Goal."""
+    """Runs a fleet until `interrupt` is called, or with `until_empty` until no batch is open. A Work is its supervisor's Goal.
+
+    With `holder` it is the work of a detached supervisor: its workers outlive it.
+    """
 
     settings: Settings
     aliases: Sequence[str] = ()
     workers: int | None = None
     until_empty: bool = False
+    holder: Holder | None = None
     supervisor: Supervisor = field(init=False)
     _metrics: FleetMetrics = field(default_factory=FleetMetrics)
     _after: AfterPublishing = field(init=False)
@@ -63,9 +74,10 @@ class Work:
         self.supervisor = Supervisor(
             settings,
             store,
-            partial(connect, settings.ray_address),
+            partial(connect, settings.ray_address) if self.holder is None else partial(kept_cluster, store),
             lambda event, message: logger().warning(event, message=message),
-            workers=self.workers,
+            wish=Wish(tuple(self.aliases), self.workers),
+            open_desk=partial(open_desk, store, self.holder),
             sweep_s=settings.publish_check_s,
             on_published=self._metrics.published,
             after_sweep=self._after_sweep,
@@ -97,7 +109,7 @@ class Work:
     # -- what the supervisor asks -----------------------------------------------------------------------------------
 
     def models(self, sweeper: Sweeper) -> Iterable[str]:
-        return self.aliases or {lane.model for index in sweeper.batches for lane in index.batch.lanes.values()}
+        return self.aliases or open_models(sweeper.batches)
 
     def look(self, sweeper: Sweeper) -> None:
         pass
@@ -147,6 +159,33 @@ class Work:
         except OSError as error:
             raise RequestError(f"no metrics at {host}:{port}: {error.strerror}. Set metrics_port.") from None
         logger().info("metrics.served", host=host, port=port)
+
+
+def open_desk(store: Store, holder: Holder | None, cluster: Cluster) -> Desk | None:
+    """Return the desk of a store on a cluster, for the detached supervisor `holder` or else for this process.
+
+    Returns None for a cluster that no other process can join. Raises StoreUnavailable if the store's id cannot be read.
+    """
+    if cluster.is_private:
+        return None
+    from workers.fleet.desk.ray_desk import RayDesk, namespace_of
+
+    ours = Holder(
+        id=secrets.token_hex(8),
+        kind="foreground",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return RayDesk(namespace_of(make_id(store)), holder or ours)
+
+
+def kept_cluster(store: Store) -> Cluster:
+    """Return the cluster of a detached supervisor, which keeps its workers when the supervisor dies."""
+    from workers.fleet.actor import RayCluster
+    from workers.fleet.desk.ray_desk import namespace_of
+
+    return RayCluster("the Ray of the detached supervisor", namespace=namespace_of(make_id(store)))
 
 
 def check_delivered(store: Store) -> None:

@@ -7,6 +7,7 @@ fleet replaces workers that died.
 """
 
 import atexit
+import contextlib
 import os
 import re
 import secrets
@@ -23,7 +24,7 @@ import ray
 from jobs.errors import UnavailableError
 from jobs.logs import logger
 from workers.fleet.gcs_watch import GcsWatch, end_process
-from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End
+from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End, Found
 from workers.fleet.log_relay.worker_log import RayLog, logs_folder, read_to_the_end
 from workers.logs.files import Chunk, open_log, read_log
 from workers.worker.worker import Worker, WorkerPlan
@@ -38,6 +39,8 @@ REPORTS_PER_S: Final = 50.0
 """The workers of a cluster together report at most about so often, beside what has changed."""
 TICK_S: Final = 0.2
 """Seconds between two looks of a worker at whether something has changed."""
+KEPT: Final = "worker"
+"""The name of a detached worker begins with this; the alias of its model, its own name and that of its log follow."""
 FAULTS: Final = ("store_fault", "queue_fault", "store_damage")
 """The fields of a status that report a fault: a change of one is reported at once."""
 SILENT_S: Final = 30.0
@@ -190,6 +193,12 @@ def why(error: BaseException) -> str:
     return f"{type(error).__name__}: {detail[1]}: {detail[2].partition(' Some common causes')[0]}"
 
 
+def named_actors(namespace: str) -> Sequence[str]:
+    """Return the names of the actors in a namespace, also of those that wait for room."""
+    found = ray.util.list_named_actors(all_namespaces=True)
+    return [str(one["name"]) for one in found if one["namespace"] == namespace]
+
+
 def grown() -> Mapping[str, float]:
     """Return the resources that the cluster has once its autoscaler has added all nodes that it may; empty without one."""
     try:
@@ -200,10 +209,16 @@ def grown() -> Mapping[str, float]:
 
 
 class RayCluster:
-    """The Ray cluster that this process has joined. Its control store is watched from the first `check` on."""
+    """The Ray cluster that this process has joined. Its control store is watched from the first `check` on.
 
-    def __init__(self, address: str) -> None:
+    With a `namespace`, workers are detached actors with names in it, which outlive this process.
+    """
+
+    def __init__(self, address: str, *, is_private: bool = False, namespace: str | None = None) -> None:
         self.address = address
+        self.is_private = is_private
+        self.keeps = namespace is not None
+        self._namespace = namespace
         self._watch: GcsWatch | None = None
         self._workers: weakref.WeakSet[RayWorker] = weakref.WeakSet()
 
@@ -216,7 +231,26 @@ class RayCluster:
             concurrency_groups={CONTROL: 3, REPORTS: 4},
         )(NodeWorker)
         log = f"{plan.worker}-{secrets.token_hex(4)}"  # unique: a worker that replaces a dead worker has the same name
-        worker = RayWorker(actor_class.remote(plan, log), self._is_lost, log)
+        if self._namespace is not None:
+            name = f"{KEPT}/{plan.alias}/{plan.worker}/{log}"
+            actor_class = actor_class.options(name=name, namespace=self._namespace, lifetime="detached")
+        return self._follow(actor_class.remote(plan, log), log)
+
+    def left(self) -> Sequence[Found]:
+        if self._namespace is None:
+            return ()
+        found = []
+        for name in named_actors(self._namespace):
+            kind, _, rest = name.partition("/")
+            if kind == KEPT:
+                alias, worker, log = rest.split("/")
+                with contextlib.suppress(ValueError):  # it has just ended
+                    actor = ray.get_actor(name, namespace=self._namespace)
+                    found.append(Found(worker, alias, self._follow(actor, log)))
+        return found
+
+    def _follow(self, actor: Any, log: str) -> RayWorker:
+        worker = RayWorker(actor, self._is_lost, log)
         self._workers.add(worker)
         return worker
 

@@ -61,7 +61,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     ray._private.worker.print_to_stdstream = _ray_says  # noqa: SLF001 - Ray would print it on standard output, in colours
     if logs.is_json():
         libraries.give_up_handlers("ray")
-    return RayCluster("a local Ray of its own" if address is None else address)
+    return RayCluster("a local Ray of its own" if address is None else address, is_private=address is None)
 
 
 def _set_variables() -> None:

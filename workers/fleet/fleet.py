@@ -88,6 +88,41 @@ class Fleet:
         self._add(alias, n)
         self.watch()
 
+    def adopt(self) -> None:
+        """Take over the workers that an earlier fleet of this store has left on a cluster that keeps them."""
+        for found in self.cluster.left():
+            self._relay.follow(found.worker, found.handle.log)
+            if found.alias not in self.settings.catalog:
+                self._relay.leave(found.handle.log)
+                self.aside(found.handle.kill)
+                continue
+            number = 1 + max((one.number for one in self.replicas if one.alias == found.alias), default=-1)
+            needs = needs_of(self.settings.catalog[found.alias], self.cluster)
+            self.replicas.append(
+                Replica(found.alias, number, found.handle, found.worker, needs, started_at=self.monotonic())
+            )
+        if self.replicas:
+            logger().info("fleet.adopted", workers=len(self.replicas))
+
+    def abandon(self) -> None:
+        """Leave the workers to another fleet, which has adopted them."""
+        self.cluster.close()
+        self.replicas.clear()
+
+    def figures(self) -> Mapping[str, Mapping[str, int]]:
+        """Return how many workers each model should have, is asked for, has running, and has loaded."""
+        figures: dict[str, dict[str, int]] = {}
+        wanted = {} if self._plan is None else self._plan.workers
+        for alias in sorted({*wanted, *(replica.alias for replica in self.replicas)}):
+            ours = [replica for replica in self.replicas if replica.alias == alias]
+            figures[alias] = {
+                "planned": wanted.get(alias, 0),
+                "asked": sum(replica.handle is not None for replica in ours),
+                "up": sum(replica.placed for replica in ours),
+                "loaded": sum(replica.loaded for replica in ours),
+            }
+        return figures
+
     def follow(self, plan: FleetPlan) -> None:
         """Have as many workers of each model as the plan says. A worker that has come up stays until its model is idle.
 

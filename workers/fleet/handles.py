@@ -57,7 +57,10 @@ class WorkerHandle(Protocol):
         ...
 
     def end(self, timeout_s: float = 0.0) -> End | None:
-        """Return how the worker ended; None if it still runs after `timeout_s`. Without a timeout, as far as it has told."""
+        """Return how the worker ended; None if it still runs after `timeout_s`.
+
+        Without a timeout, only what the worker has told counts.
+        """
         ...
 
     def was_loaded(self) -> bool:
@@ -77,13 +80,32 @@ class WorkerHandle(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A worker that an earlier fleet has left on the cluster: its name, the alias of its model, and its handle."""
+
+    worker: str
+    alias: str
+    handle: WorkerHandle
+
+
 class Cluster(Protocol):
-    """Nodes on which workers run. `address` names the cluster for the log."""
+    """Nodes on which workers run. `address` names the cluster for the log.
+
+    A *private* cluster was started by this process, and ends with it. The workers of a cluster that *keeps* them live on when this
+    process ends.
+    """
 
     address: str
+    is_private: bool
+    keeps: bool
 
     def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> WorkerHandle:
         """Start a worker as soon as a node has the resources `needs` free. Returns at once."""
+        ...
+
+    def left(self) -> Sequence[Found]:
+        """Return the workers that an earlier fleet of the same store has left; none if the cluster keeps no workers."""
         ...
 
     def capacity(self) -> Capacity:

@@ -28,6 +28,7 @@ from tests.support.fake_cluster import FakeCluster
 from workers.commands.interrupts import on_interrupt
 from workers.fleet import supervisor as supervising
 from workers.fleet.aside import Aside, in_line
+from workers.fleet.desk.seat import Wish
 from workers.fleet.fleet import Fleet
 from workers.fleet.handles import Cluster
 from workers.fleet.supervisor import Supervisor
@@ -82,7 +83,9 @@ def supervisor(
 ) -> Supervisor:
     events = [] if reported is None else reported
     store = open_store(settings.store_url)
-    more = {"workers": 1, "burying": in_line, **more}  # a thread would move the time of the fake cluster
+    more = {"burying": in_line, **more}  # a thread would move the time of the fake cluster
+    wish = Wish(workers=more.pop("workers", 1))
+    more["wish"] = wish
     return Supervisor(settings, store, connect, lambda event, _: events.append(event), sweep_s=0.01, **more)
 
 
