@@ -104,7 +104,8 @@ class Translatable:
 
     The languages are BCP 47 tags. `before` is the text that stands before this one in its document, or is empty: a model may
     read it as context, and does not translate it. `signs` are the words of the text that stand for placeholders, tags and other
-    marks, in their order; a translation has each of them once.
+    marks, in their order; a translation has each of them once. `alternatives` is how many further translations are wanted beside
+    the best one; a search with beams has as many as it has further beams, and other engines have none.
     """
 
     text: str
@@ -112,6 +113,7 @@ class Translatable:
     target_language: str
     before: str = ""
     signs: tuple[str, ...] = ()
+    alternatives: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,8 @@ class Completion:
     `constraint` says how far the prompt's schema constrained the completion; None if the prompt has no schema.
     For a prompt with continuations, `scores` has an entry for each continuation, and the text is empty. The tokens of the prompt
     count once, however many continuations there are; `completion_tokens` is the sum over all continuations.
+    `alternatives` are the next best texts that a search with beams found, best first, if the prompt asked for them. Their tokens
+    are not counted.
     """
 
     request_id: str
@@ -268,3 +272,4 @@ class Completion:
     reasoning: str = ""
     reasoning_tokens: int = 0
     constraint: Constraint | None = None
+    alternatives: tuple[str, ...] = ()

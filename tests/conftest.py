@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -46,6 +47,12 @@ class RayApart(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> RayApart:
     """The scheduler that pytest-xdist uses with `-n`."""
     return RayApart(config, log)
+
+
+@pytest.fixture(scope="session")
+def real_cache() -> Path:
+    """The folder for the converted weights of the real small model. The weights stay there from one test run to the next."""
+    return Path(tempfile.gettempdir()) / f"nightpress-tests-{os.getuid()}"
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "a condition") -> Any:

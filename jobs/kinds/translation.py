@@ -27,6 +27,10 @@ from jobs.writing.templates import Templates
 from jobs.writing.terms.row_terms import FORBIDDEN, GLOSSARY, NAMES, terms_sha256
 
 
+def _is_empty(found: Sequence[str]) -> bool:
+    return not found
+
+
 class TranslatedSegment(BaseModel):
     """A segment in both languages."""
 
@@ -34,6 +38,9 @@ class TranslatedSegment(BaseModel):
 
     source: str = Field(min_length=1, description="The segment in the source language.")
     target: str = Field(min_length=1, description="Its translation.")
+    alternatives: tuple[str, ...] = Field(
+        default=(), exclude_if=_is_empty, description="The next best translations, if the row asks for some."
+    )
 
 
 class Translation(CleanedOutput):
@@ -100,7 +107,7 @@ class TranslationKind:
 
         tries = checker.tries if checker.checks else 1
         texts = yield from asked_until_kept(len(plan.questions), questions.ask, questions.read, review, tries)
-        return _translation(plan, texts).with_removed(questions.removed)
+        return _translation(plan, texts, questions.alternatives).with_removed(questions.removed)
 
     def memory_query(self, request: BaseModel) -> Query | None:
         """Return what a row asks the translation memory."""
@@ -122,15 +129,19 @@ class TranslationKind:
         return most_tokens(getattr(request, "text", "")) // 2 + 1
 
 
-def _translation(plan: Plan, texts: Sequence[str]) -> Translation:
+def _translation(
+    plan: Plan, texts: Sequence[str], alternatives: Mapping[int, Sequence[str]] | None = None
+) -> Translation:
     request, targets = plan.request, plan.targets(texts)
-    pairs = zip(plan.worded, targets, strict=True)
+    found = zip(plan.worded, targets, plan.alternatives(alternatives or {}), strict=True)
     return Translation(
         source_language=request.source_language,
         target_language=request.target_language,
         source=request.text,
         text=plan.text(targets),
-        segments=tuple(TranslatedSegment(source=unit.words, target=target) for unit, target in pairs),
+        segments=tuple(
+            TranslatedSegment(source=unit.words, target=target, alternatives=others) for unit, target, others in found
+        ),
     )
 
 

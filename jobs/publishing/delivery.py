@@ -106,7 +106,8 @@ def undelivered_url(store: Store, batch_id: str) -> str | None:
 class Deliverer:
     """Delivers the outputs that the batches of one store owe. `deliver` may be called at any time, by one thread.
 
-    `options_for` returns the options of the file system for a URL.
+    `options_for` returns the options of the file system for a URL. `owed` is the number of batches that owed outputs after the
+    last call of `deliver`; None before the first.
     """
 
     store: Store
@@ -114,6 +115,7 @@ class Deliverer:
     kinds: Mapping[str, Kind]
     clock: Clock = now
     monotonic: Callable[[], float] = time.monotonic
+    owed: int | None = None
     _again_at: dict[str, float] = field(default_factory=dict)
     _overwritten: set[str] = field(default_factory=set)
     _damage: Damage = field(init=False)
@@ -127,18 +129,21 @@ class Deliverer:
         Raises StoreUnavailable. If a batch is damaged, StoreDamaged is raised after all other batches were tried.
         """
         faults: list[StoreDamaged] = []
-        for batch_id in sorted({*self.store.list("undelivered"), *self._overwritten}):
+        owing = sorted({*self.store.list("undelivered"), *self._overwritten})
+        owed = len(owing)
+        for batch_id in owing:
             if self.monotonic() < self._again_at.get(batch_id, float("-inf")):
                 continue
             with collect_damage(faults):
-                self.deliver_batch(batch_id)
+                owed -= self.deliver_batch(batch_id)
+        self.owed = owed
         if faults:
             raise faults[0]
 
-    def deliver_batch(self, batch_id: str) -> None:
+    def deliver_batch(self, batch_id: str) -> bool:
         """Try the delivery that one batch owes, even if it is not due. A deleted batch owes nothing.
 
-        Raises StoreUnavailable.
+        Returns whether the batch owes nothing any more. Raises StoreUnavailable.
         """
         batch = load_batch(self.store, batch_id)
         try:
@@ -148,6 +153,7 @@ class Deliverer:
         if owes_nothing:
             self._overwritten.discard(batch_id)
             self.store.discard(BatchPaths(batch_id).undelivered)
+        return owes_nothing
 
     def _delivered(self, batch: Batch) -> bool:
         """Deliver the newest published round if it is not at the URL.

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import count, islice
 from typing import Final
 
-from jobs.batches.batch import CloseReason, Done
+from jobs.batches.batch import Batch, CloseReason, Done
 from jobs.batches.breaker import trip
 from jobs.batches.input import rows_without_request
 from jobs.batches.open_batches import OpenBatches
@@ -38,6 +38,8 @@ from jobs.store.store import Store
 SEGMENT_ROWS: Final = 4_096
 """The sweeper fails rows whose requests cannot be read (rule 27). It writes at most this many of the rows to one segment."""
 
+OnPublished = Callable[[Batch, Done, float], object]
+
 
 @dataclass
 class Sweeper:
@@ -46,9 +48,9 @@ class Sweeper:
     `published` collects the markers of the batches that the sweeper saw published, by id. If the first `breaker_rows` outcomes of
     a batch are all failures, the batch is paused; 0 switches this off. If a batch has `compact_segments` or more uncompacted
     segments, the small segments are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`.
-    `on_published` is called after each publishing, with the seconds that it took. `after_sweep` is called at the end of each
-    sweep, with whether a batch was published in that sweep. `aside` runs a task, at once or on another thread. While a batch is
-    published there, it counts as open; a later sweep sees its marker, or raises the error of the task.
+    `on_published` is called after each publishing, with the batch, its marker and the seconds that it took. `after_sweep` is
+    called at the end of each sweep, with whether a batch was published in that sweep. `aside` runs a task, at once or on another
+    thread. While a batch is published there, it counts as open; a later sweep sees its marker, or raises the error of the task.
     """
 
     store: Store
@@ -57,7 +59,7 @@ class Sweeper:
     prices: Prices
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     breaker_rows: int = 0
-    on_published: Callable[[float], object] = lambda _: None
+    on_published: OnPublished = lambda *_: None
     after_sweep: Callable[[bool], object] = lambda _: None
     aside: Callable[[Callable[[], object]], object] = lambda task: task()
     compact_segments: int = 0
@@ -101,6 +103,12 @@ class Sweeper:
         if fault is not None:
             raise fault
         return still_open
+
+    @property
+    def damaged(self) -> int:
+        """The number of open batches that wait for a damaged file, as far as the last sweep has found."""
+        waiting = sum(self.damage.holds(index.batch.batch_id) for index in self.batches)
+        return waiting + (self.batches.fault is not None)
 
     def _close_feed_or_publish(self, index: OutcomeIndex) -> Done | None:
         """Bring a batch a step further. Returns the marker of its round if the round is published, otherwise None.
@@ -196,20 +204,20 @@ class Sweeper:
             publishing.result()
         else:
             self._publishing[batch_id] = publishing = Future()
-            self.aside(partial(self._publish, batch_id, publishing))
+            self.aside(partial(self._publish, index.batch, publishing))
             if publishing.done():
                 del self._publishing[batch_id]
                 publishing.result()
         index.refresh()
 
-    def _publish(self, batch_id: str, publishing: Future[None]) -> None:
+    def _publish(self, batch: Batch, publishing: Future[None]) -> None:
         began = time.monotonic()
         try:
-            result = publish(self.store, batch_id, prices=self.prices, clock=self.clock)
+            result = publish(self.store, batch.batch_id, prices=self.prices, clock=self.clock)
             if isinstance(result, Done):
-                self.on_published(time.monotonic() - began)
+                self.on_published(batch, result, time.monotonic() - began)
                 counts = {str(status): n for status, n in result.counts.items()}
-                logger().info("batch.published", batch=batch_id, round=result.round, **counts)
+                logger().info("batch.published", batch=batch.batch_id, round=result.round, **counts)
         except BaseException as error:  # noqa: BLE001 - raised again by a sweep
             publishing.set_exception(error)
         else:

@@ -78,6 +78,10 @@ class Damage:
             raise
         self._found.pop(name, None)
 
+    def holds(self, name: str) -> bool:
+        """Whether the last look at a batch found it damaged."""
+        return name in self._found
+
 
 class collect_damage:  # noqa: N801 - in lower case like contextlib.suppress
     """Adds a StoreDamaged that the block raises to the list `found`, and ends the block. If `found` is None, the error is raised.

@@ -29,8 +29,7 @@ from jobs.logs import EVENTS
 from jobs.operations.content.kind_reference import fields_of
 from jobs.settings import Settings
 from jobs.writing.platforms import LIMITS
-from workers.fleet import metrics as fleet
-from workers.worker import metrics as worker
+from workers.monitoring.table import TABLE as METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
@@ -83,6 +82,13 @@ def _default(name: str, value: Any) -> str:
 def named(declared: dict[str, str]) -> Iterator[tuple[str, str]]:
     """Yield each name of a dictionary such as CODES or EVENTS, and the sentence that explains the name."""
     return ((f"`{name}`", sentence) for name, sentence in declared.items())
+
+
+def metrics() -> Iterator[tuple[str, str, str, str]]:
+    """Yield four texts for each metric: its name, its type, its labels with their values, and its meaning."""
+    for name, info in METRICS.items():
+        labels = (f"`{label}`" + (f": {', '.join(values)}" if values else "") for label, values in info.labels.items())
+        yield f"`{name}`", info.type, "; ".join(labels), info.meaning
 
 
 def row_fields() -> Iterator[tuple[str, str, str]]:
@@ -152,7 +158,7 @@ TABLES: dict[str, tuple[Sequence[str], Callable[[], Iterable[Sequence[str]]]]] =
     "stand_ins": (("tag", "taken for it", "both ways", "why"), stand_ins),
     "codes": (("code", "means"), lambda: named(CODES)),
     "events": (("event", "means, and its keys"), lambda: named(EVENTS)),
-    "metrics": (("metric", "means"), lambda: named(worker.METRICS | fleet.METRICS)),
+    "metrics": (("metric", "type", "labels", "means"), metrics),
 }
 
 

@@ -14,8 +14,8 @@ from jobs.kinds.registry import load_kinds
 
 KINDS = load_kinds()
 
-Answer = Callable[[Prompt], str | tuple[str, str]]
-"""Gives the completion of a prompt: a text, or a text and its finish reason."""
+Answer = Callable[[Prompt], str | tuple[str, ...]]
+"""Gives the completion of a prompt: a text, or a text, its finish reason, and any alternatives to it."""
 
 
 def checker_of(kind: str, request: Mapping[str, Any], *settings: CheckSettings, again: int = 2) -> Checker:
@@ -42,8 +42,11 @@ def converse(
             break
         turns.append(list(prompts))
         answers = [answer(prompt) for prompt in prompts]
-        pairs = [(one, "stop") if isinstance(one, str) else one for one in answers]
-        completions = [Completion(str(n), text, reason) for n, (text, reason) in enumerate(pairs)]  # type: ignore[arg-type]
+        whole = [(one, "stop") if isinstance(one, str) else one for one in answers]
+        completions = [
+            Completion(str(n), text, reason, alternatives=tuple(others))  # type: ignore[arg-type]
+            for n, (text, reason, *others) in enumerate(whole)
+        ]
     assert type(output) is kind.output_type
     return output, turns
 

@@ -32,23 +32,23 @@ class FakeLog:
 
 @dataclass(eq=False)
 class FakeWorker:
-    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up. A lost one has died by itself."""
+    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up. It ends by itself if `exit` is set."""
 
     cluster: "FakeCluster"
     plan: WorkerPlan
     needs: Counter[str]
     slow: bool = False
-    node: Counter[str] | None = None
+    room: Counter[str] | None = None
+    exit: End | None = None
     stopped_at: float = float("inf")
     drain_s: float | None = None
     killed: bool = False
     log: FakeLog = field(default_factory=FakeLog)
     running: int | None = None
-    lost: bool = False
 
     @property
     def alive(self) -> bool:
-        return self.node is not None and not self.slow
+        return self.room is not None and not self.slow
 
     @property
     def stopped(self) -> bool:
@@ -58,7 +58,7 @@ class FakeWorker:
     def ended(self) -> bool:
         return (
             self.killed
-            or self.lost
+            or self.exit is not None
             or (self.alive and self.cluster.seconds >= self.stopped_at + self.cluster.draining_s)
         )
 
@@ -67,13 +67,16 @@ class FakeWorker:
     def is_placed(self) -> bool:
         return self.killed or self.alive
 
+    def node(self) -> str:
+        return "" if self.room is None else self.cluster.id_of(self.room)
+
     def end(self, timeout_s: float = 0.0) -> End | None:
         if not self.ended:
             self.cluster.seconds += timeout_s
-        return End("it ended") if self.ended else None
+        return (self.exit or End("it ended")) if self.ended else None
 
     def was_loaded(self) -> bool:
-        return self.node is not None and not self.slow and self.cluster.loads
+        return self.room is not None and not self.slow and self.cluster.loads
 
     def status(self) -> Mapping[str, Any] | None:
         if not self.alive or self.ended:
@@ -87,8 +90,8 @@ class FakeWorker:
 
     def kill(self) -> None:
         self.cluster.die_slowly()
-        if self.node is not None and not self.killed:
-            self.node.update(self.needs)
+        if self.room is not None and not self.killed:
+            self.room.update(self.needs)
             self.cluster.freed_at = self.cluster.seconds
         self.killed = True
 
@@ -99,9 +102,10 @@ class FakeCluster:
 
     A worker drains for `draining_s` seconds, and freed resources can be used after `freeing_s` seconds. Workers that are
     started while `slow` is set do not come up. While `away` is set, the cluster does not answer. `others` holds the resources
-    that other programs wait for. Workers load their models at once if `loads` is set. If `grows_by` is given, each worker that
-    waits and fits on no node brings a further node of these resources, as on a cluster that grants every demand. `requests` are
-    the bundles of each request. `die_slowly` is called when a worker is killed.
+    that other programs wait for, and `drains` the ids of nodes that drain with the time at which each ends. Workers load their
+    models at once if `loads` is set. If `grows_by` is given, each worker that waits and fits on no node brings a further node of
+    these resources, as on a cluster that grants every demand. `requests` are the bundles of each request. `die_slowly` is called
+    when a worker is killed.
     """
 
     nodes: list[Counter[str]]
@@ -122,6 +126,7 @@ class FakeCluster:
     grown: Mapping[str, float] = field(default_factory=dict)
     requests: list[Sequence[Mapping[str, float]]] = field(default_factory=list)
     die_slowly: Callable[[], object] = lambda: None
+    drains: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.nodes = list(self.nodes)
@@ -129,6 +134,13 @@ class FakeCluster:
 
     def monotonic(self) -> float:
         return self.seconds
+
+    def id_of(self, node: Counter[str]) -> str:
+        """Return the id of a node: `node-0` for the first."""
+        return f"node-{next(n for n, one in enumerate(self.nodes) if one is node)}"
+
+    def _staying(self) -> list[Counter[str]]:
+        return [node for node in self.nodes if self.id_of(node) not in self.drains]
 
     def place(self) -> None:
         """Give room to waiting workers, if there is any."""
@@ -141,17 +153,17 @@ class FakeCluster:
                 self._totals.append(dict(self.grows_by))
                 fitting = self._fitting(worker)
             if fitting:
-                worker.node = max(fitting, key=lambda node: sum(node.values()))
-                worker.node.subtract(worker.needs)
+                worker.room = max(fitting, key=lambda node: sum(node.values()))
+                worker.room.subtract(worker.needs)
 
     def _fitting(self, worker: FakeWorker) -> list[Counter[str]]:
-        return [node for node in self.nodes if all(node[kind] >= n for kind, n in worker.needs.items())]
+        return [node for node in self._staying() if all(node[kind] >= n for kind, n in worker.needs.items())]
 
     def active(self) -> list[FakeWorker]:
         return [worker for worker in self.workers if worker.alive and not worker.stopped and not worker.ended]
 
     def waiting(self) -> list[FakeWorker]:
-        return [worker for worker in self.workers if worker.node is None and not worker.killed]
+        return [worker for worker in self.workers if worker.room is None and not worker.killed]
 
     # -- what a fleet calls -----------------------------------------------------------------------------------------
 
@@ -165,7 +177,14 @@ class FakeCluster:
         return [Found(one.plan.worker, one.plan.alias, one) for one in self.workers if not one.killed]
 
     def capacity(self) -> Capacity:
-        return Capacity({kind: n for kind, n in sum(self.nodes, Counter()).items() if n}, self._totals, self.grown)
+        totals = [
+            total for node, total in zip(self.nodes, self._totals, strict=True) if self.id_of(node) not in self.drains
+        ]
+        free = {kind: n for kind, n in sum(self._staying(), Counter()).items() if n}
+        return Capacity(free, totals, self.grown)
+
+    def draining(self) -> Mapping[str, float]:
+        return self.drains
 
     def demands(self) -> Sequence[Mapping[str, float]]:
         return [*self.others, *(dict(worker.needs) for worker in self.waiting())]

@@ -2,8 +2,6 @@
 
 import http.server
 import json
-import os
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,12 +59,6 @@ def tiny_translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.support.models import small_translators
 
     return small_translators.make("words", tmp_path_factory.mktemp("translator"))
-
-
-@pytest.fixture(scope="session")
-def real_cache() -> Path:
-    """The folder for the converted weights of the real small model. The weights stay there from one test run to the next."""
-    return Path(tempfile.gettempdir()) / f"nightpress-tests-{os.getuid()}"
 
 
 @pytest.fixture

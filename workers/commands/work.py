@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,9 @@ from typing import Final
 from jobs.accounts.summaries import catch_up
 from jobs.errors import NoBatch, RequestError, StoreUnavailable, UnavailableError
 from jobs.kinds.registry import load_kinds
+from jobs.lanes.protocol import LaneSnapshot
 from jobs.logs import logger
+from jobs.operations.status import BatchStatus
 from jobs.operations.status_reader import StatusReader
 from jobs.publishing.auditing import Auditor
 from jobs.publishing.delivery import Deliverer, undelivered_url
@@ -35,13 +37,16 @@ from workers.fleet.cluster import connect
 from workers.fleet.desk.seat import Desk, Holder, Wish
 from workers.fleet.fleet import Fleet
 from workers.fleet.handles import Cluster
-from workers.fleet.metrics import FleetMetrics
 from workers.fleet.supervisor import Supervisor, open_models
+from workers.monitoring.fleet_metrics import FleetMetrics
+from workers.monitoring.monitor import Monitor
 
 PROGRESS_S: Final = 60.0
 """Seconds between two times that the log says how far each open batch is."""
 METRICS_S: Final = 2.0
 """Seconds between two updates of the metrics. The figures of a scrape are about this old at most while Redis answers."""
+CLUSTER_AWAY: Final = "the Ray cluster does not answer: look at its head node"
+"""What `/readyz` says of a cluster that is away."""
 FINISH_S: Final = 0.5
 """Seconds between two checks of whether the last deliveries are done."""
 
@@ -59,18 +64,21 @@ class Work:
     until_empty: bool = False
     holder: Holder | None = None
     supervisor: Supervisor = field(init=False)
-    _metrics: FleetMetrics = field(default_factory=FleetMetrics)
+    _monitor: Monitor = field(default_factory=Monitor)
     _after: AfterPublishing = field(init=False)
     _audits: AfterPublishing = field(init=False)
     _reader: StatusReader | None = None
     _metrics_at: float = float("-inf")
+    _lanes: Mapping[str, LaneSnapshot] = field(default_factory=dict)
     _progress_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         settings = self.settings
         store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
-        self._after = _after_publishing(store, settings)
-        self._audits = _audits(store, settings, self._metrics)  # on a thread of their own, as they may take minutes
+        self._after = _after_publishing(store, settings, self._monitor.metrics)
+        self._audits = _audits(
+            store, settings, self._monitor.metrics
+        )  # on a thread of their own, as they may take minutes
         self.supervisor = Supervisor(
             settings,
             store,
@@ -79,12 +87,13 @@ class Work:
             wish=Wish(tuple(self.aliases), self.workers),
             open_desk=partial(open_desk, store, self.holder),
             sweep_s=settings.publish_check_s,
-            on_published=self._metrics.published,
+            on_published=self._monitor.metrics.published,
             after_sweep=self._after_sweep,
         )
 
     def interrupt(self) -> None:
         """Drain and end. A second call ends the workers at once. Safe in a signal handler."""
+        self._monitor.health.end()
         self.supervisor.interrupt()
 
     def run(self) -> None:
@@ -104,11 +113,12 @@ class Work:
             if self.until_empty and not self.supervisor.interrupts:
                 check_delivered(self.supervisor.store)
         finally:
-            self._metrics.close()
+            self._monitor.close()
 
     # -- what the supervisor asks -----------------------------------------------------------------------------------
 
     def models(self, sweeper: Sweeper) -> Iterable[str]:
+        self._monitor.watch(sweeper.store, sweeper.queue)
         return self.aliases or open_models(sweeper.batches)
 
     def look(self, sweeper: Sweeper) -> None:
@@ -118,20 +128,30 @@ class Work:
         if still_open and time.monotonic() - self._progress_at >= PROGRESS_S:
             self._progress_at = time.monotonic()
             self._reader = self._reader or StatusReader(sweeper.store, sweeper.queue)
-            log_progress(self._reader, [index.batch.batch_id for index in sweeper.batches])
+            batches = [index.batch.batch_id for index in sweeper.batches]
+            self._monitor.metrics.progressed(log_progress(self._reader, batches))
+        if still_open is not None:
+            self._monitor.metrics.swept()
         return self.until_empty and still_open == 0
 
     def tick(self, sweeper: Sweeper, fleet: Fleet) -> None:
-        """Update the metrics every METRICS_S seconds. While Redis is away, the old figures stay."""
-        if self.settings.metrics_port is None or time.monotonic() - self._metrics_at < METRICS_S:
+        """Update the metrics and the health every METRICS_S seconds. While Redis is away, the old figures of lanes stay."""
+        if not self._monitor.is_serving or time.monotonic() - self._metrics_at < METRICS_S:
             return
         self._metrics_at = time.monotonic()
+        is_away = fleet.cluster.is_away()
+        statuses = () if is_away else fleet.statuses()
+        wanted = sum(not replica.parked for replica in fleet.replicas)
+        self._monitor.health.beat(wanted, statuses, cluster_fault=CLUSTER_AWAY if is_away else "")
         with contextlib.suppress(UnavailableError):
-            lanes = {lane: sweeper.queue.snapshot(lane) for lane in sweeper.queue.lanes()}
-            self._metrics.update(fleet.statuses(), lanes, sweeper.batches, datetime.now(UTC))
+            self._lanes = {lane: sweeper.queue.snapshot(lane) for lane in sweeper.queue.lanes()}
+        damaged = sweeper.damaged
+        self._monitor.metrics.update(
+            statuses, self._lanes, sweeper.batches, datetime.now(UTC), deaths=fleet.deaths, damaged=damaged
+        )
 
     def show_phase(self, phase: str) -> None:
-        pass
+        self._monitor.health.phase = phase
 
     # -- after the supervisor has ended --------------------------------------------------------------------------------
 
@@ -155,7 +175,7 @@ class Work:
         if port is None:
             return
         try:
-            port = self._metrics.serve(host, port)
+            port = self._monitor.serve(host, port)
         except OSError as error:
             raise RequestError(f"no metrics at {host}:{port}: {error.strerror}. Set metrics_port.") from None
         logger().info("metrics.served", host=host, port=port)
@@ -200,9 +220,10 @@ def check_delivered(store: Store) -> None:
         )
 
 
-def _after_publishing(store: Store, settings: Settings) -> AfterPublishing:
+def _after_publishing(store: Store, settings: Settings, metrics: FleetMetrics) -> AfterPublishing:
     """Make the tasks that follow publishing: deliver outputs, and bring the accounts up to date."""
     deliverer = Deliverer(store, settings.options_for, load_kinds(settings.templates_dir))
+    metrics.undelivered = lambda: deliverer.owed
     return AfterPublishing(deliverer.deliver, partial(catch_up, store, Damage()))
 
 
@@ -215,13 +236,15 @@ def _audits(store: Store, settings: Settings, metrics: FleetMetrics) -> AfterPub
     return AfterPublishing(Rememberer(store, kinds, settings).remember, auditor.audit)
 
 
-def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
-    """Log how far each batch is, and how fast.
+def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> Sequence[BatchStatus]:
+    """Log how far each batch is, and how fast. Returns the status of each.
 
-    Logs nothing while Redis or the storage is away, or if a batch was deleted.
+    Logs and returns nothing while Redis or the storage is away, or if a batch was deleted.
     """
+    statuses: Sequence[BatchStatus] = ()
     with contextlib.suppress(UnavailableError, NoBatch):
-        for one in reader.read(batch_ids, faults=[]).batches:  # damaged batches are left out; a sweep reports them
+        statuses = reader.read(batch_ids, faults=[]).batches  # damaged batches are left out; a sweep reports them
+        for one in statuses:
             end = one.expected_end.isoformat(timespec="seconds") if one.expected_end else None
             logger().info(
                 "batch.progress",
@@ -234,6 +257,7 @@ def log_progress(reader: StatusReader, batch_ids: Sequence[str]) -> None:
                 tokens_per_s=round(one.tokens_per_s or 0.0, 1),
                 expected_end=end,
             )
+    return statuses
 
 
 def known(alias: str, settings: Settings) -> str:

@@ -204,4 +204,5 @@ def _completion(one: Read, result: Result, share_ns: int) -> Completion:
         reasoning=result.reasoning,
         reasoning_tokens=result.reasoning_tokens,
         constraint=None if one.request.prompt.schema is None else "none",
+        alternatives=result.alternatives,
     )

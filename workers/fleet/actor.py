@@ -1,19 +1,22 @@
 """The worker as a Ray actor, and the Ray cluster that starts it: the implementation of `workers/fleet/handles.py`.
 
 The actor runs the worker on a thread of its own from the moment it is made, so nobody has to wait for a call. It answers `report`
-when something has changed: that is how a fleet of many workers learns of each without asking. It does not notice SIGTERM, so the
-fleet stops it by calling its `stop`. Ray restarts no actor and repeats no call: only the queue decides on retries, and the
-fleet replaces workers that died.
+when something has changed: that is how a fleet of many workers learns of each without asking. The fleet stops it by calling its
+`stop`. SIGTERM makes it leave too: a handler of ours replaces Ray's own. Ray restarts no actor and repeats no call: only the
+queue decides on retries, and the fleet replaces workers that died.
 """
 
 import atexit
 import contextlib
+import math
 import os
 import re
 import secrets
+import signal
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +29,7 @@ from jobs.logs import logger
 from workers.fleet.gcs_watch import GcsWatch, end_process
 from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End, Found
 from workers.fleet.log_relay.worker_log import RayLog, logs_folder, read_to_the_end
+from workers.fleet.nodes.draining import DrainWatch
 from workers.logs.files import Chunk, open_log, read_log
 from workers.worker.worker import Worker, WorkerPlan
 
@@ -41,10 +45,14 @@ TICK_S: Final = 0.2
 """Seconds between two looks of a worker at whether something has changed."""
 KEPT: Final = "worker"
 """The name of a detached worker begins with this; the alias of its model, its own name and that of its log follow."""
-FAULTS: Final = ("store_fault", "queue_fault", "store_damage")
-"""The fields of a status that report a fault: a change of one is reported at once."""
+CHANGES: Final = ("store_fault", "queue_fault", "store_damage", "leaving")
+"""The fields of a status of which a change is reported at once."""
 SILENT_S: Final = 30.0
 """Seconds after which the status of a worker that reports nothing is no longer known."""
+LINGER_S: Final = 10.0
+"""Seconds that the process of a worker that left stays, so that its fleet can read the end of its log, if no fleet ends it."""
+TERMINATED_S: Final = 5.0
+"""A worker has left this many seconds after SIGTERM, or after `drain_s` if that is shorter: whoever sends SIGTERM kills soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +65,21 @@ class Report:
 
 
 class NodeWorker(Worker):
-    """A worker that knows on which node of the cluster it runs, and logs to files there. Its fleet fetches the lines."""
+    """A worker that knows on which node of the cluster it runs, and logs to files there. Its fleet fetches the lines.
+
+    It loads no model on a node that drains, and leaves at SIGTERM.
+    """
 
     def __init__(self, plan: WorkerPlan, log: str) -> None:
-        node = name_of_node(ray.get_runtime_context().get_node_id(), ray.nodes())
+        self._node_id: str = ray.get_runtime_context().get_node_id()
+        node = name_of_node(self._node_id, ray.nodes())
         self._log = log
         open_log(logs_folder(), log, plan.settings.log_level, node)
         super().__init__(replace(plan, node=node))
+        if (
+            threading.current_thread() is threading.main_thread()
+        ):  # where Ray makes actors; only there handlers can be set
+            signal.signal(signal.SIGTERM, self._on_sigterm)
         self._ended = threading.Event()
         self._end: End | None = None
         self._reports = 0
@@ -78,15 +94,30 @@ class NodeWorker(Worker):
         mine, until = self._reports, time.monotonic() + wait_s
         while True:
             status = self.status()
-            signature = ("load_s" in status, not status["running"], self._end is not None, *map(status.get, FAULTS))
+            signature = ("load_s" in status, not status["running"], self._end is not None, *map(status.get, CHANGES))
             if signature != known or mine != self._reports or time.monotonic() >= until:
                 return Report(status, signature, self._end)
             self._ended.wait(TICK_S)
 
+    def run(self) -> Mapping[str, Any]:
+        """Work as `Worker.run` does, unless the node drains: Ray may have chosen it just before."""
+        if self._node_id in (draining_nodes() or ()):
+            self.leave("its node drains", 0.0)
+        figures = super().run()
+        if "left" in figures:
+            ending = threading.Timer(LINGER_S, self._end_process, [0])
+            ending.daemon = True
+            ending.start()
+        return figures
+
+    def status(self) -> Mapping[str, Any]:
+        """Return `Worker.status`, the id of the node, and why the worker leaves by itself, if it does."""
+        return {**super().status(), "node_id": self._node_id, "leaving": self._left}
+
     def _run_to_its_end(self) -> None:
         try:
-            self.run()
-            self._end = End("it ended")
+            figures = self.run()
+            self._end = End(figures["left"], left=True) if "left" in figures else End("it ended")
         except BaseException as error:  # noqa: BLE001 - the fleet decides what follows
             self._end = End(_text(error), error if isinstance(error, UnavailableError) else None)
         self._ended.set()
@@ -97,6 +128,20 @@ class NodeWorker(Worker):
 
     def _configure_logs(self) -> None:
         pass  # `open_log` has configured them when the worker was made
+
+    def _on_sigterm(self, *_: object) -> None:
+        # on a thread, since a handler may interrupt code that holds a lock which the drain needs
+        grace_s = min(TERMINATED_S, self._plan.settings.drain_s)
+        threading.Thread(target=self.leave, args=("its process was told to end", grace_s), daemon=True).start()
+
+
+def draining_nodes() -> Mapping[str, float] | None:
+    """Return the ids of the nodes that drain, each with the Unix time at which it ends, or infinity. None if Ray is away."""
+    try:
+        found = ray._private.state.state.get_draining_nodes()  # noqa: SLF001 - Ray tells it nowhere else without its dashboard
+    except (ray.exceptions.RayError, RuntimeError, ConnectionError):
+        return None
+    return {node: ends_ms / 1000 if ends_ms else math.inf for node, ends_ms in found.items()}
 
 
 def _text(error: BaseException) -> str:
@@ -140,7 +185,8 @@ class RayWorker:
             except ray.exceptions.RayTaskError as error:
                 self._end = End(str(error.cause), error.cause)
             except ray.exceptions.RayError as error:
-                self._end = End(why(error))
+                leaving = "" if self._told is None else self._told.status["leaving"]
+                self._end = End(leaving, left=True) if leaving else End(why(error))
             else:
                 self._told_at, self._end = time.monotonic(), self._told.end
             if self._end is None:
@@ -148,6 +194,9 @@ class RayWorker:
 
     def is_placed(self) -> bool:
         return self._told is not None or self._end is not None
+
+    def node(self) -> str:
+        return "" if self._told is None else str(self._told.status["node_id"])
 
     def end(self, timeout_s: float = 0.0) -> End | None:
         until = time.monotonic() + timeout_s
@@ -220,6 +269,7 @@ class RayCluster:
         self.keeps = namespace is not None
         self._namespace = namespace
         self._watch: GcsWatch | None = None
+        self._drains: DrainWatch | None = None
         self._workers: weakref.WeakSet[RayWorker] = weakref.WeakSet()
 
     def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> RayWorker:
@@ -255,8 +305,20 @@ class RayCluster:
         return worker
 
     def capacity(self) -> Capacity:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        return Capacity(ray.available_resources(), nodes, grown())
+        draining = self.draining()
+        nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+        free = Counter[str]()
+        for node, resources in ray._private.state.available_resources_per_node().items():  # noqa: SLF001 - by node nowhere else
+            if node in nodes and node not in draining:
+                free.update(resources)
+        return Capacity(free, [resources for node, resources in nodes.items() if node not in draining], grown())
+
+    def draining(self) -> Mapping[str, float]:
+        if self._drains is None:
+            self._drains = DrainWatch(draining_nodes)
+            self._drains.look()
+            self._drains.start()
+        return self._drains.nodes
 
     def demands(self) -> Sequence[Mapping[str, float]]:
         from ray.autoscaler.v2.sdk import get_cluster_status
@@ -294,6 +356,9 @@ class RayCluster:
         return self._watch is not None and self._watch.away
 
     def close(self) -> None:
+        if self._drains is not None:
+            self._drains.close()
+            self._drains = None
         if self._watch is not None and not self._watch.lost:
             self._watch.close()
             self._watch = None

@@ -23,6 +23,7 @@ from workers.fleet.aside import Aside
 from workers.fleet.cluster import needs_of
 from workers.fleet.handles import Capacity, Cluster, End, WorkerHandle
 from workers.fleet.log_relay.relay import Followed, Relay
+from workers.fleet.nodes.draining import grace_of
 from workers.fleet.replica import Replica
 from workers.fleet.staffing.demand import FleetPlan
 from workers.worker.worker import WorkerPlan
@@ -61,7 +62,8 @@ class Fleet:
 
     If `only` is given, the workers work only on the batches that it names. `forget` is called with the lane and the name of each
     worker that has ended, so that the queue no longer shows it. It may raise UnavailableError. `aside` runs a task on another
-    thread.
+    thread. `retiring` are replicas whose workers leave nodes that drain; each has a successor among `replicas`. `deaths` counts
+    the workers that died, by model.
     """
 
     settings: Settings
@@ -71,8 +73,11 @@ class Fleet:
     forget: Callable[[str, str], object] = lambda *_: None
     aside: Callable[[Callable[[], object]], object] = field(default_factory=Aside)
     monotonic: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.time
     rng: random.Random = field(default_factory=random.Random)
     replicas: list[Replica] = field(default_factory=list)
+    retiring: list[Replica] = field(default_factory=list)
+    deaths: dict[str, int] = field(default_factory=dict)
     name: str = field(default_factory=lambda: secrets.token_hex(2))
     _plan: FleetPlan | None = None
     _requested: Sequence[Mapping[str, float]] = ()
@@ -108,6 +113,7 @@ class Fleet:
         """Leave the workers to another fleet, which has adopted them."""
         self.cluster.close()
         self.replicas.clear()
+        self.retiring.clear()
 
     def figures(self) -> Mapping[str, Mapping[str, int]]:
         """Return how many workers each model should have, is asked for, has running, and has loaded."""
@@ -151,6 +157,8 @@ class Fleet:
     def watch(self) -> None:
         """Note which workers have come up, left or died, and start the missing ones. A worker that died is replaced after a wait.
 
+        A worker on a node that drains is told to leave, and its successor is started at once.
+
         Raises:
             ModelUnavailable: A worker cannot start, because its model is missing or for an unknown reason.
             UnavailableError: The cluster is lost.
@@ -158,6 +166,7 @@ class Fleet:
         self.cluster.check()
         self._relay.poll()
         self._note_placed()
+        self._leave_draining_nodes()
         self._note_left()
         self._note_dead()
         asked = self._asked()
@@ -244,10 +253,10 @@ class Fleet:
         for replica in self.replicas:
             if replica.pending:
                 self._end(replica)
-        for replica in self.replicas:
+        for replica in self._everyone():
             self._stop(replica, drain_s)
         until = self.monotonic() + drain_s + EXIT_S
-        left = [replica.handle for replica in self.replicas if replica.handle is not None]
+        left = [replica.handle for replica in self._everyone() if replica.handle is not None]
         while left and self.monotonic() < until:
             left[0].end(0.2)
             self.cluster.check()
@@ -264,7 +273,7 @@ class Fleet:
 
     def statuses(self) -> Sequence[Mapping[str, Any]]:
         """Return the last statuses (see `Worker.status`) that the workers have told."""
-        found = [replica.handle.status() for replica in self.replicas if replica.handle is not None]
+        found = [replica.handle.status() for replica in self._everyone() if replica.handle is not None]
         return [status for status in found if status is not None]
 
     def loading(self) -> Mapping[str, float]:
@@ -291,7 +300,7 @@ class Fleet:
     def _asked(self) -> Counter[str]:
         """Return the resources that all workers hold or wait for."""
         asked = Counter[str]()
-        for replica in self.replicas:
+        for replica in self._everyone():
             if replica.handle is not None:
                 asked.update(replica.needs)
         return asked
@@ -314,7 +323,8 @@ class Fleet:
             self.cluster.request(bundles)
 
     def _start(self, replica: Replica) -> None:
-        replica.worker = f"{self.name}-{replica.alias}-{replica.number}"[:64].replace("/", "-")
+        end = f"-{replica.number}" + (f"r{replica.moves}" if replica.moves else "")  # its predecessor may still drain
+        replica.worker = f"{self.name}-{replica.alias}"[: 64 - len(end)].replace("/", "-") + end
         plan = WorkerPlan(replica.worker, replica.alias, self.redis_url, self.settings, self.only)
         replica.handle = self.cluster.start(plan, replica.needs)
         self._relay.follow(replica.worker, replica.handle.log)
@@ -324,6 +334,7 @@ class Fleet:
         if replica.handle is not None:
             logger().info("worker.draining", worker=replica.worker)
             replica.handle.stop(drain_s)
+            replica.drained_by = self.monotonic() + drain_s
 
     def _end(self, replica: Replica, *, parked: bool = False) -> None:
         """Have the replica's worker buried on another thread: killed if it lives, its log read, and forgotten by the queue."""
@@ -354,7 +365,7 @@ class Fleet:
 
     def _bury_all(self) -> None:
         """End all workers, and wait BURY_S seconds at most until they are buried."""
-        for replica in self.replicas:
+        for replica in self._everyone():
             self._end(replica)
         self._request()
         until = time.monotonic() + BURY_S
@@ -368,6 +379,29 @@ class Fleet:
                 replica.placed_at = self.monotonic()
             if replica.handle is not None and not replica.loaded:
                 replica.loaded = replica.handle.was_loaded()
+
+    def _everyone(self) -> list[Replica]:
+        return [*self.replicas, *self.retiring]
+
+    def _leave_draining_nodes(self) -> None:
+        """Tell the workers on nodes that drain to leave, and let successors take their places."""
+        draining, now, drain_s = self.cluster.draining(), self.monotonic(), self.settings.drain_s
+        for replica in self._everyone() if draining else ():
+            grace_s = grace_of(replica, draining, at=now, unix_s=self.clock(), drain_s=drain_s)
+            if grace_s is None or replica.handle is None:
+                continue
+            logger().warning(
+                "node.draining", worker=replica.worker, node=replica.handle.node()[:12], grace_s=round(grace_s, 1)
+            )
+            self._stop(replica, grace_s)
+            if not replica.leaving:
+                self.replicas[self.replicas.index(replica)] = replica.successor()
+                self.retiring.append(replica)
+            replica.leaving_until = now + grace_s + EXIT_S
+        for replica in list(self.retiring):
+            if replica.handle is None or replica.handle.end() is not None or now >= (replica.leaving_until or 0.0):
+                self._end(replica)
+                self.retiring.remove(replica)
 
     def _note_left(self) -> None:
         for replica in self.replicas:
@@ -385,7 +419,8 @@ class Fleet:
             if isinstance(end.error, ModelUnavailable):  # another start would fail in the same way
                 raise end.error from None
             self._end(replica)
-            replica.failed_starts = 0 if handle.was_loaded() else replica.failed_starts + 1
+            if not end.left:
+                replica.failed_starts = 0 if handle.was_loaded() else replica.failed_starts + 1
             self._back_off(replica, end)
             if replica.failed_starts >= START_TRIES:
                 raise ModelUnavailable(
@@ -394,10 +429,13 @@ class Fleet:
                 )
 
     def _back_off(self, replica: Replica, end: End) -> None:
-        """Decide when the worker that died is replaced, and log its death."""
+        """Decide when the worker that died or left is replaced, and log its end."""
+        if not end.left:
+            self.deaths[replica.alias] = self.deaths.get(replica.alias, 0) + 1
         replica.deaths = 1 if self.monotonic() - replica.started_at > HEALTHY_S else replica.deaths + 1
         longest = min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (replica.deaths - 2)) if replica.deaths > 1 else 0.0
         backoff_s = self.rng.uniform(0.5, 1.0) * longest
         replica.start_at = self.monotonic() + backoff_s
         reason = (end.reason.splitlines() or [""])[0][:200]
-        logger().warning("worker.died", worker=replica.worker, error=reason, backoff_s=round(backoff_s, 1))
+        event = "worker.left" if end.left else "worker.died"
+        logger().warning(event, worker=replica.worker, error=reason, backoff_s=round(backoff_s, 1))

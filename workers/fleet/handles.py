@@ -35,10 +35,14 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a worker ended: the reason, for a person, and the exception if its `run` raised one."""
+    """How a worker ended: the reason, for a person, and the exception if its `run` raised one.
+
+    `left` is whether it left in order without being told by its fleet: its node drains, or its process was told to end.
+    """
 
     reason: str
     error: BaseException | None = None
+    left: bool = False
 
 
 class WorkerHandle(Protocol):
@@ -54,6 +58,10 @@ class WorkerHandle(Protocol):
 
     def is_placed(self) -> bool:
         """Whether the worker was given room on a node, so that its process answers or has died."""
+        ...
+
+    def node(self) -> str:
+        """Return the id of the node on which the worker is; empty if the worker has not come up, or has died before."""
         ...
 
     def end(self, timeout_s: float = 0.0) -> End | None:
@@ -72,7 +80,7 @@ class WorkerHandle(Protocol):
         ...
 
     def stop(self, drain_s: float) -> None:
-        """Ask the worker to drain within `drain_s`, as `Worker.stop` does."""
+        """Ask the worker to drain within `drain_s`, as `Worker.stop` does. May be called again with a shorter time."""
         ...
 
     def kill(self) -> None:
@@ -92,8 +100,8 @@ class Found:
 class Cluster(Protocol):
     """Nodes on which workers run. `address` names the cluster for the log.
 
-    A *private* cluster was started by this process, and ends with it. The workers of a cluster that *keeps* them live on when this
-    process ends.
+    A *private* cluster was started by this process, and ends with it. The workers of a cluster that *keeps* them live on when
+    this process ends.
     """
 
     address: str
@@ -109,7 +117,14 @@ class Cluster(Protocol):
         ...
 
     def capacity(self) -> Capacity:
-        """Return the resources of the cluster as they are now."""
+        """Return the resources of the cluster as they are now, without those of nodes that drain."""
+        ...
+
+    def draining(self) -> Mapping[str, float]:
+        """Return the ids of the nodes that drain, each with the Unix time at which it ends; infinity if that is not known.
+
+        Returns at once, and may be a second old.
+        """
         ...
 
     def demands(self) -> Sequence[Mapping[str, float]]:

@@ -22,7 +22,8 @@ class Replica:
     model has no rows or the replica has room. `placed_at` is when its worker was first seen running, and `loaded` is whether that
     worker has loaded its model. `held_back` is whether a worker is not asked for, since the fleet asks for all that it may.
     `grave` is set once the last worker is dead and its log is read; until then no other worker takes its name. `idle_since` is
-    when its worker was first seen without a row; None if it has rows.
+    when its worker was first seen without a row; None if it has rows. `drained_by` is when a worker must have left that was told
+    to leave; `moves` counts how often the replica has moved to another node while its worker still drained.
     """
 
     alias: str
@@ -34,12 +35,14 @@ class Replica:
     placed_at: float = 0.0
     loaded: bool = False
     leaving_until: float | None = None
+    drained_by: float | None = None
     parked: bool = False
     waiting_since: float | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     deaths: int = 0
     failed_starts: int = 0
+    moves: int = 0
     held_back: bool = False
     grave: threading.Event | None = None
     idle_since: float | None = None
@@ -68,3 +71,8 @@ class Replica:
         """Forget the replica's worker, which has ended. If `parked`, no other worker is started for now."""
         self.handle, self.idle_since = None, None
         self.placed, self.loaded, self.leaving_until, self.parked = False, False, None, parked
+        self.drained_by = None
+
+    def successor(self) -> "Replica":
+        """Return a replica for the same place, whose worker may start while the present one still drains."""
+        return Replica(self.alias, self.number, waiting_since=self.waiting_since, moves=self.moves + 1)

@@ -19,7 +19,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import StoreDamaged, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
-from jobs.publishing.sweeper import Sweeper
+from jobs.publishing.sweeper import OnPublished, Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import collect_damage
 from jobs.store.store import Store
@@ -103,7 +103,7 @@ class Supervisor:
     only: frozenset[str] | None = None
     wish: Wish = field(default_factory=Wish)
     sweep_s: float = 1.0
-    on_published: Callable[[float], object] = lambda _: None
+    on_published: OnPublished = lambda *_: None
     after_sweep: Callable[[bool], object] = lambda _: None
     timings: dict[str, float] = field(default_factory=dict)
     publishing: Callable[[Callable[[], object]], object] = field(default_factory=lambda: Aside(name="publishing"))

@@ -20,9 +20,9 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.writing.templates import Templates
 from workers.engines.protocol import EngineStats
+from workers.monitoring.worker_metrics import WorkerMetrics
 from workers.worker.failing_batches import FailingBatches
 from workers.worker.leases import Leases
-from workers.worker.metrics import WorkerMetrics
 from workers.worker.outcome import OutcomeBuilder
 from workers.worker.retry import RetryPolicy
 

@@ -241,13 +241,14 @@ class Flusher:
         if not new.lines:
             return
         context, outcomes = self._context, [finished.outcome for finished in new.lines]
-        paths = BatchPaths(new.batch_id)
+        paths, began = BatchPaths(new.batch_id), context.monotonic()
         try:
-            with context.metrics.flush_time():
-                name = segment.write(context.store, paths, outcomes, context.worker, context.incarnation, new.n)
+            name = segment.write(context.store, paths, outcomes, context.worker, context.incarnation, new.n)
         except StoreTimeout:
             new.may_exist = True
             raise
+        finally:
+            context.metrics.flushed(context.monotonic() - began)
         context.metrics.written(outcomes)
         size = sum(finished.size for finished in new.lines)
         logger().debug("segment.written", segment=name, batch=new.batch_id, rows=len(outcomes), bytes=size)

@@ -3,6 +3,7 @@
 Everything heavy is made in `run`, so that a worker answers `stop` and `status` while its model loads.
 """
 
+import math
 import os
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from jobs.batches.open_batches import OpenBatches
 from jobs.kinds.registry import load_kinds
@@ -20,10 +21,13 @@ from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
 from workers.engines.registry import Loaded, load
+from workers.monitoring.worker_metrics import WorkerMetrics
 from workers.worker.context import WorkerContext
 from workers.worker.loading import LoadingSign
-from workers.worker.metrics import WorkerMetrics
 from workers.worker.runner import Runner
+
+ANSWER_S: Final = 0.5
+"""A worker that is stopped while its model loads ends its process after this many seconds, so that calls are still answered."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +56,24 @@ class Worker:
         self._runner: Runner | None = None
         self._engine: Engine | None = None
         self._stop_drain_s: float | None = None
+        self._left = ""
+        self._is_loading = False
         self._lock = threading.Lock()
         self._timings: dict[str, float] = {}
-        self._metrics = WorkerMetrics()
+        self._metrics = WorkerMetrics(plan.settings.prices)
 
-    def run(self) -> Mapping[str, float]:
+    def run(self) -> Mapping[str, Any]:
         """Load the model, and work until stopped. Returns a mapping with `load_s`, the seconds that loading took.
 
+        If the worker was stopped before, nothing is loaded. If it left by `leave`, the mapping also has the reason, as `left`.
         Raises the engine's error.
         """
         plan = self._plan
         self._configure_logs()
         began = time.monotonic()
         card = plan.settings.catalog[plan.alias]
+        if not self._begins():
+            return self._figures()
         with self._shown_as_loading():
             loaded = load(plan.alias, card, plan.settings.cache_dir)
         self._timings["load_s"] = time.monotonic() - began
@@ -73,7 +82,7 @@ class Worker:
         logger().info("engine.loaded", model=plan.alias, engine=loaded.name, device=device, load_s=load_s)
         runner = Runner(self._context(loaded), engine, end_process=self._end_process)
         with self._lock:
-            self._engine, self._runner = engine, runner
+            self._engine, self._runner, self._is_loading = engine, runner, False
             if self._stop_drain_s is not None:
                 runner.stop(self._stop_drain_s)
         self._loaded.set()
@@ -85,18 +94,43 @@ class Worker:
                 logger().error("worker.failed", error=_first_line(failure))
                 self._end_process(1)
         engine.close()
-        return dict(self._timings)
+        return self._figures()
 
-    def wait_loaded(self) -> None:
-        """Wait until the engine is loaded. Never returns if loading fails."""
+    def wait_loaded(self) -> bool:
+        """Wait until the engine is loaded, and return True; False if the worker leaves before. Never returns if loading fails."""
         self._loaded.wait()
+        return self._runner is not None
 
     def stop(self, drain_s: float) -> None:
-        """Begin to drain, as `Runner.stop` does. If the model is still loading, the drain begins once the model is loaded."""
+        """Begin to drain, as `Runner.stop` does. May be called again with a shorter time.
+
+        While the model is loading, the worker holds no row, and nothing can end the load: the process ends at once.
+        """
         with self._lock:
-            self._stop_drain_s = drain_s
+            self._stop_drain_s = min(drain_s, math.inf if self._stop_drain_s is None else self._stop_drain_s)
             if self._runner is not None:
                 self._runner.stop(drain_s)
+            elif self._is_loading:
+                logger().info("worker.stopped", worker=self._plan.worker, released=0)
+                self._loaded.set()
+                ending = threading.Timer(ANSWER_S, self._end_process, [0])
+                ending.daemon = True
+                ending.start()
+
+    def leave(self, reason: str, drain_s: float) -> None:
+        """Drain as `stop` does, without being told by a fleet. `run` returns the reason."""
+        logger().info("worker.leaving", worker=self._plan.worker, reason=reason)
+        self._left = reason
+        self.stop(drain_s)
+
+    def _begins(self) -> bool:
+        """Note that the model loads from now on. False: the worker was stopped before."""
+        with self._lock:
+            self._is_loading = self._stop_drain_s is None
+            return self._is_loading
+
+    def _figures(self) -> Mapping[str, Any]:
+        return {"load_s": 0.0, **self._timings, **({"left": self._left} if self._left else {})}
 
     def status(self) -> Mapping[str, Any]:
         """Return the state of the worker: jobs in hand, faults and metrics, and once the model is loaded, also the load time and
@@ -113,7 +147,7 @@ class Worker:
             "queue_fault": runner.queue_fault if runner else "",
             "store_damage": runner.store_damage if runner else "",
             "engine": {} if stats is None else {name: getattr(stats, name) for name in stats.__slots__},
-            "metrics": self._metrics.text(stats, runner.lease_losses if runner else 0),
+            "metrics": self._metrics.samples(stats, runner.lease_losses if runner else 0),
             **self._timings,
         }
 

@@ -51,12 +51,15 @@ def check_terms(
     session.write(f"{glossary.name} is valid (sha256 {glossary.sha256[:12]})")
     for one in counts:
         session.write(
-            f"  {one.source_language} to {one.target_language}: {one.terms:,} terms, {one.forbidden:,} forbidden"
+            f"  {one.source_language} to {one.target_language}: {_count(one.terms, 'term')}, {one.forbidden:,} forbidden"
         )
     if kept:
-        session.write(f"  {len(kept):,} names that stay as they are")
+        session.write(
+            f"  {_count(len(kept), 'name')} that {'stays as it is' if len(kept) == 1 else 'stay as they are'}"
+        )
     if glossary.untranslated:
-        session.write(f"  {glossary.untranslated:,} lines without a translation, which have no effect yet")
+        has = "which has" if glossary.untranslated == 1 else "which have"
+        session.write(f"  {_count(glossary.untranslated, 'line')} without a translation, {has} no effect yet")
 
 
 @terms.command("list", epilog="Example: nightpress terms list --from en --to de --text 'Your invoices'")
@@ -97,6 +100,10 @@ def list_terms(
             session.write_json({"term": None, "forbidden": [term]})
         else:
             session.write(f"never {term}")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
 
 
 def _as_dict(entry: Entry) -> dict[str, object]:

@@ -26,6 +26,8 @@ def languages_of(given: Mapping[str, Any]) -> tuple[str, Sequence[str]]:
         raise RequestError(f"no {missing}: {_GIVE}")
     if not isinstance(targets, list):
         raise RequestError(f"target_language {shown(targets)} is no list of languages: {_GIVE}")
+    if "" in targets and all(isinstance(one, str) for one in targets):
+        raise RequestError(f"target_language {shown(','.join(targets))} has nothing on one side of a comma: {_GIVE}")
     tag = _checked("source_language", source)
     found = [_checked("target_language", target) for target in targets]
     if twice := next((one for one in found if found.count(one) > 1), None):

@@ -3,7 +3,7 @@
 Parts with the same words are asked for once. Units that the memory of the row knows are not asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jobs.checks.checker import UNCHECKED, Checker
@@ -81,6 +81,19 @@ class Plan:
         return [
             part.text if number is None else texts[number] for part, number in zip(parts, self._numbers[n], strict=True)
         ]
+
+    def alternatives(self, found: Mapping[int, Sequence[str]]) -> list[tuple[str, ...]]:
+        """Return the next best translations of each unit with words, given those of the questions. Only a unit that is asked for
+        in one part has some.
+        """
+        return [tuple(self._alternatives(n, found)) for n in range(len(self.worded))]
+
+    def _alternatives(self, n: int, found: Mapping[int, Sequence[str]]) -> Iterator[str]:
+        parts = self._parts.get(n)
+        if parts is None or parts.is_message or len(parts.parts) > 1:
+            return
+        for text in found.get(number, ()) if (number := self._numbers[n][0]) is not None else ():
+            yield parts.write([text])
 
     def text(self, targets: Sequence[str]) -> str:
         """Return the whole translation, given that of each unit with words."""

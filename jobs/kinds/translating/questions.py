@@ -2,11 +2,12 @@
 
 The model sees the text of a part with signs in place of its marks. An answer that does not keep them is damaged: the part is
 asked for again, with what was wrong and with other signs, and at last with the damaged marks in sight. If that does not help, the
-row fails; a damaged answer is never taken.
+row fails; a damaged answer is never taken. A search with beams has further answers: the best one that is whole is taken before
+anything is asked again.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from jobs.checks.checker import Checker
@@ -31,6 +32,9 @@ TEMPLATES: Final = ("translation_system.j2", "translation_user.j2")
 
 MOST_NAMED: Final = 12
 """A prompt names at most this many signs; of more it names the first and the last."""
+
+SPARE: Final = 3
+"""A part with marks is asked for with this many further answers, of which one is taken if the best is damaged."""
 
 _IN_SIGHT_FROM: Final = 3
 """From this try on the model sees the marks that were damaged before. So it does in the last try."""
@@ -84,6 +88,8 @@ class Questions:
         """Number of a question -> the translations of terms that its last answer lacked."""
         self.removed: dict[str, list[str]] = {}
         """The pieces that were taken off the answers, by the label of the prompt."""
+        self.alternatives: dict[int, Sequence[str]] = {}
+        """The next best answers to each question, by its number, if the row asks for some."""
 
     def ask(self, n: int, number: int, faults: Sequence[str]) -> Prompt:
         """Return the prompt of a question at its try `number`, with what was wrong with the answer before."""
@@ -131,26 +137,53 @@ class Questions:
             template_sha256=sha256,
             quotes=(*faults, *((question.hint.source, question.hint.target) if question.hint else ())),
             translatable=Translatable(
-                masked.text, request.source_language, request.target_language, part.before, masked.signs
+                masked.text,
+                request.source_language,
+                request.target_language,
+                part.before,
+                masked.signs,
+                max(request.alternatives, SPARE if masked.signs else 0),
             ),
         )
 
     def read(self, n: int, prompt: Prompt, answer: Completion) -> str:
-        """Return the translation of a part with its marks. Raises CheckFailed if there is none, or if it is damaged.
+        """Return the translation of a part with its marks, and keep the alternatives that the row asks for.
 
-        A text that came back unchanged is not mended.
+        Raises CheckFailed if neither the answer nor one of its alternatives is a translation with all marks.
         """
-        question, asked, request = self._questions[n], self._asked[n], self._request
-        part, masked = question.part, asked.masked
-        target, self.removed[prompt.label] = target_of(question.name, masked.text, question.beginning, prompt, answer)
-        asked.is_cut_off = answer.finish_reason == "length"
+        asked, whole, error = self._asked[n], dict[str, list[str]](), None
+        others = [replace(answer, text=text, finish_reason="stop") for text in answer.alternatives]
+        for one in (answer, *others):
+            try:
+                text, removed = self._read_one(n, prompt, one)
+            except CheckFailed as fault:
+                error = error or fault
+            else:
+                asked.is_cut_off = one.finish_reason == "length" if not whole else asked.is_cut_off
+                whole.setdefault(text, removed)
+        if not whole:
+            assert error is not None  # noqa: S101 - no text without an error
+            asked.is_cut_off = answer.finish_reason == "length"
+            if isinstance(error.__cause__, Damaged):
+                asked.damage = error.__cause__
+                asked.damaged = {*asked.damaged, *asked.damage.marks}
+            raise error
+        best, *further = whole
+        self.removed[prompt.label], self.alternatives[n] = whole[best], further[: self._request.alternatives]
+        return best
+
+    def _read_one(self, n: int, prompt: Prompt, answer: Completion) -> tuple[str, list[str]]:
+        """Return the translation of a part with its marks, and what was taken off the answer. A text that came back unchanged is
+        not mended. Raises CheckFailed if there is none; if it is damaged, from a Damaged.
+        """
+        question, request, masked = self._questions[n], self._request, self._asked[n].masked
+        part = question.part
+        target, removed = target_of(question.name, masked.text, question.beginning, prompt, answer)
         sure = sure_marks(part.text, part.marks, request.source_language)
         try:
             target = masked.restore(target)
             check_whole(target, part.marks, sure, request.target_language)
         except Damaged as error:
-            asked.damage = error
-            asked.damaged = {*asked.damaged, *error.marks}
             raise CheckFailed(_code_of(error.marks, request), f"{question.name}: {error}", field="text") from error
         if self._mends and target != part.text:
             better = mended(part.text, target, request.target_language, request.source_language)
@@ -159,7 +192,7 @@ class Questions:
                 target = better
             except Damaged:
                 pass  # what was mended is within a mark
-        return target
+        return target, removed
 
     def faults(self, n: int, text: str) -> Sequence[str]:
         """Return what is wrong with one part, judged as if it were the whole translation."""

@@ -98,6 +98,13 @@ class TranslationRequest(BaseModel):
     formality: Literal["default", "formal", "informal"] = Field(
         default="default", description="How to address readers."
     )
+    alternatives: int = Field(
+        default=0,
+        ge=0,
+        le=4,
+        description="How many further translations of each segment an editor wants to see, the next best ones. Only models made "
+        "for translation that search with several beams have them, and only for a segment that is asked for in one part.",
+    )
     signs: Literal["letters", "private"] = Field(
         default="letters",
         description="What the model sees in place of a mark: letters such as XQA, or a character of the private use area, for "

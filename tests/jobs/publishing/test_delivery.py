@@ -144,9 +144,11 @@ def test_a_delivery_that_fails_is_logged_and_tried_later(desk: Desk, tmp_path: P
     (tmp_path / "file").unlink()
     desk.deliverer.deliver()
     assert not desk.is_delivered(batch)
+    assert desk.deliverer.owed == 1, "also while it is not due"
     desk.monotonic_s += 31
     desk.deliverer.deliver()
     assert desk.is_delivered(batch)
+    assert desk.deliverer.owed == 0
     assert len((tmp_path / "file/out.jsonl").read_bytes().splitlines()) == 2
 
 

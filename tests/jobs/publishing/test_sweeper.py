@@ -176,6 +176,7 @@ def test_a_damaged_batch_is_read_less_and_less_often_and_published_once_it_is_re
             sweeper.sweep()
         seconds[0] += 1.0
     assert store.reads == 6, "at 0, 1, 3, 7, 15 and 31 s"
+    assert sweeper.damaged == 1
     path.write_bytes(whole)
     other = night.accept(2)
     night.finish(night.claim())
@@ -185,6 +186,7 @@ def test_a_damaged_batch_is_read_less_and_less_often_and_published_once_it_is_re
     seconds[0] = 63.0
     sweeper.sweep()
     assert night.completed_rows(batch.batch_id) == [0, 1, 2]
+    assert sweeper.damaged == 0
 
 
 def test_lanes_are_fed_again_once_the_queue_knows_all_of_them(make_night: Callable[..., TimedNight]) -> None:

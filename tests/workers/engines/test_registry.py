@@ -4,12 +4,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
-from workers.engines.registry import make_engine
+from workers.engines.registry import identity, make_engine
 from workers.engines.scoring import ScoringEngine
 from workers.engines.stub.engine import StubEngine
 
@@ -74,3 +75,10 @@ def test_a_file_that_was_cut_off_is_named(file: str, size: int, tiny_model: Path
     (tmp_path / "copy" / file).write_bytes((tiny_model / file).read_bytes()[:size])
     with pytest.raises(ModelUnavailable, match="m cannot be loaded from"):
         make_engine("m", ModelCard(source=str(tmp_path / "copy"), device="cpu"), tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["seq2seq", "translate"])
+def test_a_translator_in_a_gguf_file_is_refused(engine: Literal["seq2seq", "translate"], tiny_gguf: Path) -> None:
+    card = ModelCard(engine=engine, source=str(tiny_gguf.parent), gguf_file=tiny_gguf.name, device="cpu")
+    with pytest.raises(ModelUnavailable, match=f"model small: the engine {engine} reads a folder of weights"):
+        identity("small", card)

@@ -131,7 +131,7 @@ def test_a_pending_worker_of_a_model_without_rows_is_withdrawn(make_night: Calla
     night.staff(b=1, a=2)
     night.pass_s(60)
     assert night.done == ["b"]
-    assert [worker.node is not None for worker in night.cluster.workers] == [True, True, False]
+    assert [worker.room is not None for worker in night.cluster.workers] == [True, True, False]
 
 
 def test_an_idle_worker_makes_room_for_a_model_that_comes_later(make_night: Callable[..., SimulatedNight]) -> None:

@@ -15,7 +15,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.identity import make_id
 from jobs.store.opening import open_store
-from workers.engines.registry import Loaded
+from workers.engines.registry import Loaded, load
 from workers.worker.worker import Worker, WorkerPlan
 
 
@@ -57,6 +57,62 @@ def test_a_worker_that_is_stopped_before_it_has_loaded_does_nothing(settings: Se
     worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
     worker.stop(0.0)
     assert "load_s" in worker.run()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_worker_that_is_stopped_before_it_begins_loads_nothing(
+    leaves: bool, settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.worker.worker.load", lambda *_: pytest.fail("it loads a model"))
+    worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
+    if leaves:
+        worker.leave("its node drains", 0.0)
+    else:
+        worker.stop(0.0)
+    assert worker.run().get("left") == ("its node drains" if leaves else None)
+
+
+def test_a_worker_that_is_stopped_while_its_model_loads_ends_its_process(
+    settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load may take minutes, and the worker holds no row."""
+    loads, stopped, ended = threading.Event(), threading.Event(), list[int]()
+
+    def end_process(status: int) -> None:
+        ended.append(status)
+        stopped.set()
+
+    def slow(*args: Any) -> Loaded:
+        loads.set()
+        assert stopped.wait(20), "the process was not ended"
+        return load(*args)
+
+    monkeypatch.setattr("workers.worker.worker.load", slow)
+    worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings), end_process)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    assert loads.wait(20)
+    worker.leave("its process was told to end", 5.0)
+    assert not worker.wait_loaded(), "nobody waits any longer for the model"
+    thread.join(30)
+    assert (ended, thread.is_alive()) == ([0], False)
+
+
+def test_a_worker_that_leaves_says_why(settings: Settings, redis_url: str) -> None:
+    worker, ended = Worker(WorkerPlan("w-1", "stub", redis_url, settings)), list[Any]()
+    thread = threading.Thread(target=lambda: ended.append(worker.run()))
+    thread.start()
+    assert worker.wait_loaded()
+    worker.leave("its process was told to end", 1.0)
+    thread.join(20)
+    assert ended[0]["left"] == "its process was told to end"
+
+
+def test_a_longer_drain_does_not_replace_a_shorter_one(settings: Settings, redis_url: str) -> None:
+    worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
+    worker.stop(0.0)
+    worker.stop(20.0)
+    assert worker._stop_drain_s == 0.0
 
 
 def test_a_model_that_is_not_there_is_an_error(settings: Settings, redis_url: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from workers.engines.families.family import TranslationInput
 from workers.engines.seq2seq.batches import next_batch
 from workers.engines.seq2seq.decoding import RowBeams, RowLimits, RowSampler
 from workers.engines.text.encoding import Encoded
-from workers.engines.text.endings import Ending, ending_of
+from workers.engines.text.endings import Ending, ending_of, further_texts
 from workers.engines.text.stopping import Stopping
 
 OUTPUT_WEIGHT: Final = 6
@@ -126,17 +126,26 @@ class Seq2SeqEngine(BatchEngine[TranslationInput]):
     def _search_beams(self, batch: Sequence[TranslationInput]) -> list[Ending]:
         """Search the translations with beams. Returns the ending of each."""
         codec, beams = self._model.codec, self._search.beams
+        each = min(beams, 1 + max(map(_alternatives, batch)))
         found = self._generate(
             batch,
             [[one.start] for one in batch],
             [RowBeams(batch, beams, codec.eos, self._model.never)],
             [RowLimits(batch, self._cancelled)],
             num_beams=beams,
+            num_return_sequences=each,
             length_penalty=self._search.length_penalty,
             eos_token_id=codec.eos,
         )
-        rows = zip(batch, found.tolist(), strict=True)
-        return [self._ending(one, tokens[1 + len(one.forced) :]) for one, tokens in rows]
+        rows = [found[n * each : (n + 1) * each, 1 + len(one.forced) :].tolist() for n, one in enumerate(batch)]
+        return [self._best(one, best_first) for one, best_first in zip(batch, rows, strict=True)]
+
+    def _best(self, one: TranslationInput, found: Sequence[list[int]]) -> Ending:
+        """Return how the best translation of a row ended, with the further ones that it wants. `found` has the best one first."""
+        codec, ending = self._model.codec, self._ending(one, found[0])
+        most = one.request.prompt.params.max_tokens
+        whole = [tokens for tokens in found[1:] if codec.eos in tokens[:most]]
+        return replace(ending, alternatives=further_texts(ending.text, whole, one.request, codec.decode))
 
     def _ending(self, one: TranslationInput, tokens: list[int]) -> Ending:
         """Return how a translation of beams ended. It may be followed by padding."""
@@ -183,3 +192,8 @@ class Seq2SeqEngine(BatchEngine[TranslationInput]):
             stopping_criteria=StoppingCriteriaList(criteria),
         )
         return found
+
+
+def _alternatives(one: TranslationInput) -> int:
+    asked = one.request.prompt.translatable
+    return 0 if asked is None else asked.alternatives

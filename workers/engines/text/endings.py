@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jobs.generation import FinishReason, SamplingParams, TokenLogprob
+from jobs.generation import FinishReason, GenerationRequest, SamplingParams, TokenLogprob
 from workers.engines.text.mixed_stops import MixedStop
 from workers.engines.text.reasoning import Thoughts
 from workers.engines.text.reasoning_forms import Decode
@@ -20,7 +20,8 @@ number of these last tokens is TAIL_TOKENS, plus four for each character of the 
 class Ending:
     """The reason why a completion ended, its text, its number of tokens (an end token included), and its log probabilities.
 
-    `reasoning` is the thoughts before the text, and `reasoning_tokens` the number of tokens before the text.
+    `reasoning` is the thoughts before the text, and `reasoning_tokens` the number of tokens before the text. `alternatives` are
+    the next best texts of a search with beams.
     """
 
     reason: FinishReason
@@ -29,6 +30,7 @@ class Ending:
     logprobs: tuple[TokenLogprob, ...] = ()
     reasoning: str = ""
     reasoning_tokens: int = 0
+    alternatives: tuple[str, ...] = ()
 
 
 def ending_of(
@@ -84,6 +86,25 @@ def ending_of(
     if late is not None and (stopped := stopping.ending(late)):
         return stopped
     return split_ending(reason, tokens, thoughts, by_end_token=by_end_token)
+
+
+def further_texts(
+    best: str, others: Sequence[list[int]], request: GenerationRequest, decode: Decode
+) -> tuple[str, ...]:
+    """Return the next best texts of a search, best first: as many as the request wants, each different, without the best one.
+
+    Args:
+        best: The best text.
+        others: The tokens of the further texts, best first, without those that were cut off.
+        request: The request. One with stop texts or stop tokens gets no further texts, since a search does not stop at them.
+        decode: Turns tokens into text, without special tokens.
+    """
+    params, asked = request.prompt.params, request.prompt.translatable
+    if asked is None or not asked.alternatives or params.stop or params.stop_token_ids:
+        return ()
+    different = dict.fromkeys(map(decode, others))
+    different.pop(best, None)
+    return tuple(different)[: asked.alternatives]
 
 
 def split_ending(reason: FinishReason, tokens: list[int], thoughts: Thoughts, *, by_end_token: bool = False) -> Ending:

@@ -71,6 +71,7 @@ class Row:
             logprobs=ended.logprobs,
             prompt_sha256=self.source.prompt_sha256,
             constraint=None if request.prompt.schema is None else "none",
+            alternatives=ended.alternatives,
         )
 
 

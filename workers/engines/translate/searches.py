@@ -17,13 +17,13 @@ as soon as it is written, but not with beams: a row stops at its own limit, or w
 
 import time
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
 
 from workers.engines.causal.sampler import SamplingState, sample
-from workers.engines.text.endings import Ending, ending_of
+from workers.engines.text.endings import Ending, ending_of, further_texts
 from workers.engines.translate.model import TranslateModel
 from workers.engines.translate.rows import Row
 
@@ -153,7 +153,11 @@ class Searches:
                 others.append(row)
                 continue
             row.tokens = found[0] if sizes[0] == limit else [*found[0], *self._endings.eos]
-            row.ended = self._whole(row, row.tokens)
+            ended = self._whole(row, row.tokens)
+            whole = [tokens for tokens in found[1:] if len(tokens) < limit]
+            row.ended = replace(
+                ended, alternatives=further_texts(ended.text, whole, row.source.request, self._model.codec.decode)
+            )
         self._apart(others)
 
     def _apart(self, rows: Sequence[Row]) -> None:

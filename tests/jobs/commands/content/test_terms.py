@@ -28,9 +28,9 @@ def test_a_valid_file_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("terms.csv is valid (sha256 ")
     assert lines[1:] == [
-        "  en to de: 1 terms, 1 forbidden",
-        "  1 names that stay as they are",
-        "  1 lines without a translation, which have no effect yet",
+        "  en to de: 1 term, 1 forbidden",
+        "  1 name that stays as it is",
+        "  1 line without a translation, which has no effect yet",
     ]
     assert main(["terms", "check", table(tmp_path), "--json"], session_with(tmp_path)) == 0
     told = orjson.loads(capsys.readouterr().out)
@@ -60,7 +60,7 @@ def test_the_languages_of_a_table_may_be_given(tmp_path: Path, capsys: pytest.Ca
     path = table(tmp_path, "source,target\nbill,a\n")
     options = ["--source-language", "en", "--target-language", "de"]
     assert main(["terms", "check", path, *options], session_with(tmp_path)) == 0
-    assert "en to de: 1 terms" in capsys.readouterr().out
+    assert "en to de: 1 term" in capsys.readouterr().out
     assert main(["terms", "check", path, "--source-language", "klingon"], session_with(tmp_path)) == 2
     assert "'klingon' of a glossary is not a language tag" in capsys.readouterr().err
 

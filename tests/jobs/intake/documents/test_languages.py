@@ -30,7 +30,11 @@ def test_target_languages_are_a_list(target: Any, expected: list[str]) -> None:
         ({"target_language": "fr"}, "no source_language"),
         ({"source_language": "en", "target_language": ""}, "no target_language"),
         ({"source_language": "en", "target_language": " "}, "no target_language"),
-        ({"source_language": "en", "target_language": "fr,"}, "target_language ''"),
+        (
+            {"source_language": "en", "target_language": "fr,"},
+            "target_language 'fr,' has nothing on one side of a comma",
+        ),
+        ({"source_language": "en", "target_language": ["fr", "", 7]}, "target_language"),
         ({"source_language": "en", "target_language": "en"}, "target_language en is the source_language"),
         ({"source_language": "EN", "target_language": "fr,en"}, "target_language en is the source_language"),
         ({"source_language": "en", "target_language": "fr,de,fr"}, "target_language fr stands twice"),

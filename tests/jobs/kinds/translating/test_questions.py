@@ -18,7 +18,7 @@ from jobs.kinds.kind import contract_of
 from jobs.kinds.registry import load_kinds
 from jobs.marks.grammar import find_marks
 from jobs.marks.keeping import check_kept
-from tests.support.conversations import checker_of, converse
+from tests.support.conversations import Answer, checker_of, converse
 from tests.support.translating.apertium import is_installed, translated
 
 EN_DE = {"source_language": "en", "target_language": "de"}
@@ -32,7 +32,7 @@ def masked(prompt: Prompt) -> str:
     return prompt.translatable.text
 
 
-def run(row: dict[str, Any], answer: Callable[[Prompt], str], **settings: Any) -> tuple[Any, list[list[Prompt]]]:
+def run(row: dict[str, Any], answer: Answer, **settings: Any) -> tuple[Any, list[list[Prompt]]]:
     row = {**EN_DE, **row}
     return converse("translation", row, answer, checker_of("translation", row, settings or OFF))
 
@@ -237,6 +237,62 @@ def test_of_a_stub_that_damages_a_third_nothing_completes_damaged() -> None:
     assert completed + failed == 600
     assert completed > 550
     assert again > 100
+
+
+def test_a_damaged_answer_gives_way_to_an_alternative_that_is_whole() -> None:
+    damaged = ("Hallo, neue Nachrichten", "stop", "Hallo XQA", "Hallo XQA, XQB neue", "Hallo XQA, es gibt XQB neue")
+    output, turns = run({"text": "Hello %s, %d new"}, lambda _: damaged)
+    assert (output.text, len(turns)) == ("Hallo %s, %d neue", 1)
+    assert output.segments[0].alternatives == (), "the row asked for none"
+
+
+def test_a_damaged_answer_without_a_whole_alternative_is_asked_for_again() -> None:
+    answers = iter([("Hallo", "stop", "Hallo XQA", "XQB"), ("Hallo {}, {}", "stop")])
+    signs = []
+
+    def answer(prompt: Prompt) -> tuple[str, ...]:
+        text, *rest = next(answers)
+        assert prompt.translatable is not None
+        signs.append(prompt.translatable.signs)
+        return (text.format(*prompt.translatable.signs), *rest)
+
+    output, turns = run({"text": "Hello %s, %d new"}, answer)
+    assert output.text == "Hallo %s, %d"
+    assert len(turns) == 2
+    assert signs[0] != signs[1]
+
+
+def test_the_alternatives_of_a_segment_are_whole_different_and_as_many_as_asked_for() -> None:
+    row = {"text": "# Title of %s\n\n- Save", "format": "markdown", "alternatives": 2}
+
+    def answer(prompt: Prompt) -> tuple[str, ...]:
+        if masked(prompt) == "Save":
+            return "Speichern", "stop", "Sichern", "Sichern", "Speichern", "Ablegen", "Merken"
+        return "Titel von XQA", "stop", "Titel", "XQA als Titel", "Der Titel von XQA", "Ein Titel von XQA"
+
+    output, turns = run(row, answer)
+    assert output.text == "# Titel von %s\n\n- Speichern"
+    assert [one.alternatives for one in output.segments] == [
+        ("%s als Titel", "Der Titel von %s"),
+        ("Sichern", "Ablegen"),
+    ]
+    assert len(turns) == 1
+    assert "alternatives" in output.model_dump(mode="json")["segments"][0]
+
+
+def test_an_alternative_to_an_answer_that_was_cut_off_is_whole() -> None:
+    cut_off = ("Speichern Sie die", "length", "Speichern Sie die Datei.")
+    output, _ = run({"text": "Save the file.", "alternatives": 1}, lambda _: cut_off)
+    assert output.text == "Speichern Sie die Datei."
+    assert "alternatives" not in output.model_dump(mode="json")["segments"][0]
+
+
+def test_a_text_in_several_parts_has_no_alternatives() -> None:
+    text = " ".join(f"Sentence {n} is about the garden and the rain." for n in range(40))
+    row = {"text": text, "format": "segment", "alternatives": 2}
+    output, turns = run(row, lambda prompt: (masked(prompt).replace("is", "ist"), "stop", "anders"))
+    assert len(turns[0]) > 1
+    assert output.segments[0].alternatives == ()
 
 
 @pytest.mark.skipif(not is_installed(), reason="apertium with apertium-eng-spa is not installed")

@@ -22,6 +22,7 @@ from workers.engines.seq2seq.engine import Seq2SeqEngine  # noqa: E402
 
 TARGETS = {
     "marian": ("fr",),
+    "stopping": ("fr",),
     "mbart": ("fr", "de", "it"),
     "t5": ("fr", "de", "ro"),
     "mt5": ("fr", "de"),
@@ -35,7 +36,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Name of a small model -> its folder."""
     return {
         name: small_translators.make(name, tmp_path_factory.mktemp(name), seed=n)
-        for n, name in enumerate(small_translators.MODELS)
+        for n, name in enumerate((*small_translators.MODELS, "stopping"))
     }
 
 
@@ -86,6 +87,13 @@ def completions(engine: Seq2SeqEngine, requests: Iterable[GenerationRequest]) ->
 
 def generated(engine: Seq2SeqEngine, request: GenerationRequest, beams: int, length_penalty: float = 1.0) -> list[int]:
     """Return the tokens that `generate` of transformers writes for one text alone, the forced ones and the start left out."""
+    return all_generated(engine, request, beams, length_penalty, each=1)[0]
+
+
+def all_generated(
+    engine: Seq2SeqEngine, request: GenerationRequest, beams: int, length_penalty: float = 1.0, *, each: int
+) -> list[list[int]]:
+    """Return the same for the best `each` translations, best first."""
     from transformers import GenerationConfig
 
     codec = codec_of(engine)
@@ -98,6 +106,7 @@ def generated(engine: Seq2SeqEngine, request: GenerationRequest, beams: int, len
         generation_config=GenerationConfig(
             do_sample=False,
             num_beams=beams,
+            num_return_sequences=each,
             length_penalty=length_penalty,
             max_length=1 + len(read.forced) + read.request.prompt.params.max_tokens,
             decoder_start_token_id=read.start,
@@ -107,7 +116,7 @@ def generated(engine: Seq2SeqEngine, request: GenerationRequest, beams: int, len
             pad_token_id=codec.pad,
         ),
     )
-    return [int(token) for token in found[0, 1 + len(read.forced) :]]
+    return [[int(token) for token in row[1 + len(read.forced) :]] for row in found]
 
 
 @pytest.mark.parametrize("beams", [1, 4])
@@ -136,6 +145,40 @@ def test_the_length_penalty_is_the_cards(folders: dict[str, Path]) -> None:
             assert done[request.request_id].text == codec_of(engine).decode(tokens)
         texts.append([done[one.request_id].text for one in requests])
     assert texts[0] != texts[1]
+
+
+@pytest.mark.parametrize("name", ["stopping", "nllb"])
+def test_alternatives_are_the_next_best_translations_of_generate(name: str, folders: dict[str, Path]) -> None:
+    engine, wanted = engine_of(folders[name], beams=4), (0, 1, 3, 9)
+    asked = [with_alternatives(one, wanted[n % 4]) for n, one in enumerate(mixed(name, 16, seed=7))]
+    done, codec = completions(engine, asked), codec_of(engine)
+    for n, request in enumerate(asked):
+        best, *others = all_generated(engine, request, 4, each=4)
+        texts = [codec.decode(tokens) for tokens in others if codec.eos in tokens]
+        different = [text for text in dict.fromkeys(texts) if text != codec.decode(best)]
+        assert done[request.request_id].text == codec.decode(best)
+        assert list(done[request.request_id].alternatives) == different[: wanted[n % 4]], request
+        counted = best.index(codec.eos) + 1 if codec.eos in best else len(best)
+        assert done[request.request_id].completion_tokens == counted, "alternatives are not counted"
+    if name == "stopping":  # the other model writes to the limit, so none of its translations is whole
+        assert any(one.alternatives for one in done.values())
+
+
+def test_a_greedy_search_and_one_with_stop_texts_have_no_alternatives(folders: dict[str, Path]) -> None:
+    requests = [with_alternatives(one, 3) for one in mixed("stopping", 6, seed=7)]
+    greedy = completions(engine_of(folders["stopping"]), requests)
+    stopped = [
+        replace(one, prompt=replace(one.prompt, params=replace(one.prompt.params, stop=("\u2603",))))
+        for one in requests
+    ]
+    searched = completions(engine_of(folders["stopping"], beams=4), stopped)
+    assert not any(one.alternatives for one in (*greedy.values(), *searched.values()))
+
+
+def with_alternatives(request: GenerationRequest, count: int) -> GenerationRequest:
+    asked = request.prompt.translatable
+    assert asked is not None
+    return replace(request, prompt=replace(request.prompt, translatable=replace(asked, alternatives=count)))
 
 
 def test_a_request_that_samples_is_not_searched_with_beams(folders: dict[str, Path]) -> None:

@@ -6,13 +6,14 @@ right after it among its beams, and CTranslate2 does so only if it is the likeli
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs.catalog import ModelCard
+from jobs.generation import GenerationRequest
 from tests.support.models import small_translators
 from tests.workers.engines.translate.small_engines import completions, engine_of, mixed_requests
 from workers.engines.families.codec import Codec
@@ -111,6 +112,35 @@ def test_a_translation_is_that_of_generate(beams: int, folder: Path, cache_dir: 
             empty.append(request.request_id)
     assert equal >= ROWS - 2, f"equal {equal}, ties {ties}, empty translations {empty}"
     engine.close()
+
+
+def test_alternatives_are_the_next_best_translations_of_generate(tmp_path: Path, cache_dir: Path) -> None:
+    folder = small_translators.make("stopping", tmp_path / "stopping", seed=1)
+    generate, engine = Generate(folder), engine_of(folder, cache_dir, beams=4)
+    codec = engine._model.codec
+    wanted = (3, 1, 2, 9)
+    requests = [with_alternatives(one, wanted[n % 4]) for n, one in enumerate(mixed_requests(ROWS, max_tokens=60))]
+    done = completions(engine, requests)
+    equal = 0
+    for n, request in enumerate(requests):
+        source = codec.encode(request)
+        assert isinstance(source, TranslationInput)
+        best, *others = generate(codec, source, 4).translations
+        texts = [codec.decode(tokens) for tokens in others if tokens[-1] == codec.eos]
+        different = [text for text in dict.fromkeys(texts) if text != codec.decode(best)]
+        found = done[request.request_id]
+        assert len(found.alternatives) <= wanted[n % 4]
+        assert found.text not in found.alternatives
+        equal += list(found.alternatives) == different[: wanted[n % 4]]
+    assert equal >= ROWS - 2, equal
+    assert sum(len(one.alternatives) for one in done.values()) >= ROWS / 2, "most translations are whole"
+    engine.close()
+
+
+def with_alternatives(request: GenerationRequest, count: int) -> GenerationRequest:
+    asked = request.prompt.translatable
+    assert asked is not None
+    return replace(request, prompt=replace(request.prompt, translatable=replace(asked, alternatives=count)))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int8_float32"])
