@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from jobs.template_kwargs import TemplateKwargs
 
@@ -46,6 +46,23 @@ _WITHIN: Final = re.compile(r"(?!/)(?!(.*/)?\.\.(/|$))[^*?\[\]\\]+")
 """Matches the path of a file inside a folder: not absolute, without a `..` that leads out, and without wildcards."""
 
 
+SMALLEST_SHARE: Final = 0.0001
+"""The smallest share of a GPU or amount of a resource; Ray knows no smaller ones."""
+
+_RAYS_OWN: Final = {
+    "CPU": "a worker takes one",
+    "GPU": "set num_gpus",
+    "memory": "set memory_gb for the memory of a GPU",
+    "object_store_memory": "workers use none",
+}
+"""The names of Ray's own resources, each with a remedy for cards that name it among their own."""
+
+_LABEL: Final = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
+_PREFIX: Final = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
+_SELECTOR: Final = re.compile(rf"!?({_LABEL.pattern}|in\({_LABEL.pattern}(, ?{_LABEL.pattern})*\))")
+"""Matches what a card may ask of a label: `spot`, `!spot`, `in(H100, H200)`, `!in(H100, H200)`, as Ray reads it."""
+
+
 class ModelCard(BaseModel):
     """How to load and run one model: `[models.<alias>]` in `nightpress.toml`."""
 
@@ -77,11 +94,32 @@ class ModelCard(BaseModel):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU if there is one.")
     slots: int = Field(default=0, ge=0, le=4096, description="Most prompts that run at once; 0 lets the engine choose.")
-    num_gpus: float = Field(
-        default=1.0,
+    num_gpus: float | None = Field(
+        default=None,
         ge=0.0,
         le=64.0,
-        description="GPUs of a worker, on nodes that have any; 0.5 puts two workers on one.",
+        allow_inf_nan=False,
+        description="GPUs of a worker, on nodes that have any: a share of one, such as 0.5, which puts two workers on one, or a "
+        "whole number. None: the share that memory_gb needs, else 1; the stub needs none.",
+    )
+    memory_gb: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=10_000.0,
+        allow_inf_nan=False,
+        description="Memory of a GPU that a worker may take, in GiB; the worker gets that share of a GPU. In place of num_gpus.",
+    )
+    accelerator: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$",
+        description="The only type of GPU that workers run on, by Ray's name, such as H200, A100 or L4.",
+    )
+    resources: Mapping[str, float] = Field(
+        default={}, description="Further resources of Ray that a worker takes of its node, by name."
+    )
+    labels: Mapping[str, str] = Field(
+        default={},
+        description="Labels of the nodes that workers run on: a value, !value, in(value, value) or !in(value, value) by name.",
     )
     trust_remote_code: bool = Field(default=False, description="Whether to run Python code that the repository holds.")
     reasoning: ReasoningForm = Field(
@@ -119,6 +157,74 @@ class ModelCard(BaseModel):
             raise ValueError("give the name of a file within the source or package, such as model.Q4_1.gguf")
         return name
 
+    @field_validator("num_gpus")
+    @classmethod
+    def _shares_or_whole(cls, gpus: float | None, info: ValidationInfo) -> float | None:
+        """Refuse numbers of GPUs that Ray does not give, or that the engine cannot use."""
+        if gpus is None:
+            return None
+        if 0 < gpus < SMALLEST_SHARE:
+            raise ValueError(f"the smallest share of a GPU is {SMALLEST_SHARE}")
+        if gpus <= 1:
+            return gpus
+        if gpus != int(gpus):
+            raise ValueError(f"give a share of one GPU, such as 0.5, or a whole number, such as {int(gpus)}")
+        engine: EngineName = info.data.get("engine", "auto")
+        most = ABILITIES["causal" if engine == "auto" else engine].devices
+        if gpus > most:
+            named = "every engine that fits" if engine == "auto" else f"the engine {engine}"
+            raise ValueError(
+                f"{named} runs a model on one GPU, so no worker can use {int(gpus)}: set num_gpus to 1, and for a model that is "
+                "too large name a larger GPU as accelerator"
+            )
+        return gpus
+
+    @field_validator("resources")
+    @classmethod
+    def _custom_resources(cls, resources: Mapping[str, float]) -> Mapping[str, float]:
+        """Refuse resources that have a field of their own, and amounts that Ray does not give."""
+        for name, amount in resources.items():
+            if name in _RAYS_OWN:
+                raise ValueError(f"{name} is no custom resource: {_RAYS_OWN[name]}")
+            if not name or not name.isprintable() or name != name.strip() or len(name) > LONGEST_NAME:
+                raise ValueError(f"{name!r} is no name of a resource")
+            if not SMALLEST_SHARE <= amount < 1e9:
+                raise ValueError(f"{name}: give an amount of {SMALLEST_SHARE} or more")
+        return resources
+
+    @field_validator("labels")
+    @classmethod
+    def _selectors(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """Refuse labels that no node can have. Their syntax is that of Kubernetes."""
+        for name, value in labels.items():
+            prefix, slash, rest = name.rpartition("/")
+            if not _LABEL.fullmatch(rest) or (slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix))):
+                raise ValueError(f"{name!r} is no name of a label")
+            if not _SELECTOR.fullmatch(value):
+                raise ValueError(f"{name}: give a value, !value, in(value, value) or !in(value, value), not {value!r}")
+        return labels
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "ModelCard":
+        """Refuse fields that contradict each other."""
+        if self.memory_gb is not None and self.num_gpus is not None:
+            raise ValueError("memory_gb and num_gpus both say which share of a GPU a worker gets: remove one of them")
+        for name, value in (("accelerator", self.accelerator), ("memory_gb", self.memory_gb)):
+            if value is not None and (self.device == "cpu" or self.num_gpus == 0):
+                of_cpu = 'device = "cpu"' if self.device == "cpu" else "num_gpus = 0"
+                raise ValueError(f"{name} is of a GPU, and {of_cpu} takes none: remove one of them")
+        return self
+
+    @property
+    def gpus(self) -> float:
+        """The GPUs of a worker, on nodes that have any; 0 if it needs none. With `memory_gb`, the share depends on the GPU."""
+        if self.device == "cpu":
+            return 0.0
+        if self.num_gpus is not None:
+            return self.num_gpus
+        needs_none = self.engine == "stub" and self.accelerator is None and self.memory_gb is None
+        return 0.0 if needs_none else 1.0
+
     @property
     def is_checked(self) -> bool:
         """Whether outputs of the model are checked."""
@@ -147,13 +253,14 @@ class Abilities:
     `schemas` is whether it can be constrained by a JSON schema while it writes. Without it, an answer is only checked afterwards;
     intake accepts the row with a remark. `adapters` is whether it can have adapters; without it, intake refuses rows that name
     one. `scores` is whether it can say how likely a text is. `instructions` is whether it reads prompts; an engine without it
-    only translates texts, and intake refuses rows that ask for anything else.
+    only translates texts, and intake refuses rows that ask for anything else. `devices` is the most GPUs that one engine uses.
     """
 
     schemas: bool
     adapters: bool
     scores: bool = True
     instructions: bool = True
+    devices: int = 1
 
 
 TRANSLATION_ONLY: Final = Abilities(schemas=False, adapters=False, scores=False, instructions=False)
@@ -163,7 +270,9 @@ ABILITIES: Final[Mapping[EngineName, Abilities]] = {
     "causal": Abilities(schemas=True, adapters=False),
     "seq2seq": TRANSLATION_ONLY,
     "translate": TRANSLATION_ONLY,
-    "stub": Abilities(schemas=False, adapters=True),
+    "stub": Abilities(
+        schemas=False, adapters=True, devices=64
+    ),  # it uses none, so a plan or a placement can be tried dry
 }
 """The abilities of each engine. They stand here because submitting machines need them but have no engines."""
 

@@ -77,17 +77,17 @@ def test_a_draining_node_is_left_before_it_ends_and_its_rows_are_unharmed(
     words: int, cluster: Cluster, cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:
     """Rows that take longer than the notice are given back, and run again elsewhere; others are finished."""
-    shell, rows = cluster_shell, 40 if words < 40 else 16
+    shell, rows = cluster_shell, 16
     second = cluster.add_node(num_cpus=1)
     batch_id = enqueued(shell, rows=rows, step_s=0.5, words=words)
-    process = shell.start("work", "--workers", "2", "--until-empty")
+    process = shell.start("work", "--workers", "2")
     queue = RedisQueue.from_url(redis_server.url, store=open_store(str(shell.folder / ".nightpress/store")))
 
     def workers_at_work() -> list[Any]:
         assert process.poll() is None, shell.logs()
-        return [worker for worker in queue.snapshot("stub").workers if worker.running >= 4]
+        return [worker for worker in queue.snapshot("stub").workers if worker.begun >= 4]
 
-    at_work = until(lambda: found if len(found := workers_at_work()) == 2 else None, 120, "rows in two workers' hands")
+    at_work = until(lambda: found if len(found := workers_at_work()) == 2 else None, 120, "rows begun by two workers")
     (leaving,) = [worker for worker in at_work if second.node_id.startswith(worker.node.rpartition("/")[2])]
     cluster.add_node(num_cpus=1)
     drained_at = drain(cluster, second.node_id)
@@ -110,6 +110,7 @@ def test_a_draining_node_is_left_before_it_ends_and_its_rows_are_unharmed(
     queue.close()
     waited = shell.run("wait", batch_id)
     assert waited.returncode == 0, waited.stderr + shell.logs()
+    process.send_signal(signal.SIGTERM)
     process.wait(60)
     check_unharmed(shell, batch_id, rows, redis_server, until)
 
@@ -120,11 +121,11 @@ def test_a_worker_that_gets_sigterm_gives_back_its_rows_within_5_s(
 ) -> None:
     """Each row takes 20 s, so none is finished in that time."""
     shell, rows = cluster_shell, 8
-    shell.env["NIGHTPRESS_LEASE_S"] = "30"
+    shell.env["NIGHTPRESS_LEASE_S"] = "9"  # longer than the grace, or a row could be lost unnoticed
     batch_id = enqueued(shell, rows=rows, step_s=0.5, words=40)
     process = shell.start("work", "--workers", "1", "--until-empty")
     queue = RedisQueue.from_url(redis_server.url, store=open_store(str(shell.folder / ".nightpress/store")))
-    until(lambda: queue.snapshot("stub").leased >= 4, 120, "rows in hand")
+    until(lambda: [one for one in queue.snapshot("stub").workers if one.begun >= 4], 120, "rows that have begun")
     (worker,) = queue.snapshot("stub").workers
     os.kill(worker.pid, signal.SIGTERM)
     told_at = time.monotonic()

@@ -181,7 +181,7 @@ class FakeCluster:
             total for node, total in zip(self.nodes, self._totals, strict=True) if self.id_of(node) not in self.drains
         ]
         free = {kind: n for kind, n in sum(self._staying(), Counter()).items() if n}
-        return Capacity(free, totals, self.grown)
+        return Capacity(free, totals, grown=self.grown)
 
     def draining(self) -> Mapping[str, float]:
         return self.drains

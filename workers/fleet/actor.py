@@ -30,6 +30,7 @@ from workers.fleet.gcs_watch import GcsWatch, end_process
 from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End, Found
 from workers.fleet.log_relay.worker_log import RayLog, logs_folder, read_to_the_end
 from workers.fleet.nodes.draining import DrainWatch
+from workers.fleet.nodes.needs import Node, ray_needs, selectors
 from workers.logs.files import Chunk, open_log, read_log
 from workers.worker.worker import Worker, WorkerPlan
 
@@ -260,7 +261,8 @@ def grown() -> Mapping[str, float]:
 class RayCluster:
     """The Ray cluster that this process has joined. Its control store is watched from the first `check` on.
 
-    With a `namespace`, workers are detached actors with names in it, which outlive this process.
+    `is_private` is whether this process has started it: then it gets no further nodes. With a `namespace`, workers are detached
+    actors with names in it, which outlive this process.
     """
 
     def __init__(self, address: str, *, is_private: bool = False, namespace: str | None = None) -> None:
@@ -268,14 +270,19 @@ class RayCluster:
         self.is_private = is_private
         self.keeps = namespace is not None
         self._namespace = namespace
+        self._labels: set[str] = set()
         self._watch: GcsWatch | None = None
         self._drains: DrainWatch | None = None
         self._workers: weakref.WeakSet[RayWorker] = weakref.WeakSet()
 
     def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> RayWorker:
+        resources = ray_needs(needs)
+        self._labels |= needs.keys() - resources.keys()
         actor_class = ray.remote(
-            num_cpus=needs["CPU"],
-            num_gpus=needs.get("GPU", 0.0),
+            num_cpus=resources.pop("CPU"),
+            num_gpus=resources.pop("GPU", 0.0),
+            resources=resources,
+            label_selector=selectors(needs),
             max_restarts=0,
             max_task_retries=0,
             concurrency_groups={CONTROL: 3, REPORTS: 4},
@@ -306,12 +313,15 @@ class RayCluster:
 
     def capacity(self) -> Capacity:
         draining = self.draining()
-        nodes = {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
+        alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in draining}
+        nodes = {name: Node(node["Resources"], node["Labels"]) for name, node in alive.items()}
         free = Counter[str]()
-        for node, resources in ray._private.state.available_resources_per_node().items():  # noqa: SLF001 - by node nowhere else
-            if node in nodes and node not in draining:
-                free.update(resources)
-        return Capacity(free, [resources for node, resources in nodes.items() if node not in draining], grown())
+        for name, resources in ray._private.state.available_resources_per_node().items():  # noqa: SLF001 - by node nowhere else
+            if name in nodes:
+                free.update(Node(resources, nodes[name].labels).with_labels(self._labels))
+        totals = [node.with_labels(self._labels) for node in nodes.values()]
+        labels = [node.labels for node in nodes.values()]
+        return Capacity(free, totals, labels, may_grow=not self.is_private, grown=grown())
 
     def draining(self) -> Mapping[str, float]:
         if self._drains is None:

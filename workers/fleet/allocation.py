@@ -15,6 +15,7 @@ from typing import Final
 
 from jobs.logs import logger
 from workers.fleet.handles import Capacity
+from workers.fleet.nodes.needs import ray_needs
 from workers.fleet.replica import Replica
 from workers.fleet.staffing.demand import ROUNDING
 
@@ -151,8 +152,8 @@ def plan_giving_back(
     """
     others = [dict(demand) for demand in demands]
     for replica in replicas:
-        if replica.pending and dict(replica.needs) in others:
-            others.remove(dict(replica.needs))
+        if replica.pending and ray_needs(replica.needs) in others:
+            others.remove(ray_needs(replica.needs))
     waiting = [
         Replica("another program", number, needs=demand)
         for number, demand in enumerate(others)

@@ -19,7 +19,8 @@ from jobs import logs
 from jobs.catalog import ModelCard
 from jobs.errors import UnavailableError
 from jobs.logs import logger
-from workers.fleet.handles import Cluster
+from workers.fleet.handles import Capacity, Cluster
+from workers.fleet.nodes.needs import Node, needs, room_for
 from workers.fleet.ray_access import START, found_address, require_token, use_private_token
 from workers.logs import libraries
 
@@ -41,7 +42,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     from workers.fleet.actor import RayCluster
 
     if ray.is_initialized():
-        return RayCluster("the Ray of this process")
+        return RayCluster("the Ray of this process", is_private=address is None)
     address = None if local else chosen_address(address)
     with sigterm_handler_kept(), _one_line(address):
         if address is None:
@@ -157,8 +158,18 @@ def sigterm_handler_kept() -> Iterator[Callable[[], None]]:
 def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
     """Return the resources that one worker of a model needs, the scarcest first.
 
-    A worker needs a core. It also needs `num_gpus` GPUs, often a fraction, if its model can use a GPU and the cluster has any.
+    A worker needs a core. It also needs its GPUs, often a share of one, if its model can use a GPU and the cluster has any.
     """
-    if card.engine == "stub" or card.device == "cpu" or not card.num_gpus or cluster.capacity().most("GPU") <= 0:
-        return {"CPU": 1.0}
-    return {"GPU": card.num_gpus, "CPU": 1.0}
+    capacity = cluster.capacity()
+    return needs(card, nodes_of(capacity), may_grow=capacity.may_grow, gpus_come=capacity.most("GPU") > 0)
+
+
+def workers_that_fit(needed: Mapping[str, float], capacity: Capacity) -> int | None:
+    """Return how many workers with these needs the empty nodes hold; None if the cluster can grow by further nodes."""
+    return None if capacity.grown else sum(room_for(needed, node) for node in nodes_of(capacity))
+
+
+def nodes_of(capacity: Capacity) -> list[Node]:
+    """Return the nodes of a cluster with their labels."""
+    labels = capacity.labels or [{}] * len(capacity.nodes)
+    return [Node(resources, label) for resources, label in zip(capacity.nodes, labels, strict=True)]

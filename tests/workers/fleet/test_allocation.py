@@ -70,7 +70,8 @@ def make_night() -> Iterator[Callable[..., SimulatedNight]]:
 
 
 def gpu(share: float = 1.0) -> dict[str, Any]:
-    return {"engine": "causal", "source": "nowhere", "num_gpus": share}
+    card = {"engine": "causal", "source": "nowhere"} if share <= 1 else {"engine": "stub"}  # no other has several GPUs
+    return {**card, "num_gpus": share}
 
 
 def test_all_models_are_served_in_turn_if_there_are_more_than_cores(make_night: Callable[..., SimulatedNight]) -> None:

@@ -197,7 +197,7 @@ def test_a_ray_cluster_without_its_control_store_is_away_and_then_lost(monkeypat
     [
         pytest.param({"num_gpus": 1.0}, {"GPU": 1.0, "CPU": 1.0}, id="one a GPU"),
         pytest.param({"num_gpus": 0.25}, {"GPU": 0.25, "CPU": 1.0}, id="several a GPU"),
-        pytest.param({"num_gpus": 3.0}, {"GPU": 3.0, "CPU": 1.0}, id="more GPUs than there are"),
+        pytest.param({"engine": "stub", "num_gpus": 3}, {"GPU": 3.0, "CPU": 1.0}, id="more GPUs than there are"),
         pytest.param({"num_gpus": 0.0}, {"CPU": 1.0}, id="no GPU wanted"),
         pytest.param({"device": "cpu"}, {"CPU": 1.0}, id="on the CPU"),
         pytest.param({"engine": "stub"}, {"CPU": 1.0}, id="the stub"),
