@@ -45,6 +45,8 @@ EXIT_S: Final = 10.0
 """Seconds. A worker that still drains this long after `drain_s` is killed."""
 KILL_S: Final = 0.5
 """Seconds to wait for the death of a worker that was killed, so that its log is complete."""
+ADOPT_S: Final = 5.0
+"""Seconds that a fleet waits for the first word of the workers that it adopts."""
 BURY_S: Final = 10.0
 """Seconds that a fleet waits at its end until all its workers are dead and their logs are read."""
 FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
@@ -94,7 +96,10 @@ class Fleet:
         self.watch()
 
     def adopt(self) -> None:
-        """Take over the workers that an earlier fleet of this store has left on a cluster that keeps them."""
+        """Take over the workers that an earlier fleet of this store has left on a cluster that keeps them.
+
+        Waits until those that run have told how they are, for ADOPT_S seconds at most: others count as waiting for room.
+        """
         for found in self.cluster.left():
             self._relay.follow(found.worker, found.handle.log)
             if found.alias not in self.settings.catalog:
@@ -106,6 +111,13 @@ class Fleet:
             self.replicas.append(
                 Replica(found.alias, number, found.handle, found.worker, needs, started_at=self.monotonic())
             )
+        until = self.monotonic() + ADOPT_S
+        while (
+            left := [one.handle for one in self.replicas if one.handle is not None and not one.handle.is_placed()]
+        ) and (self.monotonic() < until):
+            left[0].end(0.1)
+            self.cluster.check()
+        self._note_placed()
         if self.replicas:
             logger().info("fleet.adopted", workers=len(self.replicas))
 
