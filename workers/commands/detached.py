@@ -17,7 +17,7 @@ from jobs.store.identity import make_id
 from jobs.store.opening import open_store
 from workers.commands.work import Work, known
 from workers.fleet.cluster import chosen_address, connect
-from workers.fleet.desk.seat import Holder
+from workers.fleet.desk.seat import SILENT_S, Holder
 
 if TYPE_CHECKING:
     from workers.fleet.desk.kept import KeptPlan
@@ -107,16 +107,18 @@ def stop(settings: Settings, *, now: bool) -> str:
     until = time.monotonic() + settings.drain_s + START_S
     seen_at = time.monotonic()
     while time.monotonic() < until:
-        is_there = ray_desk.order(namespace, 2 if now else 1)
-        seen_at = time.monotonic() if is_there else seen_at
-        supervisor = kept.find(namespace)
-        if supervisor is not None and time.monotonic() - seen_at > (0.0 if now else DESK_S):
-            kept.end(supervisor)
-        elif supervisor is None and not is_there:
-            left = RayCluster("", namespace=namespace).left()
-            for found in left:
+        shown, supervisor = ray_desk.show(namespace), kept.find(namespace)
+        if shown is not None:
+            seen_at = time.monotonic()
+            ray_desk.order(namespace, 2 if now else 1)
+            if supervisor is None and (shown["holder"]["kind"] == "detached" or shown["silent_s"] >= SILENT_S):
+                ray_desk.clear(namespace)  # its supervisor was ended for good
+        elif supervisor is None:
+            for found in RayCluster("", namespace=namespace).left():
                 found.handle.kill()
             return "the fleet of this store has ended"
+        elif now or time.monotonic() - seen_at > DESK_S:
+            kept.end(supervisor)
         time.sleep(LOOK_S)
     raise UnavailableError("the fleet has not ended in time: nightpress work stop --now")
 

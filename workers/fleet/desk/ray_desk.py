@@ -89,10 +89,13 @@ def show(namespace: str) -> Mapping[str, Any] | None:
     return None
 
 
-def order(namespace: str, stops: int) -> bool:
-    """Tell the supervisor that holds a desk to stop: 1 drains, 2 ends at once. Returns whether there is a desk."""
+def order(namespace: str, stops: int) -> None:
+    """Tell the supervisor that holds the desk in a namespace to stop: 1 drains, 2 ends at once. Nothing is done without one."""
     with contextlib.suppress(ValueError, ray.exceptions.RayError, TimeoutError):
-        actor = ray.get_actor(NAME, namespace=namespace)
-        ray.get(actor.order.remote(stops), timeout=ANSWER_S)
-        return True
-    return False
+        ray.get(ray.get_actor(NAME, namespace=namespace).order.remote(stops), timeout=ANSWER_S)
+
+
+def clear(namespace: str) -> None:
+    """End the desk in a namespace, whoever holds its seat."""
+    with contextlib.suppress(ValueError, ray.exceptions.RayError):
+        ray.kill(ray.get_actor(NAME, namespace=namespace))
