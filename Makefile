@@ -8,6 +8,7 @@ PINS := -c constraints.txt
 LOCK ?= yes
 TORCH_FROM ?= --extra-index-url https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
 TIMES ?= 1
+AZURITE := 3.35.0
 
 .DEFAULT_GOAL := help
 .PHONY: help run test coverage faults mutate check sbom lock clean
@@ -46,6 +47,7 @@ check: $(VENV)/.check ## lint, format, types, import contracts, dependencies and
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 	$(BIN)/check-jsonschema --schemafile $(VENV)/lib/python3*/site-packages/ray/autoscaler/ray-schema.json deploy/ray-cluster.yaml
+	$(BIN)/python scripts/checks/monitoring/check.py
 	$(BIN)/python scripts/checks/reference.py --check
 
 sbom: $(VENV)/.test ## write the parts list of the product (CycloneDX) into out/sbom.cdx.json
@@ -74,7 +76,10 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt requirements.lock
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing what tests need"
-	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,parquet,translate]'
+	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,gcs,azure,parquet,translate,traces]'
+	@echo "installing a server of Azure's storage, for tests of stores"
+	@npm install --silent --no-audit --no-fund --prefix $(VENV)/azurite azurite@$(AZURITE) >/dev/null 2>&1 || \
+		echo "npm could not install azurite: the tests of Azure's storage will be skipped"
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.test

@@ -7,13 +7,14 @@ need the same name.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from jobs.template_kwargs import TemplateKwargs
 
-EngineName = Literal["auto", "causal", "seq2seq", "translate", "stub"]
+EngineName = Literal["auto", "causal", "seq2seq", "translate", "remote", "stub"]
 """The engines. `auto` is the one that fits the model's architecture, which a worker finds in its files."""
 
 ReasoningForm = Literal[
@@ -71,13 +72,17 @@ class ModelCard(BaseModel):
     engine: EngineName = Field(
         default="auto",
         description="The engine: causal for decoder-only models; translate or seq2seq for encoder-decoder models, which only "
-        "translate; stub for nonsense; auto for the one that fits the model's files.",
+        "translate; remote for a server with OpenAI's API; stub for nonsense; auto for the one that fits the model's files.",
     )
     family: Family | None = Field(
         default=None,
         description="How a model made for translation is told the languages. None: found out from its name and files.",
     )
-    source: str = Field(default="", description="A repository of the Hugging Face hub, or a local folder.")
+    source: str = Field(
+        default="",
+        description="A repository of the Hugging Face hub, or a local folder; of a remote model, the server's address, such as "
+        "https://host/v1.",
+    )
     revision: str | None = Field(
         default=None, max_length=64, description="A commit, tag or branch of the repository; part of the lane's name."
     )
@@ -157,6 +162,30 @@ class ModelCard(BaseModel):
             raise ValueError("give the name of a file within the source or package, such as model.Q4_1.gguf")
         return name
 
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        """Refuse a remote model whose source is no address, or holds a password, which would stand in receipts and logs."""
+        if self.engine != "remote":
+            return self
+        try:
+            parts = urlsplit(self.source)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_address = False
+        if not is_address or parts.query or parts.fragment or any(sign.isspace() for sign in self.source):
+            raise ValueError("a remote model needs the server's address as its source, such as https://host/v1")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError(
+                "the source of a remote model holds a user or a password: put the key into a variable of the environment, and "
+                "name it in the option key_variable"
+            )
+        return self
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the model has weights that must be on the machine where it runs."""
+        return self.engine not in ("stub", "remote")
+
     @field_validator("num_gpus")
     @classmethod
     def _shares_or_whole(cls, gpus: float | None, info: ValidationInfo) -> float | None:
@@ -205,7 +234,7 @@ class ModelCard(BaseModel):
         return labels
 
     @model_validator(mode="after")
-    def _agrees(self) -> "ModelCard":
+    def _agrees(self) -> Self:
         """Refuse fields that contradict each other."""
         if self.memory_gb is not None and self.num_gpus is not None:
             raise ValueError("memory_gb and num_gpus both say which share of a GPU a worker gets: remove one of them")
@@ -222,6 +251,8 @@ class ModelCard(BaseModel):
             return 0.0
         if self.num_gpus is not None:
             return self.num_gpus
+        if self.engine == "remote":
+            return 0.0
         needs_none = self.engine == "stub" and self.accelerator is None and self.memory_gb is None
         return 0.0 if needs_none else 1.0
 
@@ -270,6 +301,7 @@ ABILITIES: Final[Mapping[EngineName, Abilities]] = {
     "causal": Abilities(schemas=True, adapters=False),
     "seq2seq": TRANSLATION_ONLY,
     "translate": TRANSLATION_ONLY,
+    "remote": Abilities(schemas=True, adapters=False, scores=False),
     "stub": Abilities(
         schemas=False, adapters=True, devices=64
     ),  # it uses none, so a plan or a placement can be tried dry

@@ -123,7 +123,7 @@ class Client:
         run_key: str | None = None,
         **options: Unpack[EnqueueOptions],
     ) -> AcceptedBatch:
-        """Make a batch. Redis is not needed.
+        """Make a batch. Redis is not needed. If it answers, workers begin at once; otherwise they find the batch in storage.
 
         Args:
             source: Rows, each a mapping of its fields, read one at a time; or a file in any format that intake reads: its path,
@@ -144,9 +144,11 @@ class Client:
         from jobs.operations.enqueueing import enqueue
 
         made = intake_options(options, clock=self.clock, may_be_past=run_key is not None)
-        return enqueue(
+        accepted = enqueue(
             self.store, source, made, run_key=run_key, kinds=self.kinds, settings=self.settings, clock=self.clock
         )
+        self._announce(accepted.id)
+        return accepted
 
     def estimate(
         self,
@@ -292,7 +294,9 @@ class Client:
         until = moment_to_come("the deadline", deadline, self.clock())
         named = tuple(row if isinstance(row, int) else self.find_row(batch, row).row for row in rows or ())
         check_not_refused(self.store, require_batch(self.store, _id(batch)), named)
-        return reopen(self.store, _id(batch), named or None, until, self.clock).round
+        opened = reopen(self.store, _id(batch), named or None, until, self.clock)
+        self._announce(_id(batch))
+        return opened.round
 
     def renew_same(self, batch: str | Named, *, deadline: When | None = None) -> Reopened:
         """Open a further round of a published batch for texts that repeat others: all but one row of each named cluster.
@@ -305,13 +309,16 @@ class Client:
         from jobs.operations.enqueue_options import moment_to_come
 
         until = moment_to_come("the deadline", deadline, self.clock())
-        return reopen_same(self._auditor, _id(batch), until, self.clock)
+        opened = reopen_same(self._auditor, _id(batch), until, self.clock)
+        self._announce(_id(batch))
+        return opened
 
     def resume(self, batch: str | Named) -> None:
         """Resume a batch that paused itself. Raises RequestError if the batch is not paused."""
         from jobs.batches.rounds import require_batch, resume
 
         resume(self.store, require_batch(self.store, _id(batch)), self.clock)
+        self._announce(_id(batch))
 
     def publish(self, batch: str | Named) -> Done | Incomplete:
         """Publish a batch, copy its outputs to its output URL, remember its translations, and audit its texts. Workers do all
@@ -393,6 +400,12 @@ class Client:
 
                 self._kinds = load_kinds(self.settings.templates_dir)
             return self._kinds
+
+    def _announce(self, batch_id: str) -> None:
+        """Tell workers of a batch that has rows for them, if Redis answers."""
+        from jobs.operations.announcing import announce
+
+        announce(self.store, lambda: self.queue, batch_id)
 
     def status_reader(self, *, counts_late: bool = False) -> StatusReader:
         """Return a new reader for many looks at the same batches. The reader reads only what is new since its last look.

@@ -209,6 +209,10 @@ CODES: Final[dict[str, str]] = {
     "unknown_adapter": "The model has no adapter of this name.",
     "generation_failed": "The engine failed on this request.",
     "out_of_memory": "The request does not fit into the device's memory.",
+    "remote_unavailable": "The server of the model was busy or away for longer than the model's patience.",
+    "remote_invalid": "The server of the model answered, but not with a text and a usage that can be true.",
+    "remote_refused": "The server of the model refused the request itself.",
+    "content_filtered": "The filter of the model's server refused the content.",
     # Kinds: the output cannot be published.
     "output_not_json": "The row asked for JSON, and the answer is not JSON.",
     "schema_invalid": "The answer does not satisfy the JSON schema of the row.",

@@ -252,6 +252,8 @@ class Completion:
     within its thoughts has no text, and all its tokens are those of thoughts.
     `prompt_sha256` is the hash of the text that the chat template made of the prompt; None if the engine has no templates.
     `constraint` says how far the prompt's schema constrained the completion; None if the prompt has no schema.
+    `begun_ns` is when the engine began the request, and `first_token_ns` when its first token was there, in nanoseconds of
+    `time.monotonic_ns`; 0 if the engine does not tell.
     For a prompt with continuations, `scores` has an entry for each continuation, and the text is empty. The tokens of the prompt
     count once, however many continuations there are; `completion_tokens` is the sum over all continuations.
     `alternatives` are the next best texts that a search with beams found, best first, if the prompt asked for them. Their tokens
@@ -272,4 +274,6 @@ class Completion:
     reasoning: str = ""
     reasoning_tokens: int = 0
     constraint: Constraint | None = None
+    begun_ns: int = 0
+    first_token_ns: int = 0
     alternatives: tuple[str, ...] = ()

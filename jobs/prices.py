@@ -27,6 +27,15 @@ class TokenPrices(BaseModel):
     cached_prompt: Price = Field(default=0, description="For prompt tokens that came from a cache.")
     completion: Price = Field(default=0, description="For completion tokens.")
 
+    def of(self, usage: Usage) -> int:
+        """Return the price of the tokens of a usage, in billionths of the currency."""
+        amount = (
+            (usage.prompt_tokens - usage.cached_prompt_tokens) * self.prompt
+            + usage.cached_prompt_tokens * self.cached_prompt
+            + usage.completion_tokens * self.completion
+        )
+        return divided(amount, 1_000_000)
+
 
 class Prices(BaseModel):
     """All prices, under the name of their version. The shipped prices are dated examples, not offers."""
@@ -60,6 +69,12 @@ class Prices(BaseModel):
         description="Token prices by model alias. A model without an entry costs nothing.",
     )
 
+    bought: Mapping[str, TokenPrices] = Field(
+        default={},
+        description="What the server of a remote model charges us for a million tokens, by model alias. It is the cost of that "
+        "model, beside its device time, which is none.",
+    )
+
     @model_validator(mode="after")
     def _in_one_currency(self) -> Self:
         """Refuse a currency that the shipped figures are not in, unless own tables replace them."""
@@ -75,7 +90,7 @@ class Prices(BaseModel):
     @property
     def are_own(self) -> bool:
         """Whether the settings give prices of their own, which replace the shipped ones."""
-        return bool(self.model_fields_set & {"device_hour", "models", "currency", "version"})
+        return bool(self.model_fields_set & {"device_hour", "models", "bought", "currency", "version"})
 
     @property
     def bear_the_name_of_others(self) -> bool:
@@ -95,19 +110,14 @@ class Prices(BaseModel):
 
     def price(self, usage: Usage, *, model: str, device: str) -> Usage:
         """Return `usage` with `device_cost` and `charge` computed from its counts."""
-        tokens = self.models.get(model, TokenPrices())
-        charge = (
-            (usage.prompt_tokens - usage.cached_prompt_tokens) * tokens.prompt
-            + usage.cached_prompt_tokens * tokens.cached_prompt
-            + usage.completion_tokens * tokens.completion
-        )
+        device_cost = divided(usage.device_ns * self.of_device(device), NS_PER_HOUR)
         return Usage(
             prompt_tokens=usage.prompt_tokens,
             cached_prompt_tokens=usage.cached_prompt_tokens,
             completion_tokens=usage.completion_tokens,
             device_ns=usage.device_ns,
-            device_cost=divided(usage.device_ns * self.of_device(device), NS_PER_HOUR),
-            charge=divided(charge, 1_000_000),
+            device_cost=device_cost + self.bought.get(model, TokenPrices()).of(usage),
+            charge=self.models.get(model, TokenPrices()).of(usage),
         )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -39,7 +40,9 @@ from jobs.urls import absolute, local_path, scheme
 
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
-NESTED: Final = frozenset({"aliases", "checks", "memory", "models", "prices", "store_options", "tenants", "terms"})
+NESTED: Final = frozenset(
+    {"aliases", "checks", "memory", "models", "prices", "store_options", "tenants", "terms", "traces"}
+)
 """Settings that hold named values. An environment variable joins the names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
 _SERVICE: Final = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
@@ -72,6 +75,41 @@ class MemorySettings(BaseModel):
     hints: bool = Field(
         default=True, description="Whether similar segments and their translations are given to models as examples."
     )
+
+
+class TraceSettings(BaseModel):
+    """`[traces]` of the settings: traces of rows for OpenTelemetry. They need the extra `traces`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: str | None = Field(
+        default=None,
+        description="URL of a receiver of OTLP over HTTP, such as http://collector:4318. None: no row is traced.",
+    )
+    share: float = Field(
+        default=0.01, ge=0, le=1, allow_inf_nan=False, description="The share of rows that are traced, from 0 to 1."
+    )
+    headers: Mapping[str, SecretStr] = Field(
+        default={}, description="HTTP headers for the receiver, such as Authorization."
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_url(cls, url: str | None) -> str | None:
+        """Refuse what is no URL of a receiver, and one with a password, since messages name the URL."""
+        if url is None:
+            return None
+        _check_printable(url)
+        try:
+            parts = urlsplit(url)
+            is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_url = False
+        if not is_url:
+            raise ValueError(f"{url!r} is no URL such as http://collector:4318")
+        if "@" in parts.netloc:
+            raise ValueError("the URL holds a user or a password: give them in `headers`")
+        return url
 
 
 class Settings(BaseSettings):
@@ -303,6 +341,10 @@ class Settings(BaseSettings):
     metrics_host: str = Field(
         default="127.0.0.1", description="Address of that port; 0.0.0.0 is every address of the machine."
     )
+    traces: TraceSettings = Field(
+        default_factory=TraceSettings,
+        description="Traces of rows for OpenTelemetry: the endpoint that takes them, the share of rows, and headers.",
+    )
     ray_address: str | None = Field(
         default=None,
         description="A Ray cluster, as host:port; auto: what `ray start` has started here; None: that, or a local one.",
@@ -493,5 +535,10 @@ def _known(*loc: str) -> Sequence[str]:
     """Return the names of the settings at this path."""
     if loc[-1:] == ("terms",):
         return list(TermSettings.model_fields)
-    models: dict[str, type[BaseModel]] = {"models": ModelCard, "tenants": TenantSettings, "prices": Prices}
+    models: dict[str, type[BaseModel]] = {
+        "models": ModelCard,
+        "tenants": TenantSettings,
+        "prices": Prices,
+        "traces": TraceSettings,
+    }
     return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

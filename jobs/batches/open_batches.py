@@ -6,6 +6,7 @@ also looks at one batch that has no hint. If an open batch has no hint, its hint
 """
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 
@@ -43,6 +44,13 @@ class OpenBatches:
         self._damage = Damage(monotonic)
         self.fault: StoreDamaged | None = None
 
+    @property
+    def scope(self) -> str:
+        """A short name of `only`, the same in every process; empty for all batches."""
+        if self._only is None:
+            return ""
+        return hashlib.sha256("\n".join(sorted(self._only)).encode()).hexdigest()[:16]
+
     def __iter__(self) -> Iterator[OutcomeIndex]:
         """Yield the open batches: highest priority first, then the oldest."""
         found = [index for index in self._indexes.values() if index.done is None]
@@ -58,6 +66,11 @@ class OpenBatches:
     def forget(self, batch_id: str) -> None:
         """Drop the index of a batch that was deleted."""
         self._indexes.pop(batch_id, None)
+
+    def forget_all(self) -> None:
+        """Drop all indexes, because this process no longer looks for open batches. The next scan makes new ones."""
+        self._indexes.clear()
+        self._scanned_at = float("-inf")
 
     def scan(self, *, now: bool = False) -> None:
         """Find new batches, and drop those that are published or deleted.

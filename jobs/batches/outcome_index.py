@@ -192,12 +192,16 @@ class OutcomeIndex:
 
     def first_of_last_missing(self, count: int) -> int:
         """Return the first of the last `count` rows without an outcome; 0 if there are not more of them."""
-        row = len(self._states)
-        for _ in range(count):
-            row = self._states.rfind(_NONE, 0, row)
-            if row <= 0:
-                return 0
-        return row
+        states, rows, span = self._states, len(self._states), count
+        while span < rows and states.count(_NONE, rows - span) < count:
+            span *= 2  # so only the end of a long batch is looked at, unless few rows are missing
+        low, high = max(rows - span, 0), rows - count
+        if states.count(_NONE, low) < count:
+            return 0
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if states.count(_NONE, middle) >= count else (low, middle - 1)
+        return low
 
     @property
     def complete(self) -> bool:

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.checks.article.heading_repeats_title import mended
-from jobs.checks.checker import UNCHECKED, Checker
+from jobs.checks.checker import MAX_REGENERATIONS, UNCHECKED, Checker
 from jobs.checks.contract import Contract
 from jobs.generation import Completion, Prompt, SamplingParams
-from jobs.kinds.articles.heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads
-from jobs.kinds.articles.sections import Passage, Sections, body_of
+from jobs.kinds.articles.heads import MAX_META_DESCRIPTION, MAX_TITLE, Heads, most_tokens_of_heads
+from jobs.kinds.articles.sections import LEAST_WORDS, Passage, Sections, body_of
 from jobs.languages.names import language_name
 from jobs.writing.articles.headings import read_outline
 from jobs.writing.asking_again import label_of_try
@@ -167,6 +167,22 @@ class ArticleKind:
         factor = _tokens_factor(getattr(request, "language", "en"))
         more = bool(getattr(request, "summary", False)) + int(getattr(request, "faq", 0))
         return int(getattr(request, "target_words", 400)) * 3 // 2 * factor + 120 + 60 * factor * more
+
+    def most_tokens(self, request: BaseModel, own: int | None) -> tuple[int, int]:
+        """Return how many prompts of an article may be charged at most, and the most tokens of their completions together.
+
+        `own` is the row's `max_tokens`, if it has one: the limit of each prompt. A section may be continued as often as a text is
+        asked for again, and an opening may come before the first.
+        """
+        if not isinstance(request, ArticleRequest):
+            raise TypeError(type(request))
+        count = len(request.outline or ()) or max(1, round(request.target_words / WORDS_PER_SECTION))
+        passages = count * (1 + MAX_REGENERATIONS) + 1
+        words = min(MAX_WORDS_PER_SECTION, max(LEAST_WORDS, request.target_words))
+        heads = most_tokens_of_heads(request)
+        limits = [16 * count + 24] * (request.outline is None) + [words * 2 + 20] * passages + heads
+        factor = _tokens_factor(request.language)
+        return len(limits), sum(own or limit * factor for limit in limits)
 
     def _sections(self, request: ArticleRequest, headings: Sequence[str], checker: Checker) -> Sections:
         """Return the sections, to be written below these headings."""

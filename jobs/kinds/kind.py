@@ -56,6 +56,9 @@ class Kind(Protocol):
     # (jobs/memory/entry.py) of its segments, without the model. `compose` then has a third parameter `memory`, the RowMemory of
     # the row: the kind takes known segments from it without asking, and reports which it took. Its output has `segments`, each
     # with `source` and `target`, which are written into the memory once the row is published and fit.
+    #
+    # A kind whose first prompts are not all of its prompts has a method `most_tokens`: given a request and the row's `max_tokens`
+    # or None, it returns how many prompts may be charged at most, and the most tokens of their completions together.
 
     def compose(self, request: BaseModel) -> Conversation:
         """Begin the conversation for one row. The conversation raises CheckFailed if the output cannot be published."""

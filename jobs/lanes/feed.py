@@ -1,7 +1,8 @@
 """The feeder keeps a bounded window of rows on a lane. It reads the rows from the inputs of the open batches.
 
-A claimer that finds its lane low calls `top_up`, so feeding needs no process of its own. The cursor of a batch in a lane is on
-the queue and is moved by comparison (rule 6 of jobs/PROTOCOL.md), so any number of feeders may work at once. After feeding, a
+The claimer of the worker that keeps the lane calls `top_up`, so feeding needs no process of its own (rule 47 of
+jobs/PROTOCOL.md). The cursor of a batch in a lane is on the queue and is moved by comparison (rule 6), so any number of feeders
+may work at once all the same. After feeding, a
 feeder reads the batch's markers again. If the batch was closed, published or paused meanwhile, the feeder takes the batch off the
 lane (rule 10).
 """
@@ -85,8 +86,17 @@ class Feeder:
         self._ended: set[tuple[str, str, int]] = set()
         self._slots: dict[str, int] = {}
 
-    def top_up(self, lane: str, ready: int | None = None, *, hungry: bool = False) -> int:
+    def top_up(
+        self,
+        lane: str,
+        ready: int | None = None,
+        *,
+        hungry: bool = False,
+        at_each: Callable[[], object] = lambda: None,
+    ) -> int:
         """Fill the lane's window. Returns how many rows were added. Raises UnavailableError.
+
+        `at_each` is called before each batch, since a look at many batches may take long.
 
         A damaged batch does not hold up the others: they are fed, and the damage is raised as StoreDamaged at the end of this
         call. Each further call raises the damage too, until a look at the batch finds it restored (rule 37 says when it looks).
@@ -100,23 +110,31 @@ class Feeder:
         """
         full = ready is not None and 2 * ready > self._settings.window_rows
         enough = ready is not None and ((full and not hungry) or self._is_at_end(lane))
-        added = 0 if enough and not self._due(lane) else self._feed_all(lane, full=full)
+        added = 0 if enough and not self._due(lane) else self._feed_all(lane, at_each, full=full)
         if lane in self._faults:
             raise self._faults[lane]
         return added
 
-    def _feed_all(self, lane: str, *, full: bool) -> int:
+    def look_again(self, lane: str, batch_id: str) -> None:
+        """Have the next call of `top_up` look at the lane, and read whether this batch is still paused or closed."""
+        self._last_looks.pop(lane, None)
+        self._last_looks.pop(f"{batch_id} held", None)
+
+    def _feed_all(self, lane: str, at_each: Callable[[], object], *, full: bool) -> int:
         """Feed the batches of a lane, and keep any damage in `_faults`. Returns how many rows were added.
 
         If the lane is `full` (more than half), only batches that have less than half of their part are fed.
         """
-        snapshot = self._queue.snapshot(lane)
+        snapshot = self._queue.snapshot(lane, workers=self._due(f"{lane} slots"))
         here = [index for index in self._batches if lane in index.batch.lanes]
         window = Window(self._settings, _without_other_rounds(snapshot, here), (index.batch for index in here))
-        self._slots[lane] = max(sum(worker.slots for worker in snapshot.workers), 1)
+        if snapshot.workers:
+            self._slots[lane] = max(sum(worker.slots for worker in snapshot.workers), 1)
+            self._forget_old({index.batch.batch_id for index in here}, lane)
         added = 0
         self._faults.pop(lane, None)
         for index in here:
+            at_each()
             schedule = snapshot.batches.get(index.batch.batch_id)
             if full and _needs_no_more(index, schedule, window):
                 continue
@@ -131,6 +149,13 @@ class Feeder:
             except StoreDamaged as error:
                 self._faults[lane] = error
         return added
+
+    def _forget_old(self, open_ids: set[str], lane: str) -> None:
+        """Forget the notes on batches of the lane that are no longer open, and looks so old that they are due again."""
+        now = self._monotonic()
+        self._last_looks = {what: at for what, at in self._last_looks.items() if now - at < self._settings.batch_scan_s}
+        self._seen = {key: version for key, version in self._seen.items() if key[0] != lane or key[1] in open_ids}
+        self._ended = {key for key in self._ended if key[0] != lane or key[1] in open_ids}
 
     def _is_at_end(self, lane: str) -> bool:
         """Whether nothing was left to feed at the last look. Rows that the queue forgets later are noticed at the next look."""

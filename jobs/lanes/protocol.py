@@ -76,6 +76,10 @@ class ClaimReply:
     `ready`, `delayed` and `leased` count the jobs of the lane after the claim. If `apart` is True, `jobs` is empty. Then
     suspects (rule 34) wait for a worker with no job in hand, so this worker should first finish its jobs. `reason` says why the
     lane paused itself, and is empty otherwise. `dry` is True if the claim took the last ready row of a batch that can be fed on.
+
+    `keeps` is True if this worker keeps the lane: it alone is to look for open batches and to feed the lane (rule 47). `news`
+    changes whenever a batch of the lane is announced, and ends in `|` and the id of that batch; it is empty if none was.
+    `workers` is the number of workers that the lane knows, some of which may have ended.
     """
 
     jobs: Sequence[Job]
@@ -86,6 +90,9 @@ class ClaimReply:
     apart: bool = False
     reason: str = ""
     dry: bool = False
+    keeps: bool = False
+    news: str = ""
+    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +214,30 @@ class Schedule(Protocol):
         n: int,
         lease_ms: int,
         worker: WorkerRecord,
+        *,
+        keep_ms: int = 0,
+        scope: str = "",
     ) -> ClaimReply:
         """Lease up to `n` jobs, by priority, tenant and batch (rule 43 of jobs/PROTOCOL.md).
 
         Before that, delayed jobs that are due become ready, and jobs whose leases ran out are rescued. `claim_id` is the text
         of a `ClaimId`; a call with the same id returns the same jobs. Jobs of one incarnation whose leases run out together
         become a group of suspects. A rescued job carries the lease that it lost.
+
+        The worker keeps the lane for the next `keep_ms` milliseconds unless another worker keeps it (rule 47). If `keep_ms` is 0,
+        it does not, and gives the lane up if it kept it. Workers that feed different batches have different scopes, and each
+        scope has a keeper of its own.
+        """
+        ...
+
+    def make_id(self) -> None:
+        """Give the store an id if it has none, so that all workers wait for rows on the same lanes (rule 42)."""
+        ...
+
+    def wait_for_rows(self, lane: str, timeout_s: float) -> bool:
+        """Wait until rows may be there to claim, for `timeout_s` seconds at most, or less. Returns whether this worker was woken.
+
+        A wake may be lost, so a worker that waits claims from time to time too.
         """
         ...
 
@@ -248,8 +273,15 @@ class Lanes(Protocol):
         """Return the sorted names of the lanes that were ever fed or paused."""
         ...
 
-    def snapshot(self, lane: str, *batch_ids: str) -> LaneSnapshot:
-        """Return the lane as it is at this moment. If batches are named, only these are in the snapshot, and no worker."""
+    def snapshot(self, lane: str, *batch_ids: str, workers: bool = True) -> LaneSnapshot:
+        """Return the lane as it is at this moment. If batches are named, only these are in the snapshot, and no worker.
+
+        With `workers` False, no worker is in the snapshot, which makes it cheap however many workers there are.
+        """
+        ...
+
+    def announce(self, lane: str, batch_id: str) -> None:
+        """Say that a batch was accepted, reopened or resumed, so that the lane's keeper looks at it at once (rule 47)."""
         ...
 
     def drop(self, lane: str, batch_id: str, round_: int, *, forget: bool, finish: bool = False) -> int:
@@ -289,4 +321,8 @@ class Lanes(Protocol):
         """Raise QueueUnavailable unless the server takes writes. A replica takes no writes, and neither does a server whose
         disk is full.
         """
+        ...
+
+    def check_wakes(self) -> None:
+        """Raise QueueUnavailable unless the server lets workers wait to be woken."""
         ...

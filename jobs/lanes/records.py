@@ -130,13 +130,18 @@ def worker_bytes(worker: WorkerRecord) -> bytes:
     return orjson.dumps(worker)
 
 
-def workers_of(records: Iterable[bytes]) -> list[WorkerRecord]:
-    """Return the workers of a lane. Each record follows the ms since the worker's last call. Damaged ones are left out."""
+def workers_of(records: Iterable[bytes], now_ms: int) -> list[WorkerRecord]:
+    """Return the workers of a lane that are shown at `now_ms`, by the server's clock. Damaged records are left out.
+
+    A record is stored after the time until which the worker is shown and the time of its last call, both in ms.
+    """
     found: list[WorkerRecord] = []
     for raw in records:
         with contextlib.suppress(ValueError, TypeError):
-            silent_ms, _, record = raw.partition(b"|")
-            found.append(WorkerRecord(**{**orjson.loads(record), "silent_s": int(silent_ms) // 1000}))
+            shown_until, heard_at, record = raw.split(b"|", 2)
+            if int(shown_until) > now_ms:
+                silent_s = max(0, now_ms - int(heard_at)) // 1000
+                found.append(WorkerRecord(**{**orjson.loads(record), "silent_s": silent_s}))
     return found
 
 

@@ -43,7 +43,8 @@ class RedisConnection:
     """A connection sends commands and scripts to Redis. Threads may share it. Every call may raise QueueUnavailable.
 
     `name` is what messages call the server. `cluster` makes a cluster client for the same server. It is called if the server
-    turns out to be a node of a cluster. `scripts` maps the names of scripts to their texts.
+    turns out to be a node of a cluster. `scripts` maps the names of scripts to their texts. `timeout_s` is the number of seconds
+    after which the client sends a command again.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class RedisConnection:
         name: str = "Redis",
         cluster: Callable[[], redis.RedisCluster] | None = None,
         scripts: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self.timeout_s = timeout_s
         self._name = name
         self._cluster = cluster
         self._texts = sources() if scripts is None else scripts
@@ -88,7 +91,9 @@ class RedisConnection:
                 "NIGHTPRESS_REDIS_URL is not a Redis URL such as redis://:password@host:6379/0 or unix:///folder/redis.sock; "
                 "percent-encode special characters in the password, and leave out options that its scheme does not take"
             ) from None
-        return cls(client, name, lambda: redis.RedisCluster.from_url(url, retry=_retry(), **options))
+        return cls(
+            client, name, lambda: redis.RedisCluster.from_url(url, retry=_retry(), **options), timeout_s=timeout_s
+        )
 
     def command(self, *words: Any) -> Any:
         """Send a command, and return the reply as the server gives it."""

@@ -36,6 +36,9 @@ LOOK_AT: Final = 1024
 REPORTS: Final = ("beat", "settle", "release")
 """The scripts by which a worker reports on its leases. They use the id of the store as it was last read (rule 42)."""
 
+BLOCKED_PART: Final = 0.6
+"""`wait_for_rows` waits for at most this part of the time after which a command counts as lost."""
+
 INFO: Final = ("redis_version", "valkey_version", "maxmemory", "maxmemory_policy", "process_id")
 """The fields of the server's INFO that `ping` returns, if the server has them."""
 
@@ -110,14 +113,18 @@ class RedisQueue:
         n: int,
         lease_ms: int,
         worker: WorkerRecord,
+        *,
+        keep_ms: int = 0,
+        scope: str = "",
     ) -> ClaimReply:
         if "|" in claim_id or "\n" in claim_id:  # | separates the fields of a record, and a newline separates leases
             raise ValueError(f"a claim id has no | and is one line: {claim_id}")
         args = (claim_id, n, worker.worker, worker_bytes(worker), worker.running)
         times = (lease_ms, shown_ms(lease_ms))
-        more_keys = (lane_key(self._id(), lane, f"claim:{claim_id}"),)
-        reply = self._run("claim", lane, *args, *times, *self._rules, more_keys=more_keys)
-        jobs, ready, delayed, leased, paused, apart, reason, dry = reply
+        names = (f"claim:{claim_id}", f"keeper:{scope}")
+        more_keys = tuple(lane_key(self._id(), lane, name) for name in names)
+        reply = self._run("claim", lane, *args, *times, *self._rules, keep_ms, more_keys=more_keys)
+        jobs, ready, delayed, leased, paused, apart, reason, dry, keeps, news, workers = reply
         if None in jobs[2:3]:
             jobs[2::3] = self._payloads(lane, jobs[::3])
         return ClaimReply(
@@ -129,6 +136,9 @@ class RedisQueue:
             apart=bool(apart),
             reason=reason.decode(),
             dry=bool(dry),
+            keeps=bool(keeps),
+            news=news.decode(),
+            workers=workers,
         )
 
     def _payloads(self, lane: str, jobs: Sequence[bytes]) -> list[bytes]:
@@ -140,6 +150,13 @@ class RedisQueue:
         head = (lease_ms, worker.worker, worker_bytes(worker), shown_ms(lease_ms))
         ended = self._run("beat", lane, *head, lease_lines(leases))
         return Beat(*(frozenset(leases[i - 1] for i in numbers) for numbers in ended))
+
+    def make_id(self) -> None:
+        self._made_id()
+
+    def wait_for_rows(self, lane: str, timeout_s: float) -> bool:
+        wait_s = min(timeout_s, self._redis.timeout_s * BLOCKED_PART)
+        return self._redis.command("BLPOP", lane_key(self._known_id(), lane, "wake"), f"{wait_s:.3f}") is not None
 
     def leave(self, lane: str, worker: str) -> None:
         self._redis.command("HDEL", lane_key(self._known_id(), lane, "workers"), worker)
@@ -155,10 +172,9 @@ class RedisQueue:
     def lanes(self) -> Sequence[str]:
         return sorted(name.decode() for name in self._redis.command("SMEMBERS", lanes_key(self._id())))
 
-    def snapshot(self, lane: str, *batch_ids: str) -> LaneSnapshot:
-        paused, ready, delayed, leased, size, batches, counts, workers, reason, suspects = self._run(
-            "snapshot", lane, *batch_ids
-        )
+    def snapshot(self, lane: str, *batch_ids: str, workers: bool = True) -> LaneSnapshot:
+        reply = self._run("snapshot", lane, int(workers and not batch_ids), *batch_ids)
+        paused, ready, delayed, leased, size, batches, counts, records, reason, suspects, now_ms = reply
         live = {name.decode(): max(int(n), 0) for name, n in pairs(counts)}
         return LaneSnapshot(
             lane=lane,
@@ -168,7 +184,7 @@ class RedisQueue:
             leased=leased,
             bytes=size,
             batches=schedules_of(batches, live),
-            workers=workers_of(workers),
+            workers=workers_of(records[1::2], int(now_ms)),
             suspects=suspects,
             reason=reason.decode(),
         )
@@ -186,6 +202,10 @@ class RedisQueue:
     def resume(self, lane: str) -> None:
         self._run("pause", lane, 0)
 
+    def announce(self, lane: str, batch_id: str) -> None:
+        self._redis.command("SADD", lanes_key(self._made_id()), lane)
+        self._run("announce", lane, batch_id)
+
     def ping(self, slow: Callable[[str], object] | None = None) -> Mapping[str, str]:
         info = self._redis.info(slow)
         return {name: str(info[name]) for name in INFO if name in info}
@@ -193,6 +213,9 @@ class RedisQueue:
     def check(self) -> None:
         self._redis.command("HSET", PROBE, "check", "")  # a full Redis refuses this write, as it refuses new rows
         self._redis.command("HDEL", PROBE, "check")
+
+    def check_wakes(self) -> None:
+        self._redis.command("BLPOP", PROBE, "0.01")
 
     def close(self) -> None:
         """Close the connections."""

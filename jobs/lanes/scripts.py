@@ -19,11 +19,11 @@ PROBE: Final = f"{PREFIX}:probe"
 """A key that never exists. `RedisQueue.check` deletes a field of it, which shows whether the server accepts writes."""
 KEYS: Final = (
     *("batches", "jobs", "payload", "ready", "delayed", "leased", "waits", "meta", "workers", "counts"),
-    *("suspects", "crashed", "flights"),
+    *("suspects", "crashed", "flights", "wake"),
 )
 """The keys of a lane, in the order in which each script gets them as KEYS; lua/parts/lane.lua says what they hold."""
 
-SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause")
+SCRIPTS: Final = ("feed", "claim", "beat", "settle", "release", "drop", "reset", "snapshot", "pause", "announce")
 PARTS: Final = ("lane", "records", "changes", "jobs")
 """The files of lua/parts that are put before every script, in order."""
 MORE_PARTS: Final[Mapping[str, Sequence[str]]] = {
@@ -36,9 +36,12 @@ COMMANDS: Final = (
     *("evalsha", "script|load", "sadd", "smembers", "info", "time", "command", "cluster|slots"),
     *("hget", "hmget", "hset", "hdel", "hlen", "hkeys", "hgetall", "hexists", "hstrlen", "hscan"),
     *("zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zrangebylex"),
-    *("del", "lrange", "rpush", "pexpire", "scard"),
+    *("del", "lrange", "rpush", "pexpire", "scard", "blpop"),
 )
-"""The Redis user of Nightpress must be allowed to run these commands on keys `np:2:*`. docs/deployment.md shows them."""
+"""The Redis user of Nightpress must be allowed to run these commands on keys `np:2:*`. docs/deployment.md shows them.
+
+Without `blpop`, idle workers are not woken, and look for rows by themselves: at least once in 10 s.
+"""
 
 
 @cache

@@ -54,6 +54,10 @@ class Pinged(Protocol):
         """Check that the server takes writes. Raises QueueUnavailable if it does not."""
         ...
 
+    def check_wakes(self) -> None:
+        """Check that workers may wait to be woken. Raises QueueUnavailable if they may not."""
+        ...
+
 
 class Checked(Protocol):
     """The part of a store that the doctor calls."""
@@ -126,6 +130,11 @@ def redis(queue: Callable[[], Pinged | None]) -> Iterator[Check]:
         return
     yield _version(info)
     yield _policy(info)
+    try:
+        opened.check_wakes()
+    except QueueUnavailable as error:
+        remedy = "give its user the right +blpop, or idle workers find new rows only within 10 s"
+        yield Check("redis wakes", False, str(error), remedy, needed=False)
 
 
 def _version(info: Mapping[str, str]) -> Check:

@@ -24,8 +24,9 @@ from jobs.intake.accept import IntakeOptions, staged
 from jobs.intake.documents.opening import Input
 from jobs.intake.row_faults import RowFault
 from jobs.intake.staging import Staging
+from jobs.kinds.first_prompts import first_prompts
 from jobs.kinds.kind import Kind
-from jobs.operations.preview import estimated, first_prompts
+from jobs.operations.preview import estimated
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.usage import Usage

@@ -5,7 +5,6 @@ the tokens if the tokenizer's package and files are on this machine (entry point
 number of tokens is estimated.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -13,11 +12,12 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 from jobs.batches.request_row import RowRequest
-from jobs.errors import CheckFailed, RequestError, RowError, TemplateFault
+from jobs.errors import RowError
 from jobs.formats.record import Record
 from jobs.generation import Prompt
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowReader
+from jobs.kinds.first_prompts import first_prompts
 from jobs.kinds.kind import Kind
 from jobs.settings import Settings
 
@@ -95,25 +95,6 @@ def previews(
             yield RowFault(number, record.line, error.code, error.message, error.field, request.kind, request.custom_id)
             continue
         yield Preview(request, prompts, tokens, count is not None, reader.remark)
-
-
-def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
-    """Return a row's first prompts. Raises RowError as a worker would; ValueError if the kind no longer takes such a request."""
-    asked = kind.request_type.model_validate(dict(request.request))
-    try:
-        conversation = kind.compose(asked)
-        prompts = tuple(prompt.with_template_kwargs(request.chat_template_kwargs) for prompt in next(conversation, ()))
-    except RowError:
-        raise
-    except RequestError as error:  # raised for a template; the message names the template and its fault
-        field = error.field if isinstance(error, TemplateFault) else None
-        raise CheckFailed("kind_failed", f"kind {kind.name}: {error}", field=field) from error
-    except Exception as error:
-        raise CheckFailed("kind_failed", f"kind {kind.name}: {error!r}") from error
-    # the prompts are made: an error that the kind raises as it is closed does no harm
-    with contextlib.suppress(Exception):
-        conversation.close()
-    return prompts
 
 
 def estimated(prompt: Prompt) -> int:

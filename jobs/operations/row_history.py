@@ -17,8 +17,8 @@ from jobs.batches.segments.files import each_heads, each_segments, list_files, u
 from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError, RowError
 from jobs.kinds.avoiding import avoiding
+from jobs.kinds.first_prompts import first_prompts
 from jobs.kinds.kind import Kind
-from jobs.operations.preview import first_prompts
 from jobs.store.store import Store
 from jobs.writing.templates import Templates
 

@@ -10,7 +10,7 @@ from `max_tokens` therefore stands beside the interval: no batch takes more.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -19,12 +19,18 @@ from jobs.planning.sketch import Sketch
 
 LEVEL: Final = 0.95
 """The interval of a quote holds the truth in this share of batches."""
+MARGIN: Final = 0.97
+"""The ends are quantiles of this share. Sampling ends when the interval looks narrow, so it ends too early when it looks narrower
+than it is (Chow and Robbins, 1965). `scripts/bench/nights/quotes.py` shows that `LEVEL` is kept.
+"""
 HALF_WIDTH: Final = 0.10
 """Sampling ends when half the interval's width is at most this share of the expected tokens."""
 LEAST_ROWS: Final = 64
 """A stratum gives at least this many rows, or all that it has."""
 MOST_ROWS: Final = 4096
 """Sampling ends, reached or not, when another round would bring the sample above this many rows."""
+MOST_SHARE: Final = 4
+"""A sample has at most one row in this many, or the rows of its first round if these are more."""
 
 
 class Key(NamedTuple):
@@ -41,6 +47,10 @@ class Stratum:
 
     rows: int
     bound: int
+
+
+Measure = tuple[Mapping[Key, Stratum], Mapping[Key, Sketch]]
+"""An amount of a batch, such as tokens: its strata, and the sketches of the sampled rows by the keys of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ def quote(strata: Mapping[Key, Stratum], samples: Mapping[Key, Sketch], half_wid
             freedom = min(freedom, count - 1)
     bound = sum(stratum.bound for stratum in strata.values())
     skewness = third / variance**1.5 if variance > 0 else 0.0
-    tokens = skewed(expected, math.sqrt(variance), skewness, LEVEL, freedom)
+    tokens = skewed(expected, math.sqrt(variance), skewness, MARGIN, freedom)
     tokens = Interval(*(min(end, bound) for end in (tokens.low, tokens.expected, tokens.high)))
     return Quote(tokens, bound, sampled, full and tokens.half_width <= half_width)
 
@@ -100,7 +110,7 @@ def next_round(
     if now.reached or left <= 0:
         return {}
     spreads = {key: one.rows * math.sqrt(_sample(samples, key).variance) for key, one in strata.items()}
-    aim = half_width * now.tokens.expected / two_sided(LEVEL)
+    aim = half_width * now.tokens.expected / two_sided(MARGIN)
     needed = math.ceil((sum(spreads.values()) / aim) ** 2) if aim > 0 else 0
     # half as many again at least, since the skewness too must become less
     whole = min(max(needed, now.sampled * 3 // 2), 2 * now.sampled, most_rows)
@@ -114,6 +124,24 @@ def next_round(
     # every stratum has its share: the rest goes where rows are left
     rest = {key: one.rows - _sample(samples, key).count for key, one in strata.items()}
     return _within({key: min(rows, LEAST_ROWS) for key, rows in rest.items() if rows and spreads[key]}, left)
+
+
+def further_rows(measures: Sequence[Measure], most_rows: int) -> Mapping[Key, int]:
+    """Return how many further rows to sample so that several amounts are known: as many as any of them needs.
+
+    Empty: the sampling is over.
+    """
+    wanted: dict[Key, int] = {}
+    for strata, samples in measures:
+        for key, rows in next_round(strata, samples, most_rows=most_rows).items():
+            wanted[key] = max(rows, wanted.get(key, 0))
+    return wanted
+
+
+def most_sampled(rows: Iterable[int]) -> int:
+    """Return how many rows a sample may have, given the rows of each stratum: a share of them, or those of the first round."""
+    counts = list(rows)
+    return max(sum(min(count, LEAST_ROWS) for count in counts), min(MOST_ROWS, sum(counts) // MOST_SHARE))
 
 
 def _sample(samples: Mapping[Key, Sketch], key: Key) -> Sketch:

@@ -1,6 +1,7 @@
 """A store on an fsspec file system: S3 and services that speak its language, Google Cloud Storage, Azure.
 
-A file is created by one conditional request (`If-None-Match: *` on S3), or by an upload in parts that such a request completes.
+A file is created by one conditional request (`If-None-Match: *` on S3 and Azure, `ifGenerationMatch=0` on Google's), or by an
+upload in parts that such a request completes.
 The request may have had its effect although its reply was lost. After an error the file is therefore read back, and the same
 bytes mean success (rule 2 of jobs/PROTOCOL.md). After a timeout nothing is read back, since the read could take as long again.
 Streamed files are written to the local disk first, so that they appear as a whole or not at all. Nothing is cached.
@@ -13,8 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Final, cast
 
 from jobs.errors import StoreTimeout, StoreUnavailable
-from jobs.store.file_systems import errors, file_system, first_line, is_conflict, is_timeout, upload_options
+from jobs.store.fan_out import each
+from jobs.store.file_systems import file_system, first_line
 from jobs.store.local import LocalStore
+from jobs.store.services import RIGHTS, errors, is_conflict, is_denied, is_timeout, send, send_file
 from jobs.store.store import CHUNK_BYTES, Store
 from jobs.urls import scheme
 
@@ -23,9 +26,6 @@ DELETED_AT_ONCE: Final = 1000
 
 CONFLICT_TRIES: Final = 5
 """A write is tried this many times if S3 answers 409, which means that another conditional write to the name is under way."""
-
-_WILDCARDS: Final = frozenset("*?[")
-"""fsspec's `rm` reads a name with one of these characters as a pattern, and would delete other files too."""
 
 DENIED: Final = "AccessDenied"
 """The code of S3 for a file that may not be deleted."""
@@ -45,12 +45,11 @@ class ObjectStore(Store):
     def __init__(self, url: str, options: Mapping[str, str]) -> None:
         self.url = url
         self.options = options
-        self._is_s3 = is_s3 = scheme(url) == "s3"
+        self._scheme = scheme(url)
         self._fs, root = file_system(url, options, use_listings_cache=False)
         self._root = root.rstrip("/")
-        self._upload_options = upload_options(url)
         # With more than one request at once, s3fs would first ask for the size of the file.
-        self._read_options: dict[str, Any] = {"max_concurrency": 1} if is_s3 else {}
+        self._read_options: dict[str, Any] = {"max_concurrency": 1} if self._scheme == "s3" else {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ObjectStore, (self.url, dict(self.options))
@@ -58,7 +57,7 @@ class ObjectStore(Store):
     def create(self, path: str, data: bytes) -> bool:
         for _ in range(CONFLICT_TRIES):
             try:
-                self._fs.pipe_file(self._at(path), data, mode="create", **self._upload_options)
+                send(self._fs, self._scheme, self._at(path), data, mode="create")
             except errors() as error:
                 if is_timeout(error):  # to read the file back would take as long again; the caller tries again
                     raise self._fault("write", path, error) from error
@@ -81,7 +80,7 @@ class ObjectStore(Store):
     def _upload(self, scratch: str, path: str) -> None:
         for _ in range(CONFLICT_TRIES):
             try:
-                self._fs.put_file(scratch, self._at(path), mode="create", **self._upload_options)
+                send_file(self._fs, self._scheme, self._at(path), scratch, mode="create")
             except errors() as error:
                 if not is_timeout(error) and self.exists(path):
                     return
@@ -138,29 +137,36 @@ class ObjectStore(Store):
     def delete(self, path: str) -> None:
         at = self._at(path)
         with suppress(KeyError), self._translated("delete", path):
-            if self._is_s3:
-                self._delete_objects(self._fs.find(at))
-            elif _WILDCARDS.isdisjoint(at):
-                self._fs.rm(at, recursive=True)
-            else:
-                for name in self._fs.find(at):
-                    self._fs.rm_file(name)
+            # adlfs finds nothing at the name of a file when it could not ask whether it is one
+            self._delete_all(self._fs.find(at) or ([at] if self._scheme == "az" else []))
 
     def delete_files(self, paths: Sequence[str]) -> None:
-        at = [self._at(path) for path in paths]
-        if not at:
-            return
-        try:
+        if paths:
             with self._translated("delete", paths[0]):
-                if self._is_s3:
-                    self._delete_objects(at)
-                    return
-                if all(map(_WILDCARDS.isdisjoint, at)):
-                    self._fs.rm(at)
-                    return
-        except KeyError:  # if one file is missing, some file systems delete none of the others
+                self._delete_all([self._at(path) for path in paths])
+
+    def _delete_all(self, at: Sequence[str]) -> None:
+        """Delete objects. Raises StoreDeleteFailed if the service refuses to delete some; the others are deleted all the same."""
+        if self._scheme == "s3":
+            self._delete_objects(at)
+            return
+        # fsspec's `rm` would read some names as patterns, and with Azure hide why a file stays
+        refused = [one for one in zip(at, each(self._refusal, at, self.reads_at_once), strict=True) if one[1]]
+        if refused:
+            names = [name.removeprefix(self._root).lstrip("/") for name, _ in refused]
+            raise self._delete_failed(names, refused[0][1], _remedy(self._scheme, denied=True))
+
+    def _refusal(self, at: str) -> str:
+        """Delete an object, unless it is missing. Returns why the service refuses to; nothing if it is deleted."""
+        try:
+            self._fs.rm_file(at)
+        except FileNotFoundError:
             pass
-        super().delete_files(paths)
+        except errors() as error:
+            if not is_denied(error):
+                raise
+            return first_line(error)
+        return ""
 
     def _delete_objects(self, at: Sequence[str]) -> None:
         """Delete objects of S3, many with one request. Raises StoreDeleteFailed if the reply names objects that stay.
@@ -177,7 +183,7 @@ class ObjectStore(Store):
             codes = sorted({error.get("Code", "") for error in kept})
             inside = self._root.partition("/")[2]
             names = [error.get("Key", "").removeprefix(inside).lstrip("/") for error in kept]
-            raise self._delete_failed(names, " ".join(codes), _remedy(denied=DENIED in codes))
+            raise self._delete_failed(names, " ".join(codes), _remedy("s3", denied=DENIED in codes))
 
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}".rstrip("/")
@@ -198,8 +204,8 @@ class ObjectStore(Store):
             raise self._fault(verb, path, error) from error
 
     def _fault(self, verb: str, path: str, error: BaseException) -> StoreUnavailable:
-        if verb == "delete" and isinstance(error, PermissionError):
-            return self._delete_failed([path], first_line(error), _remedy(denied=True))
+        if verb == "delete" and is_denied(error):
+            return self._delete_failed([path], first_line(error), _remedy(self._scheme, denied=True))
         kind = StoreTimeout if is_timeout(error) else StoreUnavailable
         what = f"storage {self.redacted_url}: cannot {verb} {path}: {first_line(error)}"
         return kind(f"{what}. Check the service, the bucket and the credentials.")
@@ -233,6 +239,8 @@ class _RangedFile(io.RawIOBase):
         return len(data)
 
 
-def _remedy(*, denied: bool) -> str:
-    right = "Give the credentials the right to delete (s3:DeleteObject)"
-    return right if denied else "Check the service and the bucket"
+def _remedy(scheme: str, *, denied: bool) -> str:
+    if not denied:
+        return "Check the service and the bucket"
+    right = RIGHTS.get(scheme)
+    return f"Give the credentials the right to delete{f' ({right})' if right else ''}"

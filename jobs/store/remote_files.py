@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 from jobs.errors import RequestError, StoreUnavailable
-from jobs.store.file_systems import UNWRITABLE, file_system, first_line, is_writable, upload_options
-from jobs.urls import redacted
+from jobs.store.file_systems import UNWRITABLE, file_system, first_line, is_writable
+from jobs.store.services import send_file
+from jobs.urls import redacted, scheme
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def write_url(url: str, options: Mapping[str, str]) -> Iterator[BinaryIO]:
         scratch.flush()
         target, path = file_system(url, options)
         try:
-            target.put_file(scratch.name, path, **upload_options(url))
+            send_file(target, scheme(url), path, scratch.name)
         except Exception as error:  # as in `open_url`
             raise StoreUnavailable(f"cannot write {redacted(url)}: {first_line(error)}") from error
 

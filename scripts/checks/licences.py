@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parents[2]
 ALLOWED: Final = frozenset(
     {
         *("0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0"),
-        *("CNRI-Python", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib"),
+        *("CNRI-Python", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib"),
     }
 )
 """The licences that a package of the product may have, by their names in SPDX. MPL-2.0 binds changes of the package's files."""

@@ -34,7 +34,12 @@ from workers.monitoring.table import TABLE as METRICS
 DOCS = Path(__file__).parents[2] / "docs"
 MARKED = re.compile(r"(?P<start><!-- table: (?P<name>\w+) -->)\n.*?(?P<end><!-- end -->)", flags=re.DOTALL)
 _MODELS = "[Models](models.md)"
-NESTED = {"prices": _MODELS, "models": _MODELS, "memory": "[The translation memory](memory.md)"}
+NESTED = {
+    "prices": _MODELS,
+    "models": _MODELS,
+    "memory": "[The translation memory](memory.md)",
+    "traces": "[Monitoring](monitoring.md)",
+}
 """Settings whose values are tables. Their entries have no default, and link to the page that explains them."""
 
 

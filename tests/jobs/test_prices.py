@@ -173,3 +173,15 @@ def test_a_price_below_nothing_or_beyond_our_numbers_is_refused(price: int) -> N
 def test_the_shipped_figures_are_not_charged_in_another_currency(given: dict[str, Any], missing: str) -> None:
     with pytest.raises(ValidationError, match=f"the shipped prices are in USD, not in EUR: {missing}"):
         Prices.model_validate({"version": "mine", "currency": "EUR", **given})
+
+
+def test_tokens_of_a_remote_model_are_bought_beside_its_device_time() -> None:
+    bought = TokenPrices(prompt=2 * BILLION, cached_prompt=BILLION, completion=8 * BILLION)
+    prices = PRICES.model_copy(update={"bought": {"writer": bought}})
+    used = Usage(prompt_tokens=1_000_001, cached_prompt_tokens=1, completion_tokens=500_000)
+    priced = prices.price(used, model="writer", device="remote")
+    assert priced.device_cost == 2 * BILLION + 1_000 + 4 * BILLION
+    assert priced.charge == PRICES.price(used, model="writer", device="remote").charge > 0
+    assert prices.price(used, model="another", device="remote").device_cost == 0
+    both = prices.price(Usage(device_ns=NS_PER_HOUR, completion_tokens=1_000_000), model="writer", device="cpu")
+    assert both.device_cost == 36 + 8 * BILLION

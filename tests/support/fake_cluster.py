@@ -7,8 +7,9 @@ test moves it.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from workers.fleet.desk.seat import Holder, Orders, Seat, Wish
 from workers.fleet.handles import Capacity, End, Found
 from workers.worker.worker import WorkerPlan
 
@@ -121,12 +122,12 @@ class FakeCluster:
     is_private: bool = False
     keeps: bool = False
     others: list[Mapping[str, float]] = field(default_factory=list)
+    drains: dict[str, float] = field(default_factory=dict)
     loads: bool = True
     grows_by: Mapping[str, int] | None = None
     grown: Mapping[str, float] = field(default_factory=dict)
     requests: list[Sequence[Mapping[str, float]]] = field(default_factory=list)
     die_slowly: Callable[[], object] = lambda: None
-    drains: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.nodes = list(self.nodes)
@@ -181,7 +182,7 @@ class FakeCluster:
             total for node, total in zip(self.nodes, self._totals, strict=True) if self.id_of(node) not in self.drains
         ]
         free = {kind: n for kind, n in sum(self._staying(), Counter()).items() if n}
-        return Capacity(free, totals, grown=self.grown)
+        return Capacity(free, totals, self.grown)
 
     def draining(self) -> Mapping[str, float]:
         return self.drains
@@ -200,3 +201,48 @@ class FakeCluster:
 
     def close(self) -> None:
         pass
+
+
+# -- the desk of a store on it --------------------------------------------------------------------------------------------
+
+
+def holder(name: str, kind: Literal["foreground", "detached"] = "foreground") -> Holder:
+    return Holder(name, kind, "gpu-1", 7, "2026-12-01T22:00:00+00:00")
+
+
+@dataclass
+class DeskRoom:
+    """The place of the desk: empty, or with a seat. `seconds` is its time."""
+
+    seat: Seat | None = None
+    seconds: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class FakeDesk:
+    """The desk in a room, as `holder` uses it."""
+
+    room: DeskRoom
+    holder: Holder
+    told: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def take(self) -> Holder | None:
+        if self.room.seat is None:
+            self.room.seat = Seat(self.holder, self.room.monotonic)
+            return None
+        return self.room.seat.take(self.holder)
+
+    def join(self, wish: Wish) -> None:
+        if self.room.seat is not None:
+            self.room.seat.join(self.holder.id, wish)
+
+    def beat(self, figures: Mapping[str, Any]) -> Orders:
+        self.told.append(figures)
+        return Orders(is_lost=True) if self.room.seat is None else self.room.seat.sit(self.holder.id, figures)
+
+    def leave(self) -> None:
+        if self.room.seat is not None and self.room.seat.holder.id == self.holder.id:
+            self.room.seat = None

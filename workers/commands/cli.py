@@ -309,7 +309,9 @@ def replay(
     now = {**again.receipt, "verdict": again.verdict}
     for name in again.differs if not as_json else ():
         session.write(f"  differs: {describe_difference(name, published, now)}")
-    if again.unexplained and again.error is None and not as_json:
+    if not again.same and again.receipt.get("reproducible") == "no" and not as_json:
+        session.write("  its server promises no text twice: the same seed may give another one")
+    elif again.unexplained and again.error is None and not as_json:
         dtype = again.receipt.get("dtype", "its number format")
         session.write(
             f"  its receipt is the same: in {dtype}, the rows that share a step may change a token, in float32 not"

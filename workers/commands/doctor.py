@@ -16,6 +16,7 @@ from jobs.settings import Settings
 from workers.commands.packages import INSTALL, missing_packages
 from workers.engines.choice import choose
 from workers.engines.registry import identity
+from workers.engines.remote.loading import model_of
 from workers.engines.weights import folder_of, locate
 from workers.fleet.cluster import chosen_address, connect, leave
 
@@ -82,8 +83,13 @@ def _device() -> Check:
 
 def _model(alias: str, card: ModelCard, cache_dir: Path, *, needed: bool) -> Check:
     name = f"model {alias}"
-    if card.engine == "stub":
-        return Check(name, True, "needs no files")
+    if not card.has_files:
+        try:
+            where = f"at {model_of(alias, card).url}; engine remote" if card.engine == "remote" else "needs no files"
+        except ModelUnavailable as error:
+            fault, _, remedy = str(error).partition(": ")
+            return Check(name, False, fault, remedy, needed=needed)
+        return Check(name, True, where)
     try:
         found = locate(alias, card, cache_dir)
     except ModelUnavailable as error:

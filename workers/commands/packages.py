@@ -6,6 +6,7 @@ from typing import Final
 PACKAGES: Final = (
     "accelerate",
     "gguf",
+    "httpx2",
     "huggingface_hub",
     "llguidance",
     "numba",

@@ -27,6 +27,8 @@ def counter(settings: Settings, model: str) -> Counter | None:
     card = settings.catalog[model]
     if card.engine == "stub":
         return _words
+    if not card.has_files:  # the tokens of a remote model are known to its server only
+        return None
     try:
         folder = Path(locate(model, card, settings.cache_dir))
         if not folder.is_dir():

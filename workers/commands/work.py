@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from functools import partial
 from typing import Final
 
 from jobs.accounts.summaries import catch_up
+from jobs.batches.batch import Batch, Done
 from jobs.errors import NoBatch, RequestError, StoreUnavailable, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import LaneSnapshot
@@ -40,6 +42,7 @@ from workers.fleet.handles import Cluster
 from workers.fleet.supervisor import Supervisor, open_models
 from workers.monitoring.fleet_metrics import FleetMetrics
 from workers.monitoring.monitor import Monitor
+from workers.monitoring.traces import RowTraces, open_traces
 
 PROGRESS_S: Final = 60.0
 """Seconds between two times that the log says how far each open batch is."""
@@ -55,7 +58,8 @@ FINISH_S: Final = 0.5
 class Work:
     """Runs a fleet until `interrupt` is called, or with `until_empty` until no batch is open. A Work is its supervisor's Goal.
 
-    With `holder` it is the work of a detached supervisor: its workers outlive it.
+    With `holder` it is the work of a detached supervisor: its workers outlive it. Raises RequestError if the settings ask for
+    traces and OpenTelemetry is not installed.
     """
 
     settings: Settings
@@ -65,6 +69,7 @@ class Work:
     holder: Holder | None = None
     supervisor: Supervisor = field(init=False)
     _monitor: Monitor = field(default_factory=Monitor)
+    _traces: RowTraces | None = field(init=False)
     _after: AfterPublishing = field(init=False)
     _audits: AfterPublishing = field(init=False)
     _reader: StatusReader | None = None
@@ -74,6 +79,7 @@ class Work:
 
     def __post_init__(self) -> None:
         settings = self.settings
+        self._traces = open_traces(settings.traces, {"service.instance.id": "fleet"})
         store = open_store(settings.store_url, settings.store_options, settings.file_mode_bits)
         self._after = _after_publishing(store, settings, self._monitor.metrics)
         self._audits = _audits(
@@ -87,7 +93,7 @@ class Work:
             wish=Wish(tuple(self.aliases), self.workers),
             open_desk=partial(open_desk, store, self.holder),
             sweep_s=settings.publish_check_s,
-            on_published=self._monitor.metrics.published,
+            on_published=self._published,
             after_sweep=self._after_sweep,
         )
 
@@ -114,6 +120,8 @@ class Work:
                 check_delivered(self.supervisor.store)
         finally:
             self._monitor.close()
+            if self._traces is not None:
+                self._traces.close()
 
     # -- what the supervisor asks -----------------------------------------------------------------------------------
 
@@ -152,6 +160,12 @@ class Work:
 
     def show_phase(self, phase: str) -> None:
         self._monitor.health.phase = phase
+
+    def _published(self, batch: Batch, done: Done, seconds: float) -> None:
+        self._monitor.metrics.published(batch, done, seconds)
+        if self._traces is not None:
+            spans = partial(self._traces.published, batch, done, seconds)
+            threading.Thread(target=spans, name="traces", daemon=True).start()
 
     # -- after the supervisor has ended --------------------------------------------------------------------------------
 

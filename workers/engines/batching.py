@@ -9,6 +9,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from jobs.generation import Completion, Fault, GenerationRequest
@@ -101,7 +102,7 @@ class BatchEngine(ABC, Generic[ReadT]):
         if batch := self._next_batch():
             began_ns = self._clock_ns()
             results = self._run_or_halve(batch)
-            done += self._finish_step(batch, results, self._clock_ns() - began_ns)
+            done += self._finish_step(batch, results, began_ns)
         return done
 
     def stats(self) -> EngineStats:
@@ -168,8 +169,9 @@ class BatchEngine(ABC, Generic[ReadT]):
         half = len(batch) // 2
         return self._run_or_halve(batch[:half]) + self._run_or_halve(batch[half:])
 
-    def _finish_step(self, batch: Sequence[ReadT], results: Sequence[Result], spent_ns: int) -> list[Completion]:
+    def _finish_step(self, batch: Sequence[ReadT], results: Sequence[Result], began_ns: int) -> list[Completion]:
         """Return the completions of a batch. The step's time is split over them by their tokens."""
+        spent_ns = self._clock_ns() - began_ns
         pairs = list(zip(batch, results, strict=True))
         weights = [len(one.tokens) + self._output_weight * _output_tokens(result) for one, result in pairs]
         shares = split_time(spent_ns, weights)
@@ -180,7 +182,8 @@ class BatchEngine(ABC, Generic[ReadT]):
             self._completion_tokens += sum(map(_output_tokens, results))
             self._cancelled -= self._running.keys()
             self._running = {}
-        return [_completion(one, result, share_ns) for (one, result), share_ns in zip(pairs, shares, strict=True)]
+        completions = (_completion(*pair, share_ns) for pair, share_ns in zip(pairs, shares, strict=True))
+        return [replace(one, begun_ns=began_ns) for one in completions]
 
 
 def _output_tokens(result: Result) -> int:

@@ -47,6 +47,11 @@ def load(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None 
         slots = _at_most(card.slots or options.slots, max_slots)
         stub = ScoringEngine(StubEngine(options.model_copy(update={"slots": slots})))
         return Loaded(stub, "stub", identity(alias, card))
+    if card.engine == "remote":
+        from workers.engines.remote import loading as remote
+
+        slots = _at_most(card.slots or remote.DEFAULT_SLOTS, max_slots)
+        return Loaded(remote.load_engine(alias, card, slots=slots), "remote", identity(alias, card))
     require("torch", "transformers")
     choice = choose(card, None if card.engine != "auto" or card.gguf_file else resolve(alias, card, cache_dir))
     engine, name = _made(alias, card, cache_dir, choice, max_slots)
@@ -65,6 +70,10 @@ def identity(alias: str, card: ModelCard, engine: EngineName | None = None) -> d
     """
     if card.engine == "stub":
         return {"model_revision": STUB_REVISION}
+    if card.engine == "remote":
+        from workers.engines.remote.loading import described as described_remote
+
+        return described_remote(alias, card)
     from workers.engines.device.placement import place
 
     revision = {"model_revision": revision_of(alias, card)}

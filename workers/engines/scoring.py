@@ -175,6 +175,7 @@ def _join(parts: _Parts, request_id: str) -> Completion:
         fault=fault,
         prompt_sha256=parts_done[0].prompt_sha256,
         scores=() if ended else tuple(_score(one) for one in parts_done),
+        begun_ns=min(one.begun_ns for one in parts_done),
     )
 
 

@@ -64,7 +64,7 @@ def resolve(alias: str, card: ModelCard, cache_dir: Path) -> Path:
 
 def pull(alias: str, card: ModelCard, cache_dir: Path) -> str:
     """Download and convert the weights as `resolve` does. Returns a text that tells a person where the weights are."""
-    if card.engine == "stub":
+    if not card.has_files:
         return "needs no files"
     weights = _local(card) or _download(alias, card, is_pull=True)
     return str(weights.folder if weights.gguf_file is None else _converted(alias, weights, cache_dir))
@@ -78,7 +78,7 @@ def locate(alias: str, card: ModelCard, cache_dir: Path) -> str:
     Raises:
         ModelUnavailable: The weights are not on this machine. The message has the form "fault: remedy".
     """
-    if card.engine == "stub":
+    if not card.has_files:
         return "needs no files"
     weights = _on_this_machine(alias, card)
     if weights.gguf_file is None:

@@ -2,8 +2,8 @@
 
 The actor runs the worker on a thread of its own from the moment it is made, so nobody has to wait for a call. It answers `report`
 when something has changed: that is how a fleet of many workers learns of each without asking. The fleet stops it by calling its
-`stop`. SIGTERM makes it leave too: a handler of ours replaces Ray's own. Ray restarts no actor and repeats no call: only the
-queue decides on retries, and the fleet replaces workers that died.
+`stop`. SIGTERM makes it leave too, by a handler of ours: Ray's own would wait for calls that are under way. Ray restarts no actor
+and repeats no call: only the queue decides on retries, and the fleet replaces workers that died.
 """
 
 import atexit
@@ -46,8 +46,8 @@ TICK_S: Final = 0.2
 """Seconds between two looks of a worker at whether something has changed."""
 KEPT: Final = "worker"
 """The name of a detached worker begins with this; the alias of its model, its own name and that of its log follow."""
-CHANGES: Final = ("store_fault", "queue_fault", "store_damage", "leaving")
-"""The fields of a status of which a change is reported at once."""
+FAULTS: Final = ("store_fault", "queue_fault", "store_damage")
+"""The fields of a status that report a fault: a change of one is reported at once."""
 SILENT_S: Final = 30.0
 """Seconds after which the status of a worker that reports nothing is no longer known."""
 LINGER_S: Final = 10.0
@@ -77,14 +77,18 @@ class NodeWorker(Worker):
         self._log = log
         open_log(logs_folder(), log, plan.settings.log_level, node)
         super().__init__(replace(plan, node=node))
-        if (
-            threading.current_thread() is threading.main_thread()
-        ):  # where Ray makes actors; only there handlers can be set
-            signal.signal(signal.SIGTERM, self._on_sigterm)
         self._ended = threading.Event()
         self._end: End | None = None
         self._reports = 0
+        if (
+            threading.current_thread() is threading.main_thread()
+        ):  # Ray makes actors there; only there handlers can be set
+            signal.signal(signal.SIGTERM, self._on_sigterm)
         threading.Thread(target=self._run_to_its_end, name="run", daemon=True).start()
+
+    def status(self) -> Mapping[str, Any]:
+        """Return `Worker.status`, and the id of the node."""
+        return {**super().status(), "node_id": self._node_id}
 
     def report(self, known: tuple[Any, ...] | None, wait_s: float) -> Report:
         """Return a report once its signature is another than `known`, or after `wait_s` seconds.
@@ -94,34 +98,30 @@ class NodeWorker(Worker):
         self._reports += 1
         mine, until = self._reports, time.monotonic() + wait_s
         while True:
-            status = self.status()
-            signature = ("load_s" in status, not status["running"], self._end is not None, *map(status.get, CHANGES))
+            status, end = self.status(), self._end or self._early_end()
+            signature = ("load_s" in status, not status["running"], end is not None, *map(status.get, FAULTS))
             if signature != known or mine != self._reports or time.monotonic() >= until:
-                return Report(status, signature, self._end)
+                return Report(status, signature, end)
             self._ended.wait(TICK_S)
-
-    def run(self) -> Mapping[str, Any]:
-        """Work as `Worker.run` does, unless the node drains: Ray may have chosen it just before."""
-        if self._node_id in (draining_nodes() or ()):
-            self.leave("its node drains", 0.0)
-        figures = super().run()
-        if "left" in figures:
-            ending = threading.Timer(LINGER_S, self._end_process, [0])
-            ending.daemon = True
-            ending.start()
-        return figures
-
-    def status(self) -> Mapping[str, Any]:
-        """Return `Worker.status`, the id of the node, and why the worker leaves by itself, if it does."""
-        return {**super().status(), "node_id": self._node_id, "leaving": self._left}
 
     def _run_to_its_end(self) -> None:
         try:
-            figures = self.run()
-            self._end = End(figures["left"], left=True) if "left" in figures else End("it ended")
+            if self._node_id in (draining_nodes() or ()):  # Ray has chosen it just before
+                self.leave("its node drains", 0.0)
+            reason = self.run().get("left", "")
+            self._end = End(reason or "it ended", left=bool(reason))
         except BaseException as error:  # noqa: BLE001 - the fleet decides what follows
             self._end = End(_text(error), error if isinstance(error, UnavailableError) else None)
         self._ended.set()
+        if self._end.left:
+            ending = threading.Timer(LINGER_S, self._end_process, [0])
+            ending.daemon = True
+            ending.start()
+
+    def _early_end(self) -> End | None:
+        """Return the end of a worker that was stopped while its model loads; its process ends soon."""
+        reason = self.left_while_loading
+        return None if reason is None else End(reason or "it was stopped while its model was loaded", left=bool(reason))
 
     def read_log(self, offsets: Sequence[int], *, is_over: bool = False) -> Chunk:
         """Return what this worker has logged and printed after the offsets."""
@@ -186,8 +186,7 @@ class RayWorker:
             except ray.exceptions.RayTaskError as error:
                 self._end = End(str(error.cause), error.cause)
             except ray.exceptions.RayError as error:
-                leaving = "" if self._told is None else self._told.status["leaving"]
-                self._end = End(leaving, left=True) if leaving else End(why(error))
+                self._end = End(why(error))
             else:
                 self._told_at, self._end = time.monotonic(), self._told.end
             if self._end is None:
@@ -261,8 +260,8 @@ def grown() -> Mapping[str, float]:
 class RayCluster:
     """The Ray cluster that this process has joined. Its control store is watched from the first `check` on.
 
-    `is_private` is whether this process has started it: then it gets no further nodes. With a `namespace`, workers are detached
-    actors with names in it, which outlive this process.
+    With a `namespace`, workers are detached actors with names in it, which outlive this process. `is_private` is whether this
+    process has started the cluster.
     """
 
     def __init__(self, address: str, *, is_private: bool = False, namespace: str | None = None) -> None:
@@ -320,8 +319,7 @@ class RayCluster:
             if name in nodes:
                 free.update(Node(resources, nodes[name].labels).with_labels(self._labels))
         totals = [node.with_labels(self._labels) for node in nodes.values()]
-        labels = [node.labels for node in nodes.values()]
-        return Capacity(free, totals, labels, may_grow=not self.is_private, grown=grown())
+        return Capacity(free, totals, grown(), [node.labels for node in nodes.values()])
 
     def draining(self) -> Mapping[str, float]:
         if self._drains is None:
@@ -346,7 +344,10 @@ class RayCluster:
         from ray.autoscaler.sdk import request_resources
 
         try:
-            request_resources(bundles=[dict(bundle) for bundle in bundles])
+            request_resources(
+                bundles=[ray_needs(bundle) for bundle in bundles],
+                bundle_label_selectors=[selectors(bundle) for bundle in bundles],
+            )
         except (ray.exceptions.RayError, RuntimeError) as error:  # the workers that wait are a demand of their own
             logger().warning("cluster.request_failed", error=_text(error))
 

@@ -161,7 +161,7 @@ def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
     A worker needs a core. It also needs its GPUs, often a share of one, if its model can use a GPU and the cluster has any.
     """
     capacity = cluster.capacity()
-    return needs(card, nodes_of(capacity), may_grow=capacity.may_grow, gpus_come=capacity.most("GPU") > 0)
+    return needs(card, nodes_of(capacity), may_grow=capacity.grown.get("GPU", 0.0) > 0)
 
 
 def workers_that_fit(needed: Mapping[str, float], capacity: Capacity) -> int | None:

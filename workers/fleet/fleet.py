@@ -63,9 +63,9 @@ class Fleet:
     """The workers of one `run` or `work`. Call `watch` about once a second.
 
     If `only` is given, the workers work only on the batches that it names. `forget` is called with the lane and the name of each
-    worker that has ended, so that the queue no longer shows it. It may raise UnavailableError. `aside` runs a task on another
-    thread. `retiring` are replicas whose workers leave nodes that drain; each has a successor among `replicas`. `deaths` counts
-    the workers that died, by model.
+    worker that has ended, so that the queue no longer shows it. It may raise UnavailableError. `retiring` are replicas whose
+    workers leave nodes that drain; each has a successor among `replicas`. `deaths` counts the workers that died, by model.
+    `aside` runs a task on another thread.
     """
 
     settings: Settings

@@ -17,16 +17,14 @@ waits for 60 s.
 class Capacity:
     """The resources of a cluster, by Ray's names (CPU, GPU): what is `free` on all nodes together, and all that each node has.
 
-    `labels` are the labels of each node, and `may_grow` is whether the cluster may get further nodes. The labels that workers
-    need are written among the resources too (`workers/fleet/nodes/needs.py`). `grown` is what all nodes have together once the
-    cluster has grown as far as it may; empty if that is not known.
+    `grown` is what all nodes have together once the cluster has grown as far as it may; empty if it does not grow. `labels` are
+    the labels of each node. The labels that workers need are written among the resources too (`workers/fleet/nodes/needs.py`).
     """
 
     free: Mapping[str, float]
     nodes: Sequence[Mapping[str, float]]
-    labels: Sequence[Mapping[str, str]] = ()
-    may_grow: bool = False
     grown: Mapping[str, float] = field(default_factory=dict)
+    labels: Sequence[Mapping[str, str]] = ()
 
     def total(self, kind: str) -> float:
         """Return how much of one resource all nodes have together."""

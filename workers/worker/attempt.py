@@ -28,6 +28,7 @@ from jobs.memory.row_memory import RowMemory
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
 from jobs.writing.terms.row_terms import terms_sha256
+from workers.monitoring.traces import AttemptTrace
 
 Value = TypeVar("Value")
 
@@ -52,6 +53,7 @@ class Attempt:
     `under_way` holds the ids of the requests that the engine has not answered. `output` is None until the kind has returned.
     `checks` makes the checker of the row. `findings` are what it found in the output; if the row fails by them, `rejected` is the
     output, and `output` is None. `created_at` is the time when the batch was accepted; chat templates may ask for this date.
+    `trace` collects its times, if the row is traced.
     """
 
     job: Job
@@ -64,6 +66,7 @@ class Attempt:
     findings: Sequence[Finding] = ()
     rejected: BaseModel | None = None
     under_way: set[str] = field(default_factory=set)
+    trace: AttemptTrace | None = None
     _conversation: Conversation | None = None
     _prompts: Sequence[Prompt] = ()
     _ids: Sequence[str] = ()

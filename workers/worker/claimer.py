@@ -1,13 +1,15 @@
 """The claimer: a thread that keeps a few composed jobs ready, so that no step of the engine waits for Redis or storage.
 
 It claims jobs for the slots that are free, and more jobs ahead (see `AHEAD`). It reads the request of each job and begins the
-conversation. It feeds the lane when few rows wait there. Three sorts of jobs need no engine and end here: a job that is buried
+conversation. If there are no jobs, it waits longer and longer, until it is woken (idling.py). If it keeps the lane, it feeds the
+lane when few rows wait there (lane_keeper.py). Three sorts of jobs need no engine and end here: a job that is buried
 because its workers died (rule 11 of jobs/PROTOCOL.md), a job whose request cannot be read, and a job whose outcome is durable
 already, because an earlier attempt wrote it before the lease was lost. The claimer never touches the engine.
 """
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,10 +30,12 @@ from workers.worker.context import WorkerContext
 from workers.worker.failing_batches import Round
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Pulse
+from workers.worker.idling import OUTAGE_S, SHORTEST_S, BackOff, WakeCalls
+from workers.worker.lane_keeper import LaneKeeper
 from workers.worker.outage import Outage
 
-POLL_S: Final = 0.2
-"""Seconds that an idle worker waits before it asks for jobs again."""
+POLL_S: Final = SHORTEST_S
+"""Seconds between two looks of a claimer at its own state: whether there is room for jobs, and whether the lane must be kept."""
 
 EMPTYING_POLL_S: Final = 0.02
 """Seconds between two checks while the claimer may not claim.
@@ -59,6 +63,11 @@ class Claimer:
         self._to_ask_about: tuple[int, Sequence[Round]] | None = None
         self._ready: deque[Turn] = deque()
         self._claims = 0
+        self._keeper = LaneKeeper(context, lambda: self._claim(0))
+        self._back_off = BackOff()
+        self._wake_calls = WakeCalls(lambda s: context.schedule.wait_for_rows(context.lane, s), self._call)
+        self._found_none = False
+        self._is_called = False
         self.outage = Outage()
         self._logged_reason = ""
         self._must_be_empty = False
@@ -74,6 +83,7 @@ class Claimer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._wake_calls.stop()
         self._thread.shutdown()
 
     def stop(self) -> None:
@@ -82,7 +92,15 @@ class Claimer:
         self._has_room.set()
 
     def wake(self) -> None:
-        """Check at once whether there is room for more jobs. Called when the runner has finished or released a job."""
+        """Check at once whether there is room for more jobs. Called when the runner has finished or released a job.
+
+        If the last claim found no jobs, more room is no reason to claim, so the claimer goes on waiting.
+        """
+        self._has_room.set()
+
+    def _call(self) -> None:
+        """Claim at once: there may be jobs. Called when the queue has woken this worker."""
+        self._is_called = True
         self._has_room.set()
 
     def ready(self) -> Iterator[Turn]:
@@ -100,15 +118,25 @@ class Claimer:
     def _run(self) -> None:
         while not self._stopping:
             self._has_room.clear()
-            wait_s = self._claim_if_room()
-            if wait_s and not self._stopping:
-                self._has_room.wait(wait_s)
+            self._is_called = False
+            self._wait(self._claim_if_room())
+
+    def _wait(self, wait_s: float) -> None:
+        """Wait before the next check. `stop` and the queue may end the wait, and so may `wake` unless no jobs were found."""
+        self._wake_calls.want(self._found_none and not self._keeper.keeps)
+        until = time.monotonic() + wait_s
+        while wait_s and not self._stopping and self._has_room.wait(max(until - time.monotonic(), 0.0)):
+            self._has_room.clear()
+            if self._is_called or not self._found_none:
+                return
 
     def _claim_if_room(self) -> float:
-        """Claim if there is room. Returns the seconds to wait before the next check; `wake` cuts the wait short."""
+        """Claim if there is room. Returns the seconds to wait before the next check."""
         slots = self._context.slots
         room = int(slots * (1 + AHEAD)) - self._leases.in_hand
+        self._found_none = False
         if self._flusher.full or room * 4 < slots:
+            self._keep_lane()
             return POLL_S
         if not self._breaker_was_asked():
             return EMPTYING_POLL_S
@@ -119,13 +147,38 @@ class Claimer:
         found = 0
         with self._noting_outages():
             reply = self._claim(room)
-            found = len(reply.jobs)
+            found, self._back_off.workers = len(reply.jobs), reply.workers
             self._must_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
             self._log_pause(reply)
             self._compose(reply.jobs)
-            self._feed(reply, hungry=reply.dry or (found < room and not self._must_be_empty))
+            found += self._keeper.feed(reply, hungry=reply.dry or (found < room and not self._must_be_empty))
             self.outage.log_end()
-        return 0.0 if found else POLL_S
+        return self._after(found)
+
+    def _after(self, found: int) -> float:
+        """Return the seconds to wait after a claim that found, or brought to the lane, this many jobs.
+
+        The keeper of a lane asks again soon. The others wait longer each time, and forget what they knew of batches.
+        """
+        if found:
+            self._back_off.reset()
+            return 0.0
+        self._found_none = True
+        if self.outage.error is not None:
+            return self._back_off.next_s(OUTAGE_S)
+        if self._keeper.keeps:
+            return POLL_S
+        self._context.batches.forget_all()
+        self._context.known_batches.clear()
+        return self._back_off.next_s()
+
+    def _keep_lane(self) -> None:
+        """Feed the lane, and go on keeping it, while this worker keeps it and has no room for jobs."""
+        if self._keeper.is_due:
+            with self._noting_outages():
+                reply = self._claim(0)
+                self._keeper.feed(reply, hungry=reply.dry)
+                self.outage.log_end()
 
     def _breaker_was_asked(self) -> bool:
         """Ask the breaker about the batches whose rows only fail. Returns whether no such batch is left to ask about.
@@ -171,9 +224,16 @@ class Claimer:
         """
         context = self._context
         reply = context.schedule.claim(
-            context.lane, context.claim_id(self._claims), room, context.lease_ms, context.record()
+            context.lane,
+            context.claim_id(self._claims),
+            room,
+            context.lease_ms,
+            context.record(),
+            keep_ms=self._keeper.keep_ms,
+            scope=context.scope,
         )
         self._claims += 1
+        self._keeper.note(reply)
         self._leases.add(job.lease for job in reply.jobs)
         return reply
 
@@ -181,15 +241,6 @@ class Claimer:
         if reply.reason and reply.reason != self._logged_reason:
             logger().error("lane.paused", lane=self._context.lane, reason=reply.reason)
         self._logged_reason = reply.reason
-
-    def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
-        """Feed the lane if it runs low. `hungry` is True if the claim got too few jobs, or the last of a batch.
-
-        `batches` and `feeder` themselves limit how often they read the storage.
-        """
-        if not reply.paused:
-            self._context.batches.scan()
-            self._context.feeder.top_up(self._context.lane, reply.ready, hungry=hungry)
 
     @contextlib.contextmanager
     def _noting_outages(self) -> Iterator[None]:
@@ -239,9 +290,9 @@ class Claimer:
                 self._leases.remove([job.lease])
                 return None
         try:
-            index = context.batches.get(batch_id)
+            known = context.known_batches.get(batch_id, job.lease.round)
             row = load_request(context.store, batch_id, context.lane, job)
-            row = renewed(context.store, job, row, index.current if index is not None else None)
+            row = renewed(context.store, job, row, known.current if known is not None else None)
             kind = self._kind_of(row)
         except RowError as error:
             self._flusher.put(batch_id, *context.outcome_builder.unreadable(job, error, context.clock()))
@@ -250,8 +301,10 @@ class Claimer:
             logger().warning("job.buried", job=str(job.key), attempt=job.attempt)
             self._flusher.put(batch_id, *context.outcome_builder.buried(job, row, context.clock()))
             return None
-        created_at = index.batch.created_at if index is not None else None
+        created_at = known.batch.created_at if known is not None else None
         attempt = Attempt(job, row, kind, context.clock(), created_at, context.checks)
+        if context.traces is not None:
+            attempt.trace = context.traces.attempt(job)
         self._pulse.mark()
         turn = take_turn(attempt, attempt.start)
         self._pulse.rest()

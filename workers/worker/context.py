@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from jobs.batches.known_batches import KnownBatches
 from jobs.batches.open_batches import OpenBatches
 from jobs.errors import QueueUnavailable
 from jobs.kinds.kind import Kind
@@ -20,6 +21,7 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.writing.templates import Templates
 from workers.engines.protocol import EngineStats
+from workers.monitoring.traces import RowTraces
 from workers.monitoring.worker_metrics import WorkerMetrics
 from workers.worker.failing_batches import FailingBatches
 from workers.worker.leases import Leases
@@ -37,7 +39,9 @@ class WorkerContext:
     """Everything that a worker works with, except the engine, which only the runner's thread may touch.
 
     A context serves one life of a worker. `incarnation` tells this life from other lives with the same worker name. `slots` is
-    the number of rows that the engine works on at once.
+    the number of rows that the engine works on at once. `batches` are for the worker that keeps the lane, and for rows that need
+    the outcomes of others; `known_batches` are for each row. `scope` tells workers of all batches, for which it is empty, from
+    workers of some batches (rule 47 of jobs/PROTOCOL.md).
     """
 
     worker: str
@@ -48,6 +52,8 @@ class WorkerContext:
     store: Store
     schedule: Schedule
     batches: OpenBatches
+    known_batches: KnownBatches
+    scope: str
     feeder: Feeder
     kinds: Mapping[str, Kind]
     templates: Templates
@@ -57,6 +63,7 @@ class WorkerContext:
     leases: Leases
     failing_batches: FailingBatches
     metrics: WorkerMetrics
+    traces: RowTraces | None
     clock: Callable[[], datetime]
     monotonic: Callable[[], float]
 
@@ -75,6 +82,7 @@ class WorkerContext:
         identity: Mapping[str, Any],
         node: str = "",
         metrics: WorkerMetrics | None = None,
+        traces: RowTraces | None = None,
         clock: Callable[[], datetime] = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Self:
@@ -93,6 +101,8 @@ class WorkerContext:
             store=store,
             schedule=queue,
             batches=batches,
+            known_batches=KnownBatches(store),
+            scope=batches.scope,
             feeder=Feeder(store, queue, batches, settings, monotonic),
             kinds=kinds,
             templates=Templates(settings.templates_dir),
@@ -102,6 +112,7 @@ class WorkerContext:
             leases=Leases.from_settings(settings, monotonic),
             failing_batches=FailingBatches(settings.breaker_rows),
             metrics=metrics or WorkerMetrics(),
+            traces=traces,
             clock=clock,
             monotonic=monotonic,
         )

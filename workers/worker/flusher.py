@@ -15,6 +15,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -46,13 +47,16 @@ LINE_BYTES: Final = 512
 class Finished:
     """One line to write, and the settlement to send once the line is durable. The line of a lost attempt has no settlement.
 
-    `size` is the estimated size of the line, in bytes.
+    `size` is the estimated size of the line, in bytes. `created_at` is when the batch was accepted, if that is known, and
+    `ended_ns` when the attempt ended, in nanoseconds of the monotonic clock; it is 0 if no row is traced.
     """
 
     batch_id: str
     outcome: Outcome
     settlement: Settlement | None
     size: int
+    created_at: datetime | None = None
+    ended_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -150,18 +154,25 @@ class Flusher:
         """How many of the received outcomes, counted from the first, no longer wait: they are durable, abandoned or released."""
         return self._handled
 
-    def put(self, batch_id: str, outcome: Outcome, settlement: Settlement | None) -> None:
-        """Take an outcome to be written soon. If the lease of its row is gone, the outcome is dropped."""
+    def put(
+        self, batch_id: str, outcome: Outcome, settlement: Settlement | None, created_at: datetime | None = None
+    ) -> None:
+        """Take an outcome to be written soon. If the lease of its row is gone, the outcome is dropped.
+
+        `created_at` is when its batch was accepted.
+        """
         if settlement is not None and not self._leases.mark_settling(settlement.lease):
             self._leases.remove([settlement.lease])
             return
         size = LINE_BYTES + len(orjson.dumps(outcome.output)) if outcome.output else LINE_BYTES
+        traces = self._context.traces
+        ended_ns = traces.monotonic_ns() if traces is not None else 0
         self._context.failing_batches.count(batch_id, outcome)
         with self._condition:
             self._received += 1
             if not self._waiting:
                 self._since = self._context.monotonic()
-            self._waiting.append(Finished(batch_id, outcome, settlement, size))
+            self._waiting.append(Finished(batch_id, outcome, settlement, size, created_at, ended_ns))
             self._waiting_bytes += size
             if self._busy and self._waiting_bytes >= self._flush_bytes and self._outcome_spool.push(self._waiting):
                 self._spooled.append((len(self._waiting), _leases_of(self._waiting)))
@@ -250,6 +261,9 @@ class Flusher:
         finally:
             context.metrics.flushed(context.monotonic() - began)
         context.metrics.written(outcomes)
+        if context.traces is not None:
+            for one in new.lines:
+                context.traces.written(new.batch_id, one.outcome, one.ended_ns, one.created_at)
         size = sum(finished.size for finished in new.lines)
         logger().debug("segment.written", segment=name, batch=new.batch_id, rows=len(outcomes), bytes=size)
 

@@ -166,6 +166,8 @@ class Runner:
     # -- engine -----------------------------------------------------------------------------------------------------
 
     def _submit(self, turn: Turn) -> None:
+        if turn.attempt.trace is not None:
+            turn.attempt.trace.submitted(turn.requests)
         for request in turn.requests:
             self._attempt_of[request.request_id] = turn.attempt
             self._submitted.append(request.request_id)
@@ -194,6 +196,8 @@ class Runner:
                 self._release(attempt.job.lease)
                 continue
             self._leases.mark_running(attempt.job.lease)
+            if attempt.trace is not None:
+                attempt.trace.answered(completion)
             yield take_turn(attempt, partial(attempt.receive, completion))
         self._note_what_runs()
 
@@ -223,7 +227,9 @@ class Runner:
                 logger().info("job.failed", **values)
             else:
                 logger().info("job.retried", **values, delay_s=settlement.delay_ms / 1000)
-        self._flusher.put(job.key.batch_id, outcome, settlement)
+        if attempt.trace is not None:
+            attempt.trace.ended(outcome, attempt.created_at)
+        self._flusher.put(job.key.batch_id, outcome, settlement, attempt.created_at)
         self._claimer.wake()
 
     # -- the other ends of a lease ----------------------------------------------------------------------------------

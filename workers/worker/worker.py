@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.batches.open_batches import OpenBatches
+from jobs.errors import RequestError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import configure, logger
@@ -21,6 +22,7 @@ from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
 from workers.engines.registry import Loaded, load
+from workers.monitoring.traces import RowTraces, open_traces
 from workers.monitoring.worker_metrics import WorkerMetrics
 from workers.worker.context import WorkerContext
 from workers.worker.loading import LoadingSign
@@ -80,7 +82,8 @@ class Worker:
         engine, load_s = loaded.engine, round(self._timings["load_s"], 2)
         device = engine.stats().device
         logger().info("engine.loaded", model=plan.alias, engine=loaded.name, device=device, load_s=load_s)
-        runner = Runner(self._context(loaded), engine, end_process=self._end_process)
+        context = self._context(loaded)
+        runner = Runner(context, engine, end_process=self._end_process)
         with self._lock:
             self._engine, self._runner, self._is_loading = engine, runner, False
             if self._stop_drain_s is not None:
@@ -94,6 +97,8 @@ class Worker:
                 logger().error("worker.failed", error=_first_line(failure))
                 self._end_process(1)
         engine.close()
+        if context.traces is not None:
+            context.traces.close()
         return self._figures()
 
     def wait_loaded(self) -> bool:
@@ -116,6 +121,11 @@ class Worker:
                 ending = threading.Timer(ANSWER_S, self._end_process, [0])
                 ending.daemon = True
                 ending.start()
+
+    @property
+    def left_while_loading(self) -> str | None:
+        """The reason why the worker leaves while its model loads, empty if it was only stopped; None if it does not leave so."""
+        return self._left if self._is_loading and self._stop_drain_s is not None else None
 
     def leave(self, reason: str, drain_s: float) -> None:
         """Drain as `stop` does, without being told by a fleet. `run` returns the reason."""
@@ -180,7 +190,18 @@ class Worker:
             kinds=load_kinds(settings.templates_dir),
             identity={"engine": loaded.name, "device": stats.device, **loaded.identity},
             metrics=self._metrics,
+            traces=self._traces(),
         )
+
+    def _traces(self) -> RowTraces | None:
+        """Return the traces that the settings ask for. If OpenTelemetry is missing on this node, rows are done without them."""
+        plan = self._plan
+        about = {"service.instance.id": plan.worker, **({"host.name": plan.node} if plan.node else {})}
+        try:
+            return open_traces(plan.settings.traces, about, plan.settings.lane_of(plan.alias))
+        except RequestError as error:
+            logger().warning("traces.unavailable", error=str(error))
+            return None
 
 
 def _first_line(error: BaseException) -> str:

@@ -54,6 +54,12 @@ class Asked(Protocol):
     def faq(self) -> int: ...
 
 
+def most_tokens_of_heads(request: Asked) -> list[int]:
+    """Return the most tokens of each answer that an article's request asks for beside its sections."""
+    labels = [TITLE, DESCRIPTION, *[SUMMARY] * request.summary]
+    return [*(_TOKENS[label] for label in labels), *[_TOKENS_OF_ANSWER * request.faq] * bool(request.faq)]
+
+
 Ask = Callable[[str, int, int, Sequence[str]], Prompt]
 """Makes a prompt, given its label, the number of the try, its most tokens, and what was wrong with the answer before."""
 

@@ -1,7 +1,7 @@
 -- beat: extend leases, and report the leases that are gone. It needs parts/presence.lua, which is put before it.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
+--        12 crashed  13 flights  14 wake
 -- ARGV   1 lease in ms  2 worker  3 the worker's record  4 ms for which the worker is shown
 --        5 the leases, each a line <job>|<round>|<fence>|<claim id>|
 -- Reply  {lost, cancelled, forgotten}: numbers of leases, from 1. lost: they no longer hold. cancelled: their batch was closed.

@@ -2,38 +2,68 @@
 -- leasing.lua and turns.lua of parts/, which are put before it.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
---        14 claim: LIST of the jobs of this claim id
+--        12 crashed  13 flights  14 wake
+--        15 claim: LIST of the jobs of this claim id
+--        16 keeper: LIST with the name of the worker that keeps the lane, until its time to live ends (rule 47)
 -- ARGV   1 claim id  2 n  3 worker  4 its record  5 how many jobs the worker has in hand  6 lease in ms
 --        7 ms for which the worker is shown  8 how many due jobs, and how many expired leases, are looked at, at most
 --        9 deaths in a row after which the lane pauses itself  10 ms after which a group that was not served gains a level
 --        11 JSON: tenant -> {weight, cap of rows in flight}
--- Reply  {jobs, ready, delayed, leased, paused, apart, reason, dry}
+--        12 ms for which this worker keeps the lane unless another keeps it; 0 if it does not keep the lane
+-- Reply  {jobs, ready, delayed, leased, paused, apart, reason, dry, keeps, news, workers}
 --        jobs: three values for each job: its name, its record as it is in `jobs`, and its payload. If there are more jobs than
 --        FEW_PAYLOADS, the payloads are nil and the caller reads them: in Lua long strings would take most of the time
 --        dry: 1 if this claim took the last ready job of a batch that can be fed on
 --        apart: 1 if this busy worker gets no jobs, so that it can take suspects once it has no job in hand
+--        keeps: 1 if this worker keeps the lane. news: what `announce` said last. workers: how many workers the lane knows
 --
 -- The steps: make due jobs ready, rescue jobs whose leases ran out, lease suspects or ready jobs.
 
 redis.call('ZREM', READY, '') -- it changes nothing, but Redis lets a script that has written run even at maxmemory
-local CLAIM = KEYS[14]
+local CLAIM, KEEPER = KEYS[15], KEYS[16]
 local FEW_PAYLOADS = 4
 local apart = 0
 
+-- Return 1 if this worker keeps the lane from now on for the time of ARGV 12. A worker that asks for no time gives the lane up.
+local function keeps()
+  local keeper, keep_ms = redis.call('LRANGE', KEEPER, 0, 0)[1], tonumber(ARGV[12])
+  if keeper and keeper ~= worker then
+    return 0
+  elseif keep_ms == 0 then
+    if keeper then
+      redis.call('DEL', KEEPER)
+    end
+    return 0
+  elseif not keeper then
+    redis.call('RPUSH', KEEPER, worker)
+  end
+  redis.call('PEXPIRE', KEEPER, keep_ms)
+  return 1
+end
+
+-- Wake others if this claim leaves jobs for them: suspects, or ready jobs of which it took all that it asked for.
+local function wake_others()
+  local leaves_ready = known_sizes[READY] > 0 and #claimed >= n
+  if (leaves_ready or known_sizes[SUSPECTS] > 0) and meta('paused') ~= '1' then
+    wake_workers()
+  end
+end
+
 local function reply()
   write()
+  wake_others()
   local jobs, payloads = {}, #claimed <= FEW_PAYLOADS and read_fields(PAYLOAD, claimed) or {}
   for i, job in ipairs(claimed) do
     local r, payload = known_jobs[job], payloads[i]
     jobs[3 * i - 2], jobs[3 * i - 1], jobs[3 * i] = job, r.text or encode(r), payload or payload == false and ''
   end
   return {jobs, known_sizes[READY] + known_sizes[SUSPECTS], known_sizes[DELAYED], known_sizes[LEASED],
-          meta('paused') == '1' and 1 or 0, apart, meta('reason') or '', dry}
+          meta('paused') == '1' and 1 or 0, apart, meta('reason') or '', dry, keeps(), meta('news') or '',
+          redis.call('HLEN', WORKERS)}
 end
 
 show_worker(now, worker, ARGV[4], tonumber(ARGV[7]))
-load_meta({'paused', 'reason', 'now', 'silence', 'grace', 'bytes', 'fence', 'deaths', 'finished', 'turn', 'wrong', 'aging', 'aged'})
+load_meta({'paused', 'reason', 'news', 'now', 'silence', 'grace', 'bytes', 'fence', 'deaths', 'finished', 'turn', 'wrong', 'aging', 'aged'})
 set_meta('aging', text_of(aging_ms))
 if not is_whole() then
   mend(now, lease_ms)

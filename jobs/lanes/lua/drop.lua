@@ -1,7 +1,7 @@
 -- drop: take the waiting jobs of a batch off the lane, and close the batch there, unless ARGV 4 is 1.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
+--        12 crashed  13 flights  14 wake
 -- ARGV   1 batch  2 round  3 1 to forget the batch and its leased jobs, else 0
 --        4 1 to let leased jobs run to their end, else 0. With 1, the batch is forgotten only if no job of it is leased
 -- Reply  how many jobs were taken off

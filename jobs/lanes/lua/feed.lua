@@ -1,7 +1,7 @@
 -- feed: put rows of a batch on the lane and move its cursor, or change nothing.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
+--        12 crashed  13 flights  14 wake
 -- ARGV   1 batch  2 round  3 expected cursor  4 next cursor  5 1 at the end of the input, else 0
 --        6 attempts after which a row is dying  7 1 to let leased jobs of the round before run to their end, else 0
 --        8 when the batch is due, in ms; 0 if it is never due
@@ -67,4 +67,7 @@ write()
 record.cursor = tonumber(ARGV[4])
 record.at_end = ARGV[5] == '1'
 put_batch(batch, record)
+if payloads[1] then
+  wake_workers()
+end
 return {1, 0, record.round, record.cursor}

@@ -1,7 +1,7 @@
 -- pause: pause the lane, so that no jobs of it are claimed, or resume it.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
+--        12 crashed  13 flights  14 wake
 -- ARGV   1 1 to pause, 0 to resume
 -- Reply  none
 --
@@ -15,5 +15,6 @@ else
   set_meta('paused', false)
   set_meta('finished', false)
   end_streak_of_deaths()
+  wake_workers()
 end
 write()

@@ -2,7 +2,7 @@
 -- the dying.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
+--        12 crashed  13 flights  14 wake
 -- ARGV   1 the leases, each a line <job>|<round>|<fence>|<claim id>|
 -- Reply  the numbers, from 1, of leases that no longer held: nothing changed for those
 
@@ -28,4 +28,5 @@ each_lease(ARGV[1], function(number, job, r, held)
   end
 end)
 write()
+wake_workers()
 return lost

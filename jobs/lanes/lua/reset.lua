@@ -1,7 +1,7 @@
 -- reset: put the cursor of a batch back to 0, since storage showed that the lane lost rows.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
+--        12 crashed  13 flights  14 wake
 -- ARGV   1 batch  2 the version that was seen
 -- Reply  1 if the cursor was put back; 0 if the batch is not at its end, has a job here, is closed, unknown, or of another
 --        version

@@ -1,7 +1,7 @@
 -- settle: report leased jobs as done, or to be tried again later.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
+--        12 crashed  13 flights  14 wake
 -- ARGV   1 the reports, each a line <job>|<round>|<fence>|<claim id>|<delay>. With a delay, the job is tried again after that
 --        many ms; without one, it is done
 -- Reply  the numbers, from 1, of leases that were lost: they no longer held, and their batch is still on the lane. Nothing
@@ -31,4 +31,7 @@ if finished > 0 then
   end_streak_of_deaths()
 end
 write()
+if finished > 0 and redis.call('ZCARD', READY) > 0 then
+  wake_workers() -- a tenant that was at its cap may have room again
+end
 return lost

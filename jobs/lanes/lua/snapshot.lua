@@ -1,21 +1,13 @@
 -- snapshot: return the lane as it is at this moment, or some of its batches alone. Writes nothing.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
--- ARGV   the wanted batches; none for all batches and the workers
--- Reply  {paused, ready, delayed, leased, bytes, batches, counts, workers, reason, suspects}
---        batches and counts: fields and values, as HGETALL gives them. workers: the shown workers, each as the time
---        since its last call in ms, a | and its record. ready counts the suspects too
+--        12 crashed  13 flights  14 wake
+-- ARGV   1 1 for all batches and the workers, else 0  then the wanted batches; none for all batches
+-- Reply  {paused, ready, delayed, leased, bytes, batches, counts, workers, reason, suspects, now}
+--        batches, counts and workers: fields and values, as HGETALL gives them. The caller leaves out workers that are no longer
+--        shown: Lua would take longer. ready counts the suspects too. now: in ms
 
-local now = now_ms()
-local shown = {}
-local workers = ARGV[1] and {} or redis.call('HGETALL', WORKERS)
-for i = 2, #workers, 2 do
-  local expiry, heard, record = string.match(workers[i], '^(%d+)|(%d+)|(.*)$')
-  if expiry and tonumber(expiry) > now then
-    shown[#shown + 1] = text_of(math.max(0, now - tonumber(heard))) .. '|' .. record
-  end
-end
+local wanted = {unpack(ARGV, 2)}
 -- Return the fields in `asked` and their values, without those that are missing; all fields if `asked` is nil.
 local function fields_of(hash, asked)
   local flat = {}
@@ -27,12 +19,12 @@ local function fields_of(hash, asked)
   return asked and flat or redis.call('HGETALL', hash)
 end
 
-local batches, counts = ARGV[1] and {} or nil, ARGV[1] and {} or nil
-for i, batch in ipairs(ARGV) do
+local batches, counts = wanted[1] and {} or nil, wanted[1] and {} or nil
+for i, batch in ipairs(wanted) do
   batches[i] = batch
   counts[3 * i - 2], counts[3 * i - 1], counts[3 * i] = batch .. '|r', batch .. '|d', batch .. '|l'
 end
 return {meta('paused') == '1' and 1 or 0, redis.call('ZCARD', READY) + redis.call('ZCARD', SUSPECTS), redis.call('ZCARD', DELAYED),
         redis.call('ZCARD', LEASED), number_in_meta('bytes'),
-        fields_of(BATCHES, batches), fields_of(COUNTS, counts), shown,
-        meta('reason') or '', redis.call('ZCARD', SUSPECTS)}
+        fields_of(BATCHES, batches), fields_of(COUNTS, counts), ARGV[1] == '1' and redis.call('HGETALL', WORKERS) or {},
+        meta('reason') or '', redis.call('ZCARD', SUSPECTS), text_of(now_ms())}

@@ -1,6 +1,6 @@
-"""Compares forecasts, least numbers of workers and quotes with simulated nights. Nothing is started: the simulation is of events.
+"""Compares forecasts and least numbers of workers with simulated nights. Nothing is started: the simulation is of events.
 
-    python scripts/bench/nights/planning.py [--nights 200] [--quotes 400] [--seed 1]
+    python scripts/bench/nights/planning.py [--nights 200] [--seed 1]
 
 A night has rows with lengths of one or of several sorts (lognormal, the spread of each drawn too), a device with its slots,
 failing attempts, and workers that are lost and replaced. The plan sees lengths of earlier rows and the measured speed; the true
@@ -17,7 +17,7 @@ import math
 import random
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 from jobs.planning.backlog import Lane, Lengths, Rate, Waiting
 from jobs.planning.fleet_plan import least_workers
 from jobs.planning.forecast import end_of
-from jobs.planning.quotes import Key, Quote, Stratum, next_round, quote
 from jobs.planning.sketch import Sketch
 
 Row = tuple[int, int]
@@ -163,46 +162,10 @@ def compare(night: Night) -> Found:
     return Found(held, planned.half_width, least - true, likely - true)
 
 
-def drawn_quote(seed: int, rare: bool = False) -> tuple[Quote, int]:
-    """Quote a drawn batch of 1 to 4 strata; return the quote and the true sum. `rare`: 1 row in 1,000 is 50 times as long."""
-    chance = random.Random(seed)
-    strata: dict[Key, Stratum] = {}
-    rows: dict[Key, list[int]] = {}
-    for n in range(chance.randint(1, 4)):
-        key = Key(f"kind{n}", "model", "template")
-        mean, spread = chance.uniform(4, 7), chance.uniform(0.2, 1.3)
-        drawn = [int(chance.lognormvariate(mean, spread)) + 1 for _ in range(chance.randint(300, 20_000))]
-        rows[key] = [one * 50 if rare and chance.random() < 0.001 else one for one in drawn]
-        strata[key] = Stratum(len(drawn), len(drawn) * max(rows[key]))
-    left = {key: chance.sample(one, len(one)) for key, one in rows.items()}
-    samples: dict[Key, Sketch] = {key: Sketch() for key in strata}
-    while further := next_round(strata, samples):
-        samples = {key: samples[key] + _taken(left[key], further.get(key, 0)) for key in strata}
-    return quote(strata, samples), sum(map(sum, rows.values()))
-
-
-def _taken(rows: list[int], count: int) -> Sketch:
-    taken, rows[:] = rows[:count], rows[count:]
-    return Sketch.of(taken)
-
-
-def quotes(count: int, seed: int, rare: bool) -> Mapping[str, float]:
-    """Return how many of the quotes held, how many reached their aim, and the mean number of sampled rows."""
-    found = [drawn_quote(seed * 100_000 + n, rare) for n in range(count)]
-    held = sum(one.tokens.low <= true <= one.tokens.high for one, true in found)
-    return {
-        "held": held / count,
-        "reached": sum(one.reached for one, _ in found) / count,
-        "within the bound": sum(true <= one.bound for one, true in found) / count,
-        "rows": sum(one.sampled for one, _ in found) / count,
-    }
-
-
 def main() -> None:
     """Run the comparison and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nights", type=int, default=200)
-    parser.add_argument("--quotes", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     if asked.nights:
@@ -220,10 +183,6 @@ def main() -> None:
                 f"least workers ({name}): within one {near:.1%}, enough {enough:.1%}",
                 dict(sorted(Counter(offs).items())),
             )
-    for rare in (False, True):
-        figures = quotes(asked.quotes, asked.seed, rare)
-        name = "quotes with rare huge rows" if rare else "quotes"
-        print(f"{asked.quotes} {name}:", ", ".join(f"{name} {figure:.3g}" for name, figure in figures.items()))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from jobs.store.local import LocalStore
 from jobs.usage import Usage
 from tests.faults.model.order_checks import ClaimCheck, leased, ready
 from tests.faults.model.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
+from workers.worker.lane_keeper import KEEP_MS
 from workers.worker.outcome import OutcomeBuilder
 from workers.worker.retry import RetryPolicy
 
@@ -132,7 +133,7 @@ class World:
 
     def _claimed(self, n: int, reply: Sequence[Any]) -> None:
         """Check the rows that a claim took and left, unless there are suspects or the lane had lost a key."""
-        jobs, _, _, _, paused, apart, _, _ = reply
+        jobs, _, _, _, paused, apart, *_ = reply
         client = self.server.client
         taken = leased(client, LANE, jobs[::3])
         if paused or apart or self.odd or client.zcard(f"np:2:{{-/{LANE}}}:suspects") or any(one for _, one in taken):
@@ -254,6 +255,7 @@ class Worker(Process):
         self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic)
         self.outcome_builder = OutcomeBuilder(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
         self.claims = 0
+        self.news = ""
         self.to_be_empty = False
         self.segments = 0
         self.held: dict[Lease, tuple[Job, RowRequest]] = {}
@@ -291,8 +293,10 @@ class Worker(Process):
         if self.to_be_empty and self.leases:
             return
         claim_id = str(ClaimId(self.name, str(self.lives), self.claims))
-        reply = self.queue.claim(LANE, claim_id, n, LEASE_MS, self.record)
+        reply = self.queue.claim(LANE, claim_id, n, LEASE_MS, self.record, keep_ms=KEEP_MS)
         self.claims += 1
+        if not reply.keeps:
+            self.batches.forget_all()
         self.to_be_empty = reply.apart or any(job.suspect for job in reply.jobs)
         self._take_up(reply.jobs)
         self._feed(reply, hungry=len(reply.jobs) < n and not self.to_be_empty)
@@ -302,8 +306,12 @@ class Worker(Process):
         self.feeder.top_up(LANE)
 
     def _feed(self, reply: ClaimReply, *, hungry: bool) -> None:
-        if not reply.paused:
-            self.batches.scan()
+        if reply.keeps and not reply.paused:
+            is_new = reply.news != self.news
+            self.batches.scan(now=is_new)
+            if is_new:
+                self.feeder.look_again(LANE, reply.news.partition("|")[2])
+                self.news = reply.news
             self.feeder.top_up(LANE, reply.ready, hungry=hungry)
 
     def _take_up(self, jobs: Sequence[Job]) -> None:

@@ -181,6 +181,11 @@ class Protocol(RuleBasedStateMachine):
     def pause(self, paused: bool) -> None:
         (self.world.queue.pause if paused else self.world.queue.resume)(LANE)
 
+    @rule(which=PICK)
+    def announce(self, which: int) -> None:
+        if batches := self.published.batches():
+            self.world.queue.announce(LANE, batches[which % len(batches)])
+
     # -- what workers and sweepers do
 
     @rule(who=PICK, n=st.integers(1, 5), steps=STEPS)
@@ -296,7 +301,7 @@ class Protocol(RuleBasedStateMachine):
         self.world.odd = False
         self.world.server.client.flushall()
 
-    @rule(name=st.sampled_from(KEYS))
+    @rule(name=st.sampled_from([*KEYS, "keeper:"]))
     def evict(self, name: str) -> None:
         self.world.disturb()
         self.world.odd = True

@@ -27,8 +27,8 @@ GRANT = ("ACL SETUSER", "night", "on", ">s3cret", "resetkeys", "~np:2:*", "-@all
 LANES = [f"model-{n}@1" for n in range(12)]
 
 
-def every_step(queue: RedisQueue, lane: str) -> None:
-    """Run every script and send every command, once or more."""
+def every_step(queue: RedisQueue, lane: str, *, wakes: bool = True) -> None:
+    """Run every script and send every command, once or more; with `wakes` False, all but the wait for a wake."""
     me = WorkerRecord("w", 1, "n", lane, 0)
     assert queue.feed(lane, "b", 1, 0, 9, True, [row(n, tenant=f"t{n % 2}") for n in range(6)]).accepted
     jobs = queue.claim(lane, "w-1-0", 6, LEASE_MS, me).jobs
@@ -44,7 +44,9 @@ def every_step(queue: RedisQueue, lane: str) -> None:
     assert queue.settle(lane, [Settlement(lease) for lease in [*rest, *(job.lease for job in again)]]) == frozenset()
     assert queue.reset(lane, "b", queue.snapshot(lane).batches["b"].version)
     assert queue.feed(lane, "b", 1, 0, 9, True, [row(7)]).accepted
-    queue.claim(lane, "w-1-2", 6, 1, me)
+    queue.announce(lane, "b")
+    assert not wakes or queue.wait_for_rows(lane, 1.0)
+    assert queue.claim(lane, "w-1-2", 6, 1, me, keep_ms=1000).keeps
     rescued = queue.claim(lane, "w-2-0", 6, LEASE_MS, me).jobs
     while not rescued:  # the lease of a millisecond has yet to run out
         rescued = queue.claim(lane, "w-2-0", 6, LEASE_MS, me).jobs
@@ -158,6 +160,17 @@ def test_a_password_never_shows(guarded: str, url: str) -> None:
         queue.ping()
     shown = [str(raised.value), repr(raised.value), repr(queue), repr(settings), str(settings.model_dump())]
     assert "wr0ng" not in " ".join(shown)
+    queue.close()
+
+
+def test_a_user_without_the_right_to_wait_does_all_the_same(redis_server: "Server", guarded: str) -> None:
+    """The scripts need no right that users of earlier releases lack, so only the wakes are missing."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.execute_command("ACL SETUSER night", "-blpop")
+    queue = RedisQueue.from_url(guarded)
+    with pytest.raises(QueueUnavailable, match=r"docs/deployment\.md"):
+        queue.check_wakes()
+    every_step(queue, LANES[0], wakes=False)
     queue.close()
 
 

@@ -30,6 +30,9 @@ class Answering:
     def check(self) -> None:
         """This server takes writes."""
 
+    def check_wakes(self) -> None:
+        """This server lets workers wait."""
+
 
 class Silent(Answering):
     """A server that is not there."""
@@ -46,6 +49,19 @@ class Answers(Answering):
 
     def check(self) -> None:
         raise QueueUnavailable("Redis at localhost:1 cannot write to its own disk: make room there")
+
+
+class Refusing(Answering):
+    """A server that lets no worker wait to be woken."""
+
+    def check_wakes(self) -> None:
+        raise QueueUnavailable("Redis at localhost:1: its user lacks a right")
+
+
+def test_a_server_that_wakes_no_worker_is_named() -> None:
+    (check,) = list(doctor.redis(lambda: Refusing(GOOD)))[2:]
+    assert (check.name, check.ok, check.needed) == ("redis wakes", False, False)
+    assert "+blpop" in check.remedy
 
 
 def queue(info: Mapping[str, str]) -> Callable[[], Pinged]:

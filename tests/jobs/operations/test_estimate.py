@@ -15,9 +15,9 @@ from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.intake.accept import IntakeOptions
 from jobs.kinds.chat import MAX_TOKENS
+from jobs.kinds.first_prompts import first_prompts
 from jobs.kinds.registry import load_kinds
 from jobs.operations.estimate import HISTORY_ROWS, estimate
-from jobs.operations.preview import first_prompts
 from jobs.prices import Prices, TokenPrices
 from jobs.settings import Settings
 from jobs.usage import Usage

@@ -6,9 +6,10 @@ from pydantic import BaseModel
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CheckFailed
 from jobs.generation import Message, Prompt
+from jobs.kinds.first_prompts import first_prompts
 from jobs.kinds.kind import Conversation
 from jobs.kinds.registry import load_kinds
-from jobs.operations.preview import estimated, first_prompts
+from jobs.operations.preview import estimated
 
 
 def test_an_estimate_of_tokens_counts_all_turns() -> None:

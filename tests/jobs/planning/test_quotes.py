@@ -4,9 +4,19 @@ import random
 
 import pytest
 
-from jobs.planning.quotes import HALF_WIDTH, LEAST_ROWS, Key, Stratum, next_round, quote
+from jobs.planning.quotes import (
+    HALF_WIDTH,
+    LEAST_ROWS,
+    MOST_ROWS,
+    Key,
+    Stratum,
+    further_rows,
+    most_sampled,
+    next_round,
+    quote,
+)
 from jobs.planning.sketch import Sketch
-from scripts.bench.nights.planning import quotes
+from scripts.bench.nights.quotes import figures
 
 SHORT, LONG = Key("label", "model", "a"), Key("article", "model", "b")
 
@@ -80,10 +90,26 @@ def test_sampling_ends_for_any_batch() -> None:
         assert rounds < 60
 
 
-def test_quotes_hold_in_simulation() -> None:
-    figures = quotes(30, seed=5, rare=False)
-    assert figures["held"] >= 0.9
-    assert figures["within the bound"] == 1
+@pytest.mark.parametrize("case", ["lognormal 1.0", "three kinds"])
+def test_quotes_hold_in_simulation(case: str) -> None:
+    found = figures(case, 25, seed=5)
+    assert min(found["tokens held"], found["charge held"]) >= 0.9
+    assert found["bounded"] == 1
+
+
+def test_a_sample_has_its_first_round_and_else_a_quarter_of_the_rows() -> None:
+    assert most_sampled([10, 100]) == 10 + LEAST_ROWS
+    assert most_sampled([2000]) == 500
+    assert most_sampled([10**6]) == MOST_ROWS
+
+
+def test_further_rows_are_those_that_any_amount_needs() -> None:
+    chance = random.Random(1)
+    strata = {LONG: Stratum(10_000, 10**8)}
+    even = {LONG: Sketch.of([100] * 64)}
+    spread = {LONG: Sketch.of(int(chance.lognormvariate(6, 1.2)) for _ in range(64))}
+    assert further_rows([(strata, even), (strata, spread)], 4096) == next_round(strata, spread)
+    assert further_rows([(strata, even), (strata, even)], 4096) == {}
 
 
 def test_rare_huge_rows_break_the_interval_but_not_the_bound() -> None:

@@ -1,4 +1,4 @@
-"""Shows jobs/store/objects.py and jobs/store/file_systems.py: what only object stores do. test_store.py shows the contract of
+"""Shows jobs/store/objects.py and jobs/store/services.py: what only object stores do. test_store.py shows the contract of
 all stores.
 """
 
@@ -16,7 +16,7 @@ import structlog
 from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.errors import StoreDeleteFailed, StoreTimeout, StoreUnavailable
-from jobs.store import file_systems, objects
+from jobs.store import objects, services
 from jobs.store.objects import ObjectStore
 from jobs.store.opening import open_store
 from jobs.store.remote_files import open_url, write_url
@@ -58,7 +58,7 @@ def test_s3_gets_as_many_requests_at_once_as_reads_at_once_says() -> None:
 def test_an_upload_in_parts_holds_few_parts_in_memory(
     s3_options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_systems, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(services, "PART_BYTES", 5 << 20)
     store = open_store(f"s3://nightpress/{uuid.uuid4().hex}", s3_options)
     store.create("first", b"x")  # only this call opens a connection
     under_way, most = 0, 0
@@ -73,7 +73,7 @@ def test_an_upload_in_parts_holds_few_parts_in_memory(
     events.register("response-received.s3.UploadPart", lambda **_: count(-1))
     with store.writer("large") as file:
         file.write(b"x" * (30 << 20))
-    assert 1 < most <= file_systems.PARTS_AT_ONCE
+    assert 1 < most <= services.PARTS_AT_ONCE
     assert store.size("large") == 30 << 20
 
 
@@ -150,7 +150,7 @@ def test_an_s3_that_never_answers_is_a_timeout(
     acts: dict[str, Callable[[], object]] = {
         "create": lambda: store.create("file", b"data"),
         "writer": lambda: written(4),
-        "in parts": lambda: written(2 * file_systems.PART_BYTES + 1),
+        "in parts": lambda: written(2 * services.PART_BYTES + 1),
         "read": lambda: store.read("file"),
         "list": lambda: store.list("folder"),
         "delete": lambda: store.delete("file"),
@@ -159,7 +159,7 @@ def test_an_s3_that_never_answers_is_a_timeout(
     }
     with pytest.raises(StoreUnavailable if "URL" in operation else StoreTimeout, match="Read timeout"):
         acts[operation]()
-    assert proxy.swallowed == file_systems.TRIES ** (2 if operation == "read" else 1)
+    assert proxy.swallowed == services.TRIES ** (2 if operation == "read" else 1)
     proxy.heal()
     assert store.create("file", b"later")
     assert store.read("file") == b"later"

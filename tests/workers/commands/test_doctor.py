@@ -163,3 +163,15 @@ def test_a_folder_that_cannot_be_written_is_named(name: str, folder: str, tmp_pa
     (check,) = doctor._folder(name, tmp_path / folder)
     assert (check.ok, check.name) == (False, name)
     assert list(doctor._folder(name, tmp_path / "new" / "folder")) == []
+
+
+def test_a_remote_model_needs_its_key_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = ModelCard(engine="remote", source="https://host/v1", options={"key_variable": "HOST_KEY"})
+    settings = Settings(model="hosted", models={"hosted": card})
+    missing = found(list(doctor.checks(settings)))["model hosted"]
+    assert (missing.ok, missing.needed) == (False, True)
+    assert "the variable HOST_KEY is not set" in missing.remedy
+    monkeypatch.setenv("HOST_KEY", "sk-1")
+    assert found(list(doctor.checks(settings)))["model hosted"] == Check(
+        "model hosted", True, "at https://host/v1; engine remote"
+    )

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from jobs.catalog import ABILITIES, Abilities, EngineName, ModelCard
 from jobs.errors import CODES, ModelUnavailable
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams, Translatable
+from tests.support.servers.openai_server import Server, serving
 from tests.workers.engines import chat_families
 from workers.engines.protocol import Engine
 from workers.engines.registry import make_engine
@@ -20,8 +21,11 @@ TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa p
 PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)
 
 
-WRITERS = ("stub", "causal", "padded")
+WRITERS = ("stub", "causal", "padded", "remote")
 """The engines that read prompts."""
+
+OURS = ("stub", "causal", "padded")
+"""Those of them that have the model themselves, so that they see its tokens."""
 
 TRANSLATORS = ("seq2seq", "translate")
 """The engines that only translate."""
@@ -29,9 +33,12 @@ TRANSLATORS = ("seq2seq", "translate")
 
 @pytest.fixture(params=[*WRITERS, *TRANSLATORS])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]:
-    """Makes a new engine with 4 slots. All but the stub run a tiny random model."""
+    """Makes a new engine with 4 slots. All but the stub and the remote one, which asks a stub, run a tiny random model."""
     if request.param == "stub":
         card = ModelCard(engine="stub", slots=4)
+    elif request.param == "remote":
+        server = request.getfixturevalue("openai_server")
+        card = ModelCard(engine="remote", source=server.url, slots=4, options={"dialect": "vllm"})
     elif request.param in TRANSLATORS:
         if request.param == "translate":
             pytest.importorskip("ctranslate2", reason="the extra `translate` is not installed")
@@ -42,6 +49,12 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]
         options = {"padded": request.param == "padded"}
         card = ModelCard(source=str(folder), dtype="float32", device="cpu", slots=4, options=options)
     return lambda: make_engine("tiny", card, tmp_path)
+
+
+@pytest.fixture
+def openai_server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
 
 
 def request_of(
@@ -81,6 +94,17 @@ def test_each_request_is_answered_exactly_once(make: Callable[[], Engine], reque
         == sum(one.prompt_tokens for one in done.values())
         == sum(len(TEXTS[n % 6].split()) + more for n in range(11))
     )
+
+
+def test_an_engine_tells_when_it_began_a_request(make: Callable[[], Engine], request: pytest.FixtureRequest) -> None:
+    """Engines that write token by token also tell when the first was there."""
+    before = time.monotonic_ns()
+    done = completions(make(), [request_of(f"r{n}", TEXTS[n % 6]) for n in range(11)])
+    by_token = request.node.callspec.params["make"] in ("stub", "causal")
+    for one in done.values():
+        first_ns = one.first_token_ns or one.begun_ns
+        assert before <= one.begun_ns <= first_ns <= time.monotonic_ns()
+        assert bool(one.first_token_ns) == by_token
 
 
 def test_a_step_without_requests_does_nothing(make: Callable[[], Engine]) -> None:
@@ -138,13 +162,15 @@ def test_a_request_that_cannot_run_fails_alone(make: Callable[[], Engine], code:
 def test_the_catalog_knows_the_abilities_of_the_engine(
     make: Callable[[], Engine], request: pytest.FixtureRequest
 ) -> None:
-    """Intake decides by the catalog what is refused and what it remarks on. So the catalog and the engine must agree."""
+    """Intake decides by the catalog what is refused and what it remarks on. So the catalog and the engine must agree. A server
+    of a remote model can be held to a schema in a chat.
+    """
     engine = make()
     name: EngineName = {"padded": "causal"}.get(made := request.node.callspec.params["make"], made)
     prompts = [request_of("a", adapter="brand"), request_of("c", continuations=(" da",))]
     done = completions(engine, [*prompts, GenerationRequest("p", Prompt(text="ba be", params=PARAMS))])
     found = Abilities(
-        name == "causal",
+        name in ("causal", "remote"),
         done["a"].fault is None,
         scores=len(done["c"].scores) == 1,
         instructions=done["p"].fault is None,
@@ -165,7 +191,8 @@ def test_device_times_add_up_to_the_busy_time(make: Callable[[], Engine]) -> Non
     engine = make()
     done = completions(engine, [request_of(f"r{n}", TEXTS[n % 6]) for n in range(7)])
     stats = engine.stats()
-    assert sum(one.device_ns for one in done.values()) == stats.busy_ns > 0
+    assert sum(one.device_ns for one in done.values()) == stats.busy_ns
+    assert (stats.busy_ns > 0) == (stats.device != "remote")
     assert stats.idle_ns >= 0
     assert stats.load_ns >= 0
 
@@ -189,7 +216,8 @@ def test_stats_agree_with_another_clock(make: Callable[[], Engine]) -> None:
     stats = engine.stats()
     late = time.monotonic_ns()
     assert early - loaded <= stats.busy_ns + stats.idle_ns + stats.load_ns <= late - before_load
-    assert 0 < stats.busy_ns <= stepping
+    assert stats.busy_ns <= stepping
+    assert (stats.busy_ns > 0) == (stats.device != "remote")
     assert stats.load_ns <= loaded - before_load
     assert stats.idle_ns >= 20_000_000
 
@@ -235,6 +263,7 @@ def test_a_stop_text_waits_for_min_tokens(make: Callable[[], Engine]) -> None:
     assert done.text.startswith(" ".join(whole.split()[:2]))
 
 
+@pytest.mark.parametrize("make", [*OURS, *TRANSLATORS], indirect=True)
 def test_log_probabilities_come_for_each_token(make: Callable[[], Engine]) -> None:
     """Log probabilities come only if a request asks for them, and with as many of the most likely tokens as it asks for."""
     params = replace(PARAMS, min_tokens=5, max_tokens=5, temperature=0.0)
@@ -253,7 +282,7 @@ def test_log_probabilities_come_for_each_token(make: Callable[[], Engine]) -> No
     assert done["0"].text == done["none"].text
 
 
-@pytest.mark.parametrize("make", WRITERS, indirect=True)
+@pytest.mark.parametrize("make", OURS, indirect=True)
 def test_continuations_are_scored(make: Callable[[], Engine]) -> None:
     """Scores come in the order of the continuations. If a continuation has no tokens, its request fails, and no other request
     does.

@@ -70,8 +70,7 @@ def make_night() -> Iterator[Callable[..., SimulatedNight]]:
 
 
 def gpu(share: float = 1.0) -> dict[str, Any]:
-    card = {"engine": "causal", "source": "nowhere"} if share <= 1 else {"engine": "stub"}  # no other has several GPUs
-    return {**card, "num_gpus": share}
+    return {"engine": "stub", "num_gpus": share}  # of all engines only the stub may hold several
 
 
 def test_all_models_are_served_in_turn_if_there_are_more_than_cores(make_night: Callable[..., SimulatedNight]) -> None:

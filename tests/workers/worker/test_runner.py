@@ -391,8 +391,10 @@ class Forgetful:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._queue, name)
 
-    def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
-        reply = self._queue.claim(lane, claim_id, n, lease_ms, worker)
+    def claim(
+        self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord, **keeping: Any
+    ) -> ClaimReply:
+        reply = self._queue.claim(lane, claim_id, n, lease_ms, worker, **keeping)
         self.claims.append(claim_id)
         if len(self.claims) == 1:
             raise QueueUnavailable("the answer was lost")
@@ -481,8 +483,10 @@ class Losing:
     def beat(self, lane: str, leases: Sequence[Lease], lease_ms: int, worker: WorkerRecord) -> Beat:
         return Beat(frozenset(leases), frozenset())
 
-    def claim(self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord) -> ClaimReply:
-        return self._queue.claim(lane, claim_id, n, lease_ms, worker)
+    def claim(
+        self, lane: str, claim_id: str, n: int, lease_ms: int, worker: WorkerRecord, **keeping: Any
+    ) -> ClaimReply:
+        return self._queue.claim(lane, claim_id, n, lease_ms, worker, **keeping)
 
     def settle(self, lane: str, settlements: Sequence[Settlement]) -> frozenset[Lease]:
         self.settled += settlements

@@ -47,6 +47,7 @@ class TokenSequence:
         thoughts: Follows the thoughts of its output; None if the model does not reason.
         mixed_stops: The request's stop texts that have special tokens.
         mask: The tokens that its JSON schema allows; None if it has no schema.
+        begun_ns: When its first step began, and `first_token_ns` when its first token was there; 0 before that.
     """
 
     request: GenerationRequest
@@ -62,6 +63,8 @@ class TokenSequence:
     thoughts: Thoughts | None = None
     mixed_stops: Sequence[MixedStop] = ()
     mask: SchemaMask | None = None
+    begun_ns: int = 0
+    first_token_ns: int = 0
 
     @property
     def known(self) -> int:

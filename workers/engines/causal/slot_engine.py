@@ -135,7 +135,7 @@ class SlotEngine:
         ended = self._admit()
         spans = self._scheduler.schedule()
         ended_in_step, step_time = self._run_step(spans) if spans else ([], NOTHING_MEASURED)
-        return done + self._finish_step(spans, ended + ended_in_step, step_time, self._clock_ns() - began_ns)
+        return done + self._finish_step(spans, ended + ended_in_step, step_time, began_ns)
 
     def stats(self) -> EngineStats:
         with self._lock:
@@ -322,15 +322,20 @@ class SlotEngine:
         )
 
     def _finish_step(
-        self, spans: Sequence[Span], ended: Sequence[tuple[TokenSequence, Result]], step_time: StepTime, spent_ns: int
+        self, spans: Sequence[Span], ended: Sequence[tuple[TokenSequence, Result]], step_time: StepTime, began_ns: int
     ) -> list[Completion]:
         """Split the step's time over its sequences. Free the slots of those that ended, and return their completions."""
+        ended_ns = self._clock_ns()
+        spent_ns = ended_ns - began_ns
         sequences = [span.sequence for span in spans] or [sequence for sequence, _ in ended]
         if not sequences:
             return []
         weights = time_weights(spans, step_time) if spans else [1] * len(sequences)
         for sequence, share_ns in zip(sequences, split_time(spent_ns, weights), strict=True):
             sequence.device_ns += share_ns
+            if not sequence.first_token_ns:  # it has no token, or this step gave it the first
+                sequence.begun_ns = sequence.begun_ns or began_ns
+                sequence.first_token_ns = ended_ns if sequence.output else 0
         done = []
         for sequence, result in ended:
             if sequence.slot >= 0:
@@ -360,6 +365,8 @@ class SlotEngine:
                 device_ns=sequence.device_ns,
                 fault=result,
                 constraint=constraint,
+                begun_ns=sequence.begun_ns,
+                first_token_ns=sequence.first_token_ns,
             )
         logprobs = self._model.encoder.logprobs(sampled)
         return Completion(
@@ -374,4 +381,6 @@ class SlotEngine:
             reasoning=result.reasoning,
             reasoning_tokens=result.reasoning_tokens,
             constraint=constraint,
+            begun_ns=sequence.begun_ns,
+            first_token_ns=sequence.first_token_ns,
         )

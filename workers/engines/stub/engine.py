@@ -96,6 +96,8 @@ class _Running:
     device_ns: int = 0
     thoughts: int = 0
     constraint: Constraint | None = None
+    begun_ns: int = 0
+    first_token_ns: int = 0
 
 
 class StubEngine:
@@ -150,7 +152,7 @@ class StubEngine:
         if self._running or admitted:
             began = self._clock_ns()
             self._advance(admitted)
-            self._split_time(self._clock_ns() - began)
+            self._split_time(began, self._clock_ns())
             done += self._take_finished()
         return done
 
@@ -293,16 +295,20 @@ class StubEngine:
         elif not working and not prompt_tokens:
             self._sleep(0.001)  # only hanging requests are left: do not spin
 
-    def _split_time(self, spent_ns: int) -> None:
-        """Split a step's time evenly over the running requests.
+    def _split_time(self, began_ns: int, ended_ns: int) -> None:
+        """Split a step's time evenly over the running requests, and note which of them began in it and got their first word.
 
         Each request gets whole nanoseconds. The sum is exactly the step's time.
         """
+        spent_ns = ended_ns - began_ns
         with self._lock:
             self._busy_ns += spent_ns
             each, rest = divmod(spent_ns, len(self._running))
             for place, running in enumerate(self._running.values()):
                 running.device_ns += each + (place < rest)
+                running.begun_ns = running.begun_ns or began_ns
+                if running.done_words and not running.first_token_ns:
+                    running.first_token_ns = ended_ns
 
     def _take_finished(self) -> list[Completion]:
         with self._lock:
@@ -343,5 +349,7 @@ def _completion(running: _Running, finish: FinishReason) -> Completion:
         .removesuffix("</think>")
         .rstrip(),
         reasoning_tokens=min(running.thoughts, running.done_words),
+        begun_ns=running.begun_ns,
+        first_token_ns=running.first_token_ns,
         constraint=running.constraint,
     )

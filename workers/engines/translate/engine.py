@@ -191,6 +191,7 @@ class TranslateEngine:
             spent_ns = run.ended_ns.result() - run.began_ns
             for row, share_ns in zip(run.rows, split_time(spent_ns, [row.weight for row in run.rows]), strict=True):
                 row.spent_ns += share_ns
+                row.begun_ns = row.begun_ns or run.began_ns
             self._busy_ns += spent_ns
             self._steps += 1
             self._run = None

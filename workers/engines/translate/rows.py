@@ -28,6 +28,7 @@ class Row:
         tokens: The tokens written so far, without start and forced ones.
         logprobs: Their log probabilities, if the request asks for them.
         spent_ns: The device time that it took so far.
+        begun_ns: When its first batch began; 0 before that.
         ended: How it ended; None if it has not.
     """
 
@@ -36,6 +37,7 @@ class Row:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[SampledLogprob] = field(default_factory=list)
     spent_ns: int = 0
+    begun_ns: int = 0
     ended: Ending | Fault | None = None
 
     @property
@@ -58,7 +60,9 @@ class Row:
         request, ended = self.source.request, self.ended
         size = len(self.source.tokens)
         if isinstance(ended, Fault):
-            return Completion(self.name, "", "error", size, device_ns=self.spent_ns, fault=ended)
+            return Completion(
+                self.name, "", "error", size, device_ns=self.spent_ns, fault=ended, begun_ns=self.begun_ns
+            )
         assert ended is not None  # noqa: S101 - the engine completes only rows that ended
         return Completion(
             self.name,
@@ -72,6 +76,7 @@ class Row:
             prompt_sha256=self.source.prompt_sha256,
             constraint=None if request.prompt.schema is None else "none",
             alternatives=ended.alternatives,
+            begun_ns=self.begun_ns,
         )
 
 

@@ -80,17 +80,15 @@ class Node:
         return {**self.resources, **{name: LABEL_AMOUNT for name in needs if _has_label(self.labels, name)}}
 
 
-def needs(card: ModelCard, nodes: Sequence[Node], *, may_grow: bool, gpus_come: bool = False) -> Mapping[str, float]:
+def needs(card: ModelCard, nodes: Sequence[Node], *, may_grow: bool) -> Mapping[str, float]:
     """Return what one worker of a model needs of a node, the scarcest first.
 
-    A worker needs a core, and a GPU or its share if its model can use one and a node has any, or if the cluster is known to grow
-    by some (`gpus_come`). If the card asks for a GPU by its
-    device, type or memory, and the cluster may get further nodes (`may_grow`), the worker waits for one with a GPU.
+    A worker needs a core, and a GPU or its share if its model can use one and a node has any, or the cluster may grow by such
+    nodes (`may_grow`). If the card names a type or memory of a GPU, the worker waits for one in any case.
     """
     found: dict[str, float] = {}
-    has_gpus = gpus_come or any(node.gpus for node in nodes)
-    asks = card.device == "cuda" or card.accelerator is not None or card.memory_gb is not None
-    if card.gpus and (has_gpus or (asks and may_grow)):
+    has_gpus = any(node.gpus for node in nodes)
+    if card.gpus and (has_gpus or may_grow or card.accelerator is not None or card.memory_gb is not None):
         found["GPU"] = share_of_gpu(card, nodes)
         if card.accelerator is not None:
             found[ACCELERATOR + card.accelerator] = ACCELERATOR_NEED

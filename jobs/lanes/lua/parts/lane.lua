@@ -2,7 +2,7 @@
 -- and write many at once.
 --
 -- KEYS   1 batches  2 jobs  3 payload  4 ready  5 delayed  6 leased  7 waits  8 meta  9 workers  10 counts  11 suspects
---        12 crashed  13 flights
+--        12 crashed  13 flights  14 wake
 --   batches  HASH  batch -> JSON {round, cursor, at_end, closed, version, kept, due}. `kept` is there while leased jobs of the
 --                  round before may finish, and is the number of that round (rule 35 of jobs/PROTOCOL.md). `due` is there if
 --                  the batch has a due time, in ms
@@ -39,16 +39,19 @@
 --                  deaths, finished  deaths of workers in a row; rows finished since the lane was resumed (rule 34)
 --                  apart             <worker>|<until when>: the busy worker that gets no jobs, so that it can take suspects
 --                  turn              `ready` or `suspects`: which of them an idle worker gets next, if both wait
+--                  news              <ms>|<batch>: which batch was accepted, reopened or resumed last, and when that was said
 --   workers  HASH  worker -> until when it is shown|its record
 --   counts   HASH  <batch>|<r, d or l> -> jobs in that state; y and s count as r, b as l. |<state> counts those of all batches
 --   suspects ZSET  job -> group. Jobs that were lost together are a group, and run apart; the lowest group is first
 --   crashed  SET   of the current streak of deaths: w|<incarnation> for each worker that died, j|<job> for each lost job
 --   flights  HASH  tenant -> how many jobs it has leased. The field | counts the leased jobs of all tenants
+--   wake     LIST  at most two tokens. A worker without jobs waits for one, and then claims at once. A token that is lost costs
+--                  the time that the worker waits anyway
 -- A job is written <batch>/<row>. Times are in milliseconds of this server's clock.
 
 local BATCHES, JOBS, PAYLOAD, READY, DELAYED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local LEASED, WAITS, META, WORKERS, COUNTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local SUSPECTS, CRASHED, FLIGHTS = KEYS[11], KEYS[12], KEYS[13]
+local SUSPECTS, CRASHED, FLIGHTS, WAKE = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
 local DYING = '!'
 local NOT_DUE = '~'
 local ALL = '|' -- the field of `flights` that counts the leased jobs of all tenants
@@ -100,5 +103,13 @@ local function read_fields(key, fields)
     end
   end
   return values
+end
+
+-- Wake two workers that wait for jobs, if as many wait. A worker that finds more jobs than it takes wakes two more, so a few calls
+-- wake all that are needed, and few that are not. If nobody waits, the tokens stay, and no more are added.
+local function wake_workers()
+  if not redis.call('LRANGE', WAKE, 0, 0)[1] then
+    redis.call('RPUSH', WAKE, '1', '1')
+  end
 end
 

@@ -41,7 +41,7 @@ def test_a_settled_job_is_gone(queue: RedisQueue, client: redis.Redis) -> None:
     assert queue.snapshot(LANE).bytes == 0
     keys: list[Any] = client.keys("*")
     left = {key.rsplit(b":", 1)[-1] for key in keys}
-    assert left <= {b"batches", b"meta", b"workers", b"counts", b"lanes", b"c-1"}
+    assert left <= {b"batches", b"meta", b"workers", b"counts", b"lanes", b"c-1", b"wake"}
 
 
 def test_the_same_report_twice_in_a_call_is_taken_once(queue: RedisQueue) -> None:

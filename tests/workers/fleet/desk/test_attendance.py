@@ -16,8 +16,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
-from tests.support.fake_cluster import FakeCluster
-from tests.support.fake_desk import FakeDesk, Room, holder
+from tests.support.fake_cluster import DeskRoom, FakeCluster, FakeDesk, holder
 from workers.fleet.aside import in_line
 from workers.fleet.desk.seat import SILENT_S, Desk, Wish
 from workers.fleet.fleet import Fleet
@@ -65,7 +64,7 @@ class Office:
 
     settings: Settings
     cluster: FakeCluster
-    room: Room = field(default_factory=Room)
+    room: DeskRoom = field(default_factory=DeskRoom)
 
     def supervisor(self, name: str, wish: Wish | None = None, **more: object) -> Supervisor:
         def open_desk(_: Cluster) -> Desk:

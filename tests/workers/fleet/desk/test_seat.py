@@ -2,17 +2,17 @@
 
 import pytest
 
-from tests.support.fake_desk import Room, holder
+from tests.support.fake_cluster import DeskRoom, holder
 from workers.fleet.desk.seat import MEMBER_S, SILENT_S, Orders, Seat, Wish
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room()
+def room() -> DeskRoom:
+    return DeskRoom()
 
 
 @pytest.fixture
-def seat(room: Room) -> Seat:
+def seat(room: DeskRoom) -> Seat:
     return Seat(holder("a"), room.monotonic)
 
 
@@ -28,7 +28,7 @@ def test_a_supervisor_that_is_started_again_has_its_seat_and_its_orders(seat: Se
     assert seat.sit("a", {}).stops == 1
 
 
-def test_a_silent_supervisor_loses_the_seat_to_the_next_that_asks(seat: Seat, room: Room) -> None:
+def test_a_silent_supervisor_loses_the_seat_to_the_next_that_asks(seat: Seat, room: DeskRoom) -> None:
     seat.sit("a", {})
     room.seconds = SILENT_S - 1
     assert seat.take(holder("b")) == holder("a")
@@ -39,7 +39,7 @@ def test_a_silent_supervisor_loses_the_seat_to_the_next_that_asks(seat: Seat, ro
     assert seat.sit("b", {}) == Orders(), "an order was for the one that held it then"
 
 
-def test_wishes_count_as_long_as_their_commands_are_heard_of(seat: Seat, room: Room) -> None:
+def test_wishes_count_as_long_as_their_commands_are_heard_of(seat: Seat, room: DeskRoom) -> None:
     seat.join("b", Wish(("stub",), 3))
     seat.join("c", Wish())
     assert seat.sit("a", {}).wishes == (Wish(("stub",), 3), Wish())
@@ -50,7 +50,7 @@ def test_wishes_count_as_long_as_their_commands_are_heard_of(seat: Seat, room: R
     assert seat.show()["joined"] == 1
 
 
-def test_who_takes_the_seat_no_longer_stands_by(seat: Seat, room: Room) -> None:
+def test_who_takes_the_seat_no_longer_stands_by(seat: Seat, room: DeskRoom) -> None:
     seat.join("b", Wish())
     room.seconds = SILENT_S
     seat.join("b", Wish())
@@ -64,7 +64,7 @@ def test_an_order_to_end_at_once_is_not_taken_back(seat: Seat) -> None:
     assert seat.sit("a", {}).stops == 2
 
 
-def test_the_desk_shows_what_was_told_last_and_when(seat: Seat, room: Room) -> None:
+def test_the_desk_shows_what_was_told_last_and_when(seat: Seat, room: DeskRoom) -> None:
     seat.sit("a", {"state": "working"})
     room.seconds = 12.34
     shown = seat.show()

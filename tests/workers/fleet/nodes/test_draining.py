@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 import structlog
@@ -23,14 +24,8 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def fleet(cluster: FakeCluster) -> Iterator[Fleet]:
-    made = Fleet(
-        Settings(drain_s=20),
-        "redis://nowhere",
-        cluster,
-        aside=in_line,
-        monotonic=cluster.monotonic,
-        clock=cluster.monotonic,
-    )
+    clocks: dict[str, Any] = {"monotonic": cluster.monotonic, "clock": cluster.monotonic}
+    made = Fleet(Settings(drain_s=20), "redis://nowhere", cluster, aside=in_line, **clocks)
     made.staff("stub", 2)
     cluster.place()
     made.watch()

@@ -73,18 +73,17 @@ def test_what_a_worker_needs(fields: dict[str, Any], needed: dict[str, float]) -
 @pytest.mark.parametrize(
     ("fields", "may_grow", "gpus"),
     [
-        pytest.param({}, True, 0.0, id="any device will do"),
+        pytest.param({}, False, 0.0, id="any device will do"),
+        pytest.param({}, True, 1.0, id="it may grow by nodes with GPUs, so no model of its lane begins on a CPU"),
         pytest.param({"device": "cuda"}, False, 0.0, id="no node will ever come: its worker says that there is no GPU"),
         pytest.param({"device": "cuda"}, True, 1.0, id="a GPU"),
-        pytest.param({"accelerator": "H200"}, True, 1.0, id="a type"),
+        pytest.param({"accelerator": "H200"}, False, 1.0, id="a type"),
         pytest.param({"memory_gb": 35, "accelerator": "H200"}, True, 0.25, id="a share of a known type"),
-        pytest.param({"memory_gb": 35}, True, 1.0, id="memory of an unknown type"),
+        pytest.param({"memory_gb": 35}, False, 1.0, id="memory of an unknown type"),
         pytest.param({"memory_gb": 35, "accelerator": "X1"}, True, 1.0, id="a type of unknown memory"),
     ],
 )
-def test_a_cluster_without_gpus_is_waited_for_by_those_that_ask_for_one(
-    fields: dict[str, Any], may_grow: bool, gpus: float
-) -> None:
+def test_a_gpu_is_waited_for_by_those_that_ask_for_one(fields: dict[str, Any], may_grow: bool, gpus: float) -> None:
     assert needs(card(**fields), [node()], may_grow=may_grow).get("GPU", 0.0) == gpus
 
 

@@ -1,0 +1,1 @@
+"""Checks of the alerts and the dashboard in deploy/monitoring/ against the table of metrics."""
