@@ -17,6 +17,7 @@ from tests.support.ray_clusters import ray_cluster
 from workers.fleet.actor import KEPT, named_actors
 from workers.fleet.desk import kept, ray_desk
 from workers.fleet.desk.ray_desk import namespace_of
+from workers.fleet.log_relay.worker_log import logs_folder
 
 pytestmark = [pytest.mark.faults, pytest.mark.ray, pytest.mark.timeout(900)]
 KILLS = 20
@@ -135,7 +136,7 @@ def test_what_the_log_of_a_detached_supervisor_holds_is_no_secret(night: Premise
     started = night.command("work", "--detach")
     assert started.returncode == 0, started.stderr
     assert night.command("wait", batch_id).returncode == 0
-    folder = kept.logs_folder()
+    folder = logs_folder()
     shown = night.command("work", "status", "--json")
     assert json.loads(shown.stdout)["fleet"]["models"][LANE]["loaded"] == 1
     stopped = night.command("work", "stop", "--now")
