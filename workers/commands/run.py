@@ -74,7 +74,7 @@ class Run:
         self.supervisor = Supervisor(
             self.settings,
             self.store,
-            partial(connect, address, local=address is None),
+            partial(connect, address, local=address is None, grows_to=self.settings.grows_to),
             self.report,
             only=frozenset([self.batch.batch_id]),
             wish=Wish(workers=self.workers),

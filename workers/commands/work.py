@@ -88,7 +88,9 @@ class Work:
         self.supervisor = Supervisor(
             settings,
             store,
-            partial(connect, settings.ray_address) if self.holder is None else partial(kept_cluster, store),
+            partial(connect, settings.ray_address, grows_to=settings.grows_to)
+            if self.holder is None
+            else partial(kept_cluster, store, settings.grows_to),
             lambda event, message: logger().warning(event, message=message),
             wish=Wish(tuple(self.aliases), self.workers),
             open_desk=partial(open_desk, store, self.holder),
@@ -214,12 +216,15 @@ def open_desk(store: Store, holder: Holder | None, cluster: Cluster) -> Desk | N
     return RayDesk(namespace_of(make_id(store)), holder or ours)
 
 
-def kept_cluster(store: Store) -> Cluster:
-    """Return the cluster of a detached supervisor, which keeps its workers when the supervisor dies."""
+def kept_cluster(store: Store, grows_to: Mapping[str, float]) -> Cluster:
+    """Return the cluster of a detached supervisor, which keeps its workers when the supervisor dies.
+
+    `grows_to` says which resources it may grow to.
+    """
     from workers.fleet.actor import RayCluster
     from workers.fleet.desk.ray_desk import namespace_of
 
-    return RayCluster("the Ray of the detached supervisor", namespace=namespace_of(make_id(store)))
+    return RayCluster("the Ray of the detached supervisor", namespace=namespace_of(make_id(store)), grows_to=grows_to)
 
 
 def check_delivered(store: Store) -> None:

@@ -261,14 +261,22 @@ class RayCluster:
     """The Ray cluster that this process has joined. Its control store is watched from the first `check` on.
 
     With a `namespace`, workers are detached actors with names in it, which outlive this process. `is_private` is whether this
-    process has started the cluster.
+    process has started the cluster. `grows_to` says which resources it may grow to by further nodes.
     """
 
-    def __init__(self, address: str, *, is_private: bool = False, namespace: str | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        is_private: bool = False,
+        namespace: str | None = None,
+        grows_to: Mapping[str, float] | None = None,
+    ) -> None:
         self.address = address
         self.is_private = is_private
         self.keeps = namespace is not None
         self._namespace = namespace
+        self._grows_to = grows_to or {}
         self._labels: set[str] = set()
         self._watch: GcsWatch | None = None
         self._drains: DrainWatch | None = None
@@ -319,7 +327,12 @@ class RayCluster:
             if name in nodes:
                 free.update(Node(resources, nodes[name].labels).with_labels(self._labels))
         totals = [node.with_labels(self._labels) for node in nodes.values()]
-        return Capacity(free, totals, grown(), [node.labels for node in nodes.values()])
+        return Capacity(free, totals, self._grown(totals), [node.labels for node in nodes.values()])
+
+    def _grown(self, totals: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        """Return the resources that the cluster may grow to; empty if it may not. A limit below what it has is no growth."""
+        found = {**grown(), **self._grows_to}
+        return found if any(n > sum(one.get(kind, 0.0) for one in totals) for kind, n in found.items()) else {}
 
     def draining(self) -> Mapping[str, float]:
         if self._drains is None:

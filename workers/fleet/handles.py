@@ -7,6 +7,8 @@ from typing import Any, Final, Protocol
 from workers.fleet.log_relay.relay import WorkerLog
 from workers.worker.worker import WorkerPlan
 
+ROUNDING: Final = 1e-6
+"""Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
 GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """The environment variable that says how many seconds Ray waits for its control store before it gives up. If it is not set, Ray
 waits for 60 s.
@@ -33,6 +35,10 @@ class Capacity:
     def most(self, kind: str) -> float:
         """Return how much of one resource all nodes have, or would have once the cluster has grown."""
         return max(self.total(kind), self.grown.get(kind, 0.0))
+
+    def may_grow_by(self, kind: str, amount: float) -> bool:
+        """Whether the cluster may grow by so much of a resource. If it grows, nodes bring what `grown` does not name."""
+        return bool(self.grown) and (kind not in self.grown or self.grown[kind] - self.total(kind) >= amount - ROUNDING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,8 @@ from typing import Final
 
 from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import Lanes
-from workers.fleet.handles import Capacity
+from workers.fleet.handles import ROUNDING, Capacity
 
-ROUNDING: Final = 1e-6
-"""Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
 SLOTS: Final = 32
 """Rows that one worker is taken to run at once until a worker of its model has told its number of slots."""
 
@@ -84,18 +82,16 @@ def rows_to_do(queue: Lanes, batches: OpenBatches, lane: str) -> int:
     return rows
 
 
-def room_for_us(capacity: Capacity, held: Mapping[str, float], max_gpus: float | None) -> Mapping[str, float]:
+def room_for_us(capacity: Capacity, held: Mapping[str, float], limits: Mapping[str, float]) -> Mapping[str, float]:
     """Return the resources that the workers of a fleet may hold together. `held` is what they hold now.
 
-    That is all that the cluster has or can grow to, less what other programs hold, and at most `max_gpus` GPUs.
+    That is all that the cluster has or can grow to, less what other programs hold, and at most what `limits` names.
     """
     room = {}
     for kind in {kind for node in capacity.nodes for kind in node} | set(capacity.grown):
         others = max(0.0, capacity.total(kind) - capacity.free.get(kind, 0.0) - held.get(kind, 0.0))
         room[kind] = capacity.most(kind) - others
-    if max_gpus is not None:
-        room["GPU"] = min(room.get("GPU", 0.0), max_gpus)
-    return room
+    return {kind: min(n, limits.get(kind, n)) for kind, n in room.items()}
 
 
 def share_out(wants: Sequence[Want], room: Mapping[str, float]) -> FleetPlan:
