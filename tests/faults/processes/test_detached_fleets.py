@@ -120,10 +120,11 @@ def test_a_cluster_that_loses_its_head_loses_no_row(night: Premises, cluster: Cl
         for process in processes:
             process.process.kill()
     assert night.outcomes(batch_id) < ROWS // 4
-    night.env["NIGHTPRESS_RAY_ADDRESS"] = "local"
-    second = night.start("work", "--until-empty")
-    second.wait(300)
-    assert second.returncode == 0, night.logs()
+    with ray_cluster(night.env, num_cpus=2) as other:
+        night.env["NIGHTPRESS_RAY_ADDRESS"] = other.address
+        second = night.start("work", "--until-empty")
+        second.wait(300)
+        assert second.returncode == 0, night.logs()
     assert night.check(batch_id) == {"completed": ROWS // 4}
 
 
