@@ -89,6 +89,7 @@ EVENTS: Final[dict[str, str]] = {
     "model.converting": "A model is converted for CTranslate2, once; later starts use the result: model, compute_type, into.",
     "model.converted": "The conversion of a model is in the cache: model, compute_type, seconds.",
     "model.conversion_awaited": "Another worker converts the model, and this one waits for it: into.",
+    "model.unavailable": "A model cannot be loaded; a detached fleet tries it again later: model, error, again_s.",
     "model.waiting": "A model has rows but no worker, since there is no room for one: model, lacks, needs, total, held_by.",
     "model.unknown": "An open batch needs a model that is not in the catalog: model, known.",
     "worker.printed": "A library or a model's code printed a line in a worker: worker, node, stream, text.",

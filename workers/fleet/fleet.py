@@ -45,6 +45,8 @@ EXIT_S: Final = 10.0
 """Seconds. A worker that still drains this long after `drain_s` is killed."""
 KILL_S: Final = 0.5
 """Seconds to wait for the death of a worker that was killed, so that its log is complete."""
+AGAIN_S: Final = 300.0
+"""Seconds after which a detached fleet tries a model again that could not be loaded."""
 ADOPT_S: Final = 5.0
 """Seconds that a fleet waits for the first word of the workers that it adopts."""
 BURY_S: Final = 10.0
@@ -172,7 +174,8 @@ class Fleet:
         A worker on a node that drains is told to leave, and its successor is started at once.
 
         Raises:
-            ModelUnavailable: A worker cannot start, because its model is missing or for an unknown reason.
+            ModelUnavailable: A worker cannot start, because its model is missing or for an unknown reason. A detached fleet logs
+                this, and tries again later.
             UnavailableError: The cluster is lost.
         """
         self.cluster.check()
@@ -428,17 +431,28 @@ class Fleet:
             handle = replica.handle
             if handle is None or replica.leaving or (end := handle.end()) is None:
                 continue
-            if isinstance(end.error, ModelUnavailable):  # another start would fail in the same way
-                raise end.error from None
             self._end(replica)
+            if isinstance(end.error, ModelUnavailable):  # another start would fail in the same way
+                self._give_up(replica, end.error)
+                continue
             if not end.left:
                 replica.failed_starts = 0 if handle.was_loaded() else replica.failed_starts + 1
             self._back_off(replica, end)
             if replica.failed_starts >= START_TRIES:
-                raise ModelUnavailable(
+                fault = (
                     f"no worker for {replica.alias} can start, {replica.failed_starts} have died before their model was "
                     f"loaded: {end.reason}. Try `nightpress doctor`, and look at the workers' logs."
                 )
+                self._give_up(replica, ModelUnavailable(fault))
+
+    def _give_up(self, replica: Replica, error: ModelUnavailable) -> None:
+        """Raise the error of a model that cannot be loaded. A detached fleet logs it and tries again later: nobody reads it now,
+        and the other models must go on.
+        """
+        if not self.cluster.keeps:
+            raise error from None
+        logger().error("model.unavailable", model=replica.alias, error=str(error), again_s=AGAIN_S)
+        replica.start_at, replica.failed_starts = self.monotonic() + AGAIN_S, 0
 
     def _back_off(self, replica: Replica, end: End) -> None:
         """Decide when the worker that died or left is replaced, and log its end."""
