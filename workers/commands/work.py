@@ -22,6 +22,7 @@ from jobs.batches.batch import Batch, Done
 from jobs.errors import NoBatch, RequestError, StoreUnavailable, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import LaneSnapshot
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
 from jobs.operations.status import BatchStatus
 from jobs.operations.status_reader import StatusReader
@@ -195,6 +196,9 @@ class Work:
         except OSError as error:
             raise RequestError(f"no metrics at {host}:{port}: {error.strerror}. Set metrics_port.") from None
         logger().info("metrics.served", host=host, port=port)
+        if self.settings.redis_url is not None:  # an embedded server is not there yet; `models` tells of it
+            store = self.supervisor.store
+            self._monitor.watch(store, RedisQueue.from_settings(self.settings, store))
 
 
 def open_desk(store: Store, holder: Holder | None, cluster: Cluster) -> Desk | None:

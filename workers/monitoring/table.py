@@ -138,7 +138,8 @@ FLEET_METRICS: Final[dict[str, MetricInfo]] = {
         state=("open", "paused", "closed"),
     ),
     "nightpress_open_rows": _gauge(
-        "Rows of open batches at the last progress of the log.", state=("completed", "failed", "left")
+        "Rows of open batches, as the log last had them: at most a minute old. Absent before that.",
+        state=("completed", "failed", "left"),
     ),
     "nightpress_late_batches": _gauge(
         "Open batches whose deadline or publish_at has passed, or is expected to pass before their last row is done."
