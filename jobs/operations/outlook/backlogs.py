@@ -26,6 +26,8 @@ from jobs.settings import Settings
 
 ASSUMED_SLOTS: Final = 16
 """A worker is taken to run this many rows at once until a worker has told, or the card of its model."""
+SAMPLED: Final = 1_024
+"""A batch that is being quoted has at most this many rows to run on a lane until somebody agrees."""
 LIVE_TOKENS: Final = 2_000
 """The speed of live workers counts once they have written this many completion tokens."""
 
@@ -36,25 +38,33 @@ def backlogs(
     known: Experience,
     settings: Settings,
     at: datetime,
+    *,
+    with_quoted: bool = False,
 ) -> list[Demand]:
     """Return the backlog of each lane on which rows of open batches wait, by the lane's name. Nothing is read from storage.
 
     `batches` are the indexes of open batches, as fresh as their last refresh. `snapshots` are those of the lanes; a lane may be
-    missing. Batches that are paused or closed, or whose deadline has passed, do not count.
+    missing. Batches that are paused or closed, or whose deadline has passed, do not count. A batch that is being quoted counts
+    with `SAMPLED` rows at most, and one whose quote waits for an answer does not count; with `with_quoted`, both count whole.
     """
     waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
     models: dict[str, str] = {}
     kinds: defaultdict[str, set[str]] = defaultdict(set)
     expected: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for index in batches:
-        if index.closed is not None or index.done is not None or index.current.paused is not None:
+        current = index.current
+        if index.closed is not None or index.done is not None or current.paused is not None:
             continue
+        if current.awaits_answer and not with_quoted:
+            continue
+        most = SAMPLED if current.quoting is not None and not with_quoted else index.batch.rows
         deadline_s = None if index.deadline is None else (index.deadline - at).total_seconds()
         if deadline_s is not None and deadline_s <= 0:
             continue
         batch = index.batch
         publish_at_s = 0.0 if batch.publish_at is None else max(0.0, (batch.publish_at - at).total_seconds())
-        for lane, rows in rows_left(index, snapshots).items():
+        for lane, left in rows_left(index, snapshots).items():
+            rows = min(left, most)
             ours = batch.lanes[lane]
             models[lane] = ours.model
             kinds[lane].update(batch.kinds)
