@@ -146,8 +146,8 @@ def plan_night(
 ) -> NightPlan:
     """Plan the lanes of open batches. With `by`, each batch is due then, if it is not due earlier. Nothing is read or started.
 
-    A batch that is quoted counts whole, as if somebody had agreed. `devices` limits the devices of all lanes together. `found` is the estimate of a file whose rows are planned as if they were
-    enqueued now.
+    A batch that is quoted counts whole, as if somebody had agreed. `devices` limits the devices of all lanes together. `found` is
+    the estimate of a file whose rows are planned as if they were enqueued now.
     """
     demands = backlogs_of(batches, snapshots, known, settings, at, with_quoted=True)
     if found is not None:
