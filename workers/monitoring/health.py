@@ -13,8 +13,8 @@ from typing import Any, Final
 from workers.monitoring.probes import Answer, Probe, answers
 
 STALL_S: Final = 3600.0
-"""A loop that has made no round for this many seconds is stuck. A round of a large fleet takes far less, since a restart in the
-middle of its work would do harm.
+"""A loop that has made no round for this many seconds is stuck. This is far more than a round of a large fleet takes, because a
+restart in the middle of one would do harm.
 """
 
 FAULTS: Final = {"store_fault": "store", "queue_fault": "queue"}
