@@ -440,7 +440,7 @@ class Client:
 
     def _announce(self, batch_id: str) -> None:
         """Tell workers of a batch that has rows for them, if Redis answers."""
-        from jobs.operations.announcing import announce
+        from jobs.lanes.announcing import announce
 
         announce(self.store, lambda: self.queue, batch_id)
 

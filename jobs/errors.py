@@ -151,6 +151,10 @@ class ModelUnavailable(UnavailableError):
     """Weights, a tokenizer, a device or an optional package are missing."""
 
 
+class HubUnavailable(ModelUnavailable):
+    """The hub that has a model's weights does not answer, or broke off. Another try may succeed."""
+
+
 class RowError(NightpressError):
     """One row cannot be done. Other rows go on.
 

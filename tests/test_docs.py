@@ -30,7 +30,7 @@ from jobs.store.opening import open_store
 from workers.worker.worker import Worker, WorkerPlan
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(nightpress [^`]+)`")
 ONLY_PARSED = {"run", "work", "replay", "doctor", "models pull", "resume"}

@@ -274,13 +274,13 @@ class Sweeper:
             self.accounts.settle(index, at_end=True)
 
     def _publish(self, batch: Batch, publishing: Future[None]) -> None:
-        began, batch_id = time.monotonic(), batch.batch_id
+        began = time.monotonic()
         try:
-            result = publish(self.store, batch_id, prices=self.prices, clock=self.clock)
+            result = publish(self.store, batch.batch_id, prices=self.prices, clock=self.clock)
             if isinstance(result, Done):
                 self.on_published(batch, result, time.monotonic() - began)
                 counts = {str(status): n for status, n in result.counts.items()}
-                logger().info("batch.published", batch=batch_id, round=result.round, **counts)
+                logger().info("batch.published", batch=batch.batch_id, round=result.round, **counts)
         except BaseException as error:  # noqa: BLE001 - raised again by a sweep
             publishing.set_exception(error)
         else:
