@@ -122,7 +122,7 @@ class DocumentSet(_Part):
 
 
 class QuoteTerms(_Part):
-    """The batch is quoted from a sample of its rows before the others run (rule 48 of jobs/PROTOCOL.md).
+    """The batch is quoted from a sample of its rows before the others run (rule 49 of jobs/PROTOCOL.md).
 
     `goes_on` is True if the others run as soon as the quote is there, without an answer to it.
     """

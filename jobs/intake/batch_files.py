@@ -1,7 +1,7 @@
 """Writes the files of a new batch into the store. The batch is accepted when `batch.json` is written.
 
 The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the sample if the batch is quoted
-(rule 48), the documents whose segments are the rows, the refused rows as they came, their final failures, `batch.json`, the open
+(rule 49), the documents whose segments are the rows, the refused rows as they came, their final failures, `batch.json`, the open
 hint. The open hint is an empty file that lets fleets find an open batch sooner. A folder without `batch.json` is not a batch
 (rules 3 and 4).
 """

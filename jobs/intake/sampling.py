@@ -1,4 +1,4 @@
-"""Chooses, while an input is read, the rows by which its batch may be quoted (rule 48 of jobs/PROTOCOL.md).
+"""Chooses, while an input is read, the rows by which its batch may be quoted (rule 49 of jobs/PROTOCOL.md).
 
 A row belongs to the stratum of its kind, its model and the template of its first prompt. Of each stratum the rows with the lowest
 hashes are kept. The hash is of the row's number alone, so the first n of them are a random sample of the stratum for every n, the

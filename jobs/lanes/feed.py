@@ -234,7 +234,7 @@ class Feeder:
 
     @contextmanager
     def _input(self, lane: str, index: OutcomeIndex) -> Iterator["LaneLines"]:
-        """Open what may be fed of a lane: all of its input, or only the rows that were drawn to quote the batch (rule 48)."""
+        """Open what may be fed of a lane: all of its input, or only the rows that were drawn to quote the batch (rule 49)."""
         if (quoting := index.current.quoting) is not None:
             while index.current.quoting == quoting and self._granted(lane, index, CHUNK_ROWS):
                 pass  # a budget grants drawn rows before they are fed

@@ -1,4 +1,4 @@
-"""Sampling brings the quote of a batch a step further: it draws further rows, or fixes the quote (rule 48 of jobs/PROTOCOL.md).
+"""Sampling brings the quote of a batch a step further: it draws further rows, or fixes the quote (rule 49 of jobs/PROTOCOL.md).
 
 It reads storage alone, so any sweeper may do it, and whatever is killed, the next one goes on from the markers. A step is made
 when every drawn row has an outcome. Its marker is created once, so of several sweepers one decides.

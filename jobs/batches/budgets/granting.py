@@ -233,7 +233,7 @@ class Granter:
         return choice
 
     def _drawn(self, index: OutcomeIndex, lane: str, rows: int, prices: Prices, purse: "_Purse") -> Choice:
-        """Return the next rows of a lane's sample (rule 48). They lie anywhere in the input, so `upto` stays where it is, and a
+        """Return the next rows of a lane's sample (rule 49). They lie anywhere in the input, so `upto` stays where it is, and a
         row that costs too much is left out without a count.
         """
         book, choice = index.limit(), Choice(index.limit().upto.get(lane, 0))

@@ -1,4 +1,4 @@
-"""The drawn input of a lane: the rows that were drawn to quote the batch, in input order (rule 48 of jobs/PROTOCOL.md)."""
+"""The drawn input of a lane: the rows that were drawn to quote the batch, in input order (rule 49 of jobs/PROTOCOL.md)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Self

@@ -1,4 +1,4 @@
-"""The quote of a batch as it is stored: what the whole takes, from the rows that were drawn (rule 48 of jobs/PROTOCOL.md)."""
+"""The quote of a batch as it is stored: what the whole takes, from the rows that were drawn (rule 49 of jobs/PROTOCOL.md)."""
 
 from collections.abc import Mapping
 from typing import Annotated

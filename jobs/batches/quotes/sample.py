@@ -5,7 +5,7 @@
     quoted-1.json       the quote (`quoted.py`)
     agreed-1.json       the answer to the quote: the other rows may run
 
-Rule 48 of jobs/PROTOCOL.md says who makes them.
+Rule 49 of jobs/PROTOCOL.md says who makes them.
 
 While a sample is drawn, the cursor of a lane does not count bytes. It is the number of bytes of the lane's input plus the number
 of drawn rows that were fed, so no feeder can mistake one sort of cursor for the other. Both begin at 0.

@@ -114,7 +114,7 @@ class World:
         self.pass_ms(2)
 
     def may_run(self, batch_id: str, row: int) -> bool:
-        """Check rule 48 from the files alone: until somebody agrees to a quote, only drawn rows run in the first round."""
+        """Check rule 49 from the files alone: until somebody agrees to a quote, only drawn rows run in the first round."""
         folder = Path(self.folder) / "batches" / batch_id
         terms = json.loads((folder / "batch.json").read_bytes())["quote"]
         is_quoted = (folder / "quoted-1.json").exists()

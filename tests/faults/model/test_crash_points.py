@@ -1,7 +1,7 @@
 """Tests every crash point of a small night: a fault at each call of Redis and of storage in turn.
 
 The night has two workers, a sweeper that compacts, and four rows, of which one is released and one fails once. Another night
-has six rows: a sample of them is drawn twice, and the others run once an operator agrees to the quote (rule 48). A dry run
+has six rows: a sample of them is drawn twice, and the others run once an operator agrees to the quote (rule 49). A dry run
 counts the calls. Then the night is run again for each call and each fate of the call: the process dies before it, the call takes
 effect and its reply is lost, the service is away, or the call is made twice. In every night, each row gets one outcome, nothing
 is charged twice, and all usage is accounted for.

@@ -392,3 +392,14 @@ def test_a_small_window_is_filled_from_where_the_draw_was_left(make_night: Calla
         ran += run(night, spread(0.6), turns=600)
     assert sorted(ran) == list(range(2000))
     assert [one for one in logs if one["event"] == "batch.reset"] == []
+
+
+def test_nothing_follows_from_a_draw_while_rows_of_it_have_no_outcome(night: TimedNight) -> None:
+    """Redis forgot the batch, so nothing there shows that rows are at work; storage does."""
+    batch = night.accept(1000, quote=QuoteTerms())
+    night.finish(night.claim(10), spread(1.0))
+    night.client.flushall()
+    night.sweep()
+    current = read_round(night.store, batch)
+    assert current.quoting is not None
+    assert (current.quoting.draw, current.quoting.is_quoted) == (1, False)
