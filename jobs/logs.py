@@ -24,6 +24,8 @@ EVENTS: Final[dict[str, str]] = {
     "batch.fed": "Rows were put on the queue: batch, lane, rows.",
     "batch.reset": "The queue had lost rows of a batch, which are fed again: batch, lane.",
     "batch.damaged": "Requests of a batch cannot be read from storage, so their rows fail: batch, rows.",
+    "batch.drawn": "Further rows of a batch were drawn into the sample that it is quoted by: batch, draw, rows.",
+    "batch.quoted": "A batch was quoted from its sample: batch, rows, reached.",
     "batch.closed": "A batch was cancelled, has expired, or is published at its soft deadline: batch, reason.",
     "batch.published": "The outcomes of a round are fixed: batch, round, completed, failed, cancelled, expired.",
     "batch.progress": "How far a batch is, once a minute: batch, state, rows, completed, failed, rows_per_s, "
@@ -35,6 +37,8 @@ EVENTS: Final[dict[str, str]] = {
     "batch, round, error.",
     "after_publishing.failed": "A delivery, an audit or the accounts need something that is unavailable, and are tried again: "
     "error.",
+    "batch.stopped": "A budget is used up, so a batch is published with what is ready, and waits: batch, reason.",
+    "batch.unpriced": "A batch is not fed, since its budget is in another currency than the prices: batch, reason.",
     "batch.paused": "The first rows of a batch all failed, so no more are started: batch, reason.",
     "batch.deleted": "A published batch was deleted from the store; its usage stays in the accounts: batch.",
     "job.rescued": "A lease ran out, and its job was claimed again: job, attempt, crashes.",
@@ -86,6 +90,10 @@ EVENTS: Final[dict[str, str]] = {
     "worker.left": "A worker left, since its node drains or its process was told to end, and will be replaced: worker, error, "
     "backoff_s.",
     "node.draining": "A node of the cluster ends soon, so a worker there leaves it within `grace_s`: worker, node, grace_s.",
+    "model.fetching": "The weights of a model are downloaded or copied; said every ten seconds: model, source, bytes, seconds.",
+    "model.fetched": "The weights of a model are on this node: model, source, bytes, seconds.",
+    "model.awaited": "Another worker of the node fetches or converts the model, and this one waits for it: model.",
+    "model.not_copied": "Weights are not copied to the local disk, and are read where they are: model, into, error.",
     "model.converting": "A model is converted for CTranslate2, once; later starts use the result: model, compute_type, into.",
     "model.converted": "The conversion of a model is in the cache: model, compute_type, seconds.",
     "model.conversion_awaited": "Another worker converts the model, and this one waits for it: into.",

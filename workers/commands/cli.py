@@ -60,6 +60,7 @@ def run(
     tenant: opt.Tenant = None,
     rows_may_set: opt.RowsMaySet = None,
     limit: opt.Limit = None,
+    budget: opt.Budget = None,
     form: opt.Format = None,
     with_done: opt.All = False,
     workers: Annotated[
@@ -106,7 +107,7 @@ def run(
         form=form,
         with_done=with_done,
     )
-    options = intake_options({**given, "limit": limit, "strict": strict}, clock=session.clock)
+    options = intake_options({**given, "limit": limit, "budget": budget, "strict": strict}, clock=session.clock)
     accepted = accept_file(store, files, options, settings, _run_key(folder, again=again))
     batch = accepted.batch
     for line in remark_lines(accepted.remarks):
@@ -223,6 +224,7 @@ def nightly(
     header_row: opt.HeaderRow = None,
     tenant: opt.Tenant = None,
     rows_may_set: opt.RowsMaySet = None,
+    budget: opt.BudgetOfEach = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as its rows keep busy]")
     ] = None,
@@ -237,6 +239,7 @@ def nightly(
     _needs_packages()
     from jobs.intake.column_options import columns_of
     from jobs.operations.enqueue_options import rights_of
+    from jobs.prices import money_of
     from workers.commands.interrupts import on_interrupt
     from workers.commands.nightly import Night, NightOptions
     from workers.commands.work import Work
@@ -247,7 +250,10 @@ def nightly(
     standard_error.configure(settings.log_level, settings.log_format)
     columns = columns_of(map_ or (), extra or (), header or (), header_row)
     rights = None if rows_may_set is None else rights_of(rows_may_set)
-    options = NightOptions(inbox, out, until, publish_at, kind, model, tuple(set_ or ()), columns, tenant, rights)
+    money = None if budget is None else money_of(budget, "--budget")
+    options = NightOptions(
+        inbox, out, until, publish_at, kind, model, tuple(set_ or ()), columns, tenant, rights, money
+    )
     night = Night(session.store, session.settings, options, session.say, session.write)
     work = Work(session.settings, workers=workers, until_empty=True)
     interrupted: list[int] = []

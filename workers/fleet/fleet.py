@@ -15,7 +15,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from jobs.errors import ModelUnavailable, QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
+from jobs.errors import (
+    HubUnavailable,
+    ModelUnavailable,
+    QueueUnavailable,
+    StoreDamaged,
+    StoreUnavailable,
+    UnavailableError,
+)
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.fleet.allocation import START_S, Room, WaitingModels, plan_giving_back, plan_moves
@@ -394,6 +401,7 @@ class Fleet:
                 replica.placed_at = self.monotonic()
             if replica.handle is not None and not replica.loaded:
                 replica.loaded = replica.handle.was_loaded()
+                replica.fetching_s = float((replica.handle.status() or {}).get("fetching_s", 0.0))
 
     def _everyone(self) -> list[Replica]:
         return [*self.replicas, *self.retiring]
@@ -432,12 +440,17 @@ class Fleet:
             if handle is None or replica.leaving or (end := handle.end()) is None:
                 continue
             self._end(replica)
-            if isinstance(end.error, ModelUnavailable):  # another start would fail in the same way
+            is_silent_hub = isinstance(end.error, HubUnavailable)
+            if (
+                isinstance(end.error, ModelUnavailable) and not is_silent_hub
+            ):  # another start would fail in the same way
                 self._give_up(replica, end.error)
                 continue
             if not end.left:
                 replica.failed_starts = 0 if handle.was_loaded() else replica.failed_starts + 1
             self._back_off(replica, end)
+            if is_silent_hub and any(one.loaded and one.alias != replica.alias for one in self.replicas):
+                continue  # other models go on, and this one is tried again
             if replica.failed_starts >= START_TRIES:
                 fault = (
                     f"no worker for {replica.alias} can start, {replica.failed_starts} have died before their model was "

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import StoreDamaged, UnavailableError
@@ -262,6 +263,7 @@ class Supervisor:
             aside=self.publishing,
             after_sweep=self.after_sweep,
             compact_segments=settings.compact_segments,
+            accounts=TenantAccounts(self.store, settings),
         )
 
     def _join(self) -> Future[Cluster]:

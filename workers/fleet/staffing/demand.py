@@ -12,6 +12,7 @@ from typing import Final
 
 from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import Lanes
+from jobs.planning.quotes import LEAST_ROWS
 from workers.fleet.handles import ROUNDING, Capacity
 
 SLOTS: Final = 32
@@ -65,7 +66,8 @@ def rows_to_do(queue: Lanes, batches: OpenBatches, lane: str) -> int:
     """Return about how many rows of a lane are left: those on the queue, and those of open batches that are not fed yet.
 
     A batch of several lanes may be counted in each with all rows that it lacks, up to the rows of the lane. Rows that are paused
-    do not count. Raises QueueUnavailable if Redis does not answer.
+    do not count. Of a batch that is quoted only the sample may run, so its rows that are not fed yet are a guess. Raises
+    QueueUnavailable if Redis does not answer.
     """
     seen = queue.snapshot(lane)
     if seen.paused:
@@ -73,12 +75,13 @@ def rows_to_do(queue: Lanes, batches: OpenBatches, lane: str) -> int:
     rows = seen.leased + seen.ready + seen.delayed
     for index in batches:
         here = index.batch.lanes.get(lane)
-        if here is not None and index.closed is None and index.current.paused is None:
+        if here is not None and index.closed is None and not index.current.is_held:
             schedule = seen.batches.get(index.batch.batch_id)
+            left = min(here.rows, index.missing if index.current.quoting is None else LEAST_ROWS)
             if schedule is None or schedule.round != index.round:
-                rows += min(here.rows, index.missing)
+                rows += left
             elif not (schedule.at_end or schedule.closed):
-                rows += max(1, min(here.rows, index.missing) - schedule.live)
+                rows += max(1, left - schedule.live)
     return rows
 
 
