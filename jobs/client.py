@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from jobs.operations.enqueueing import AcceptedBatch, Source
     from jobs.operations.estimate import Estimate
     from jobs.operations.memory.tenant_memory import TenantMemory
+    from jobs.operations.outlook.night_plan import NightPlan
     from jobs.operations.results import Results
     from jobs.operations.row_history import RowHistory
     from jobs.operations.row_names import FoundRow
@@ -169,6 +170,39 @@ class Client:
         made = intake_options(options, clock=self.clock)
         with opened(source, made, self.settings) as (lines, _):
             return estimate(self.store, lines, made, self.kinds, self.settings)
+
+    def plan(
+        self,
+        *,
+        by: When | None = None,
+        devices: int | None = None,
+        found: Estimate | None = None,
+        faults: list[StoreDamaged] | None = None,
+    ) -> NightPlan:
+        """Plan the open batches: when they are done, what further workers bring, and how many make the deadlines.
+
+        With `by`, each batch is due then, if it is not due earlier. `devices` limits the devices of all models together. With the
+        estimate `found` of a file, its rows are planned too, as if they were enqueued now. If Redis does not answer, the plan
+        knows no live workers. `faults` works as in `status`. Nothing is stored or started.
+        """
+        from jobs.accounts.experience import Experience
+        from jobs.errors import RequestError
+        from jobs.operations.outlook.night_plan import plan_night
+        from jobs.operations.outlook.open_indexes import open_indexes, snapshots_of
+        from jobs.typed_times import moment_of
+
+        now = self.clock()
+        due = None if by is None else moment_of(by, now)
+        if due is not None and due <= now:
+            raise RequestError(f"the moment by which all must be done has passed: {by}")
+        indexes = open_indexes(self.store, self.batches(published=0, faults=faults), faults)
+        known = Experience.read(self.store)
+        lanes = {
+            *(lane for index in indexes for lane in index.batch.lanes),
+            *(line.lane for line in (found.lines if found else ())),
+        }
+        seen = snapshots_of(self.queue, lanes)
+        return plan_night(indexes, seen, known, self.settings, now, by=due, devices=devices, found=found)
 
     @overload
     def status(self, batch: str | Named) -> BatchStatus: ...
@@ -449,10 +483,12 @@ class Client:
 
         With `counts_late` the reader also fills `BatchStatus.late`.
         """
+        from jobs.operations.outlook.first_end import Forecaster
         from jobs.operations.status_reader import StatusReader
 
         lanes = [self.settings.lane_of(alias) for alias in self.settings.catalog]
-        return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late)
+        forecaster = Forecaster(self.store, self.settings)
+        return StatusReader(self.store, self.queue, self.settings.prices, self.clock, lanes, counts_late, forecaster)
 
     def memory(self, tenant: str | None = None) -> TenantMemory:
         """Return the translation memory of a tenant, by default of the setting `tenant`. Raises RequestError for a wrong name."""

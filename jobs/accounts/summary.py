@@ -4,14 +4,18 @@ A round adds the difference between its `usage.json` and that of the round befor
 cancel out, so no row is counted twice and the sum of a past month never changes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from jobs.batches.batch import FORMAT, Done
+from jobs.planning.sizes import Parts, as_values, from_values
+from jobs.planning.sizes import added as parts_added
+from jobs.planning.sizes import subtracted as parts_subtracted
 from jobs.store.checksum import with_checksum, without_checksum
 from jobs.store.damage import check_format
 from jobs.usage import Remembered, Usage
@@ -24,6 +28,9 @@ Group = tuple[str, str, str, str]
 class Tally:
     """A number of completed rows, what they used, how many of them have the verdicts `fit` and `review`, and what the translation
     memory answered.
+
+    `sizes` are sketches of the rows' tokens and device time, by device and length class. Rounds that earlier releases published
+    have none, so there may be fewer rows in them than in `rows`.
     """
 
     rows: int = 0
@@ -31,6 +38,7 @@ class Tally:
     fit: int = 0
     review: int = 0
     memory: Remembered = field(default_factory=Remembered)
+    sizes: Parts = field(default_factory=dict)
 
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(
@@ -39,6 +47,7 @@ class Tally:
             self.fit + other.fit,
             self.review + other.review,
             self.memory + other.memory,
+            parts_added(self.sizes, other.sizes),
         )
 
     def __sub__(self, other: "Tally") -> "Tally":
@@ -48,30 +57,46 @@ class Tally:
             self.fit - other.fit,
             self.review - other.review,
             self.memory - other.memory,
+            parts_subtracted(self.sizes, other.sizes),
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the numbers of rows and the six counts of the usage; as `memory`, the memory's four counts if it was asked."""
+        """Return the numbers of rows and the six counts of the usage; as `memory`, the memory's four counts if it was asked.
+
+        The sizes are not in it: `stored` has them too.
+        """
         counts = {"rows": self.rows, "fit": self.fit, "review": self.review, **self.usage.as_dict()}
         return {**counts, "memory": self.memory.as_dict()} if any(self.memory.counts) else counts
 
+    def stored(self) -> dict[str, Any]:
+        """Return all that a summary stores of the tally, the sizes among it."""
+        return {**self.as_dict(), "sizes": as_values(self.sizes)} if self.sizes else self.as_dict()
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Tally":
-        """Read what `as_dict` made, or a group of a `usage.json`. Earlier releases wrote no `fit`, `review` and `memory`."""
+        """Read what `stored` made, or a group of a `usage.json`.
+
+        Earlier releases wrote no `fit`, `review`, `memory` and `sizes`.
+        """
         fit, review = (int(values.get(verdict, 0)) for verdict in ("fit", "review"))
-        return cls(
-            int(values["rows"]), Usage.from_dict(values), fit, review, Remembered.from_dict(values.get("memory"))
-        )
+        memory, sizes = Remembered.from_dict(values.get("memory")), from_values(values.get("sizes", ()))
+        return cls(int(values["rows"]), Usage.from_dict(values), fit, review, memory, sizes)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The amounts that one round of one batch added, by currency and group. `at` is the time when the round was published."""
+    """The amounts that one round of one batch added, by currency and group. `at` is the time when the round was published.
+
+    `wasted` is what failed rows and lost attempts of each model used; None if an earlier release wrote it. `expected` has for
+    each model the rows that the batch accepted, and the tokens that they were expected to take; only the first round has it.
+    """
 
     batch_id: str
     round: int
     at: datetime
     added: Mapping[str, Mapping[Group, Tally]]
+    wasted: Mapping[str, Usage] | None = None
+    expected: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -96,7 +121,13 @@ class Summary:
                 currency, group = key
                 sums = added.setdefault(currency or usage["currency"], {})
                 sums[group] = sums.get(group, Tally()) + change
-        return cls(batch_id, done.round, done.at, added)
+        wasted = {
+            model: spent
+            for model, sums in usage["models"].items()
+            if (spent := _wasted(sums) - _wasted((before or {}).get("models", {}).get(model))) != Usage()
+        }
+        expected = {} if before else usage.get("expected", {})
+        return cls(batch_id, done.round, done.at, added, wasted, expected)
 
     def to_bytes(self) -> bytes:
         """Return the line that is stored."""
@@ -106,9 +137,11 @@ class Summary:
             "round": self.round,
             "at": self.at,
             "added": {
-                currency: [[*group, tally.as_dict()] for group, tally in sorted(sums.items())]
+                currency: [[*group, tally.stored()] for group, tally in sorted(sums.items(), key=itemgetter(0))]
                 for currency, sums in self.added.items()
             },
+            **({} if self.wasted is None else {"wasted": {model: one.as_dict() for model, one in self.wasted.items()}}),
+            **({"expected": self.expected} if self.expected else {}),
         }
         return with_checksum(orjson.dumps(values)) + b"\n"
 
@@ -127,12 +160,21 @@ class Summary:
             }
             for currency, groups in values["added"].items()
         }
-        return cls(values["batch_id"], values["round"], datetime.fromisoformat(values["at"]), added)
+        wasted = (
+            {model: Usage.from_dict(one) for model, one in values["wasted"].items()} if "wasted" in values else None
+        )
+        at, expected = datetime.fromisoformat(values["at"]), values.get("expected", {})
+        return cls(values["batch_id"], values["round"], at, added, wasted, expected)
 
 
 def summary_name(batch_id: str, round_: int, at: datetime) -> str:
     """Return the file name of a round's summary. It holds the time, since a deleted batch may have had the same id and round."""
     return f"{batch_id}.{round_}.{at.astimezone(UTC):%Y%m%dT%H%M%S%f}.json"
+
+
+def _wasted(sums: Mapping[str, Any] | None) -> Usage:
+    """Return what was wasted, by the sums of one model in a `usage.json`; nothing if there are none."""
+    return Usage.from_dict(sums["wasted"]) if sums else Usage()
 
 
 def _sums(usage: Mapping[str, Any]) -> Mapping[tuple[str | None, Group], Tally]:

@@ -18,6 +18,7 @@ from jobs.batches.segments.files import Compacted, each_heads, list_files
 from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead, damaged
 from jobs.errors import StoreUnavailable
 from jobs.logs import logger
+from jobs.planning.remaining import Dispersion
 from jobs.store.damage import damaged_file
 from jobs.store.store import Store
 from jobs.usage import NAMES, Usage
@@ -33,6 +34,8 @@ _FAILED: Final = 4
 """The state of a row that failed with the first code that was read. Each further code gets the next number, below `_OTHER`."""
 _OTHER: Final = 255
 """The state of a row that failed with a code for which no number is left."""
+_COMPLETION_TOKENS: Final = 3 + NAMES.index("completion_tokens")
+"""The place of a completed row's tokens in the sizes of its line (`SegmentHead.lines`)."""
 _CHARGE: Final = 3 + NAMES.index("charge")
 """The place of the charge in an entry of `SegmentHead.lines`."""
 OTHER_CODE: Final = "other"
@@ -76,13 +79,16 @@ class OutcomeIndex:
     `usage` and `wasted` are sums over the heads of all segments, in `currency` (None until a head names one). They are
     estimates until the round is published. `is_stale` is True once files are gone that only a deletion of the batch removes: a
     new batch with the same id may have been accepted since, and needs a new index. One thread at a time may use an index.
+
+    With `keeps_dispersion`, `dispersion` says how far completed rows differ in the tokens that they took for each expected one.
     """
 
-    def __init__(self, store: Store, batch: Batch) -> None:
+    def __init__(self, store: Store, batch: Batch, *, keeps_dispersion: bool = False) -> None:
         self._store = store
         self.batch = batch
         self.paths = BatchPaths(batch.batch_id)
         self._foreign: set[str] = set()
+        self._keeps_dispersion = keeps_dispersion
         self._start_over(Round(0, batch.deadline, None, None, None, {}))
 
     def _start_over(self, current: Round) -> None:
@@ -96,6 +102,7 @@ class OutcomeIndex:
         self.single_files = 0
         self.carried = 0
         self.cost = 0
+        self.dispersion = Dispersion() if self._keeps_dispersion else None
         self._carried_rows = bytearray()
         self.is_stale = False
         self._moved: set[str] = set()
@@ -306,7 +313,7 @@ class OutcomeIndex:
             if self.book is not None and (is_outcome or line.status == "c"):
                 self._enter_line(self.book, line, sizes)
             if is_outcome:
-                self._count_cost(line)
+                self._count_cost(line, sizes)
                 if not _COMPLETED <= states[line.row] < _FAILED:
                     states[line.row] = (
                         _of_account(completed, head, sizes) if line.status == "c" else self._failed_with(head, sizes)
@@ -328,10 +335,12 @@ class OutcomeIndex:
         elif self._states[line.row] == _NONE and line.round == self.round:
             book.fail(line.row)
 
-    def _count_cost(self, line: HeadRow) -> None:
+    def _count_cost(self, line: HeadRow, sizes: Sequence[int]) -> None:
         """Add the expected work of a row, at the first line that shows its outcome. The state of the row is not changed yet."""
         if not self._states[line.row]:
             self.cost += line.cost
+            if self.dispersion is not None and line.status == "c" and line.cost:
+                self.dispersion.add(line.cost, sizes[_COMPLETION_TOKENS])
         elif self._carried_rows and self._carried_rows[line.row] and line.status == "c":
             self._carried_rows[line.row] = _NONE
             self.cost += line.cost

@@ -6,7 +6,7 @@ jobs/PROTOCOL.md).
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from jobs.batches.output_rows import first_template
 from jobs.batches.records import missing, parse_record
 from jobs.batches.rounds import latest_done, require_batch
 from jobs.errors import StoreUnavailable
+from jobs.planning.sizes import Sizes, SizesCounter, from_values
 from jobs.store.damage import damaged_file
 from jobs.store.destinations import replace_file
 from jobs.store.store import Store
@@ -144,6 +145,9 @@ class _Check:
         self._verdicts: Counter[str] = Counter()
         self._usage: defaultdict[str, _ByCurrency] = defaultdict(lambda: defaultdict(Usage))
         self._groups: dict[tuple[str | None, ...], tuple[int, Usage]] = {}
+        self._sizes: defaultdict[tuple[str | None, ...], defaultdict[str, SizesCounter]] = defaultdict(
+            lambda: defaultdict(SizesCounter)
+        )
         self._memory = Remembered()
 
     def take(self, values: dict[str, Any], *, completed: bool) -> None:
@@ -171,6 +175,8 @@ class _Check:
             group = (currency, values["tenant"], values["model"], values["kind"], template)
             rows, sums = self._groups.get(group, (0, Usage()))
             self._groups[group] = (rows + 1, sums + used)
+            counter = self._sizes[group][values.get("device") or ""]
+            counter.add(used.prompt_tokens, used.completion_tokens, used.device_ns)
 
     def compare(self, done: Done, usage: dict[str, Any]) -> None:
         if missing := self._outcomes.count(0):
@@ -204,3 +210,17 @@ class _Check:
         groups = {tuple(one[name] for name in names): (one["rows"], Usage.from_dict(one)) for one in usage["groups"]}
         if groups != self._groups:
             self.faults.append("the groups of usage.json differ from the sums over output.jsonl")
+        for one in usage["groups"]:
+            if "sizes" in one and not self._has(tuple(one[name] for name in names), one["sizes"]):
+                self.faults.append("the sizes of usage.json differ from those of output.jsonl")
+                break
+
+    def _has(self, group: tuple[str | None, ...], stored: Sequence[Any]) -> bool:
+        """Whether these are the sizes of the group's rows. Segments of earlier releases name no device, so devices may differ."""
+        found, wanted = defaultdict[int, Sizes](Sizes), defaultdict[int, Sizes](Sizes)
+        for part, sizes in from_values(stored).items():
+            found[part.length_class] += sizes
+        for counter in self._sizes[group].values():
+            for number, sizes in counter.sizes().items():
+                wanted[number] += sizes
+        return found == wanted

@@ -23,6 +23,7 @@ from jobs.commands import (
     enqueue,
     failed,
     models,
+    plan,
     preview,
     results,
     retention,
@@ -69,6 +70,7 @@ def _root(
 _PARTS = (
     enqueue,
     preview,
+    plan,
     status,
     results,
     show,

@@ -280,7 +280,7 @@ def _estimate(session: Session, files: list[str], options: EnqueueOptions, *, as
             session.write(line)
         if found.lines:
             session.write_table(table(found, currency))
-        for line in legend(found):
+        for line in legend(found, currency):
             session.write(line)
         if (free := free_models(session.settings.prices, sorted({line.model for line in found.lines}))) is not None:
             session.write(free)

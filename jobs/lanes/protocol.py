@@ -147,8 +147,10 @@ class WorkerRecord:
     `running` is the number of jobs in hand: only a worker with no job in hand may be given suspects. `slots` is the number of
     jobs that the engine works on at once; it is 0 if the number is not known. `loading_s` is the number of seconds for which the
     worker has been loading its model; it is None once the model is loaded. `begun` is the number of jobs in hand whose rows the
-    engine has begun, and `began_at` is the mean of the times when it began them, in seconds since 1970. A snapshot adds
-    `silent_s`: for how many seconds the worker has not been heard of.
+    engine has begun, and `began_at` is the mean of the times when it began them, in seconds since 1970. `device` is the name of
+    the engine's device, and `load_s` the seconds that its model took to load. `prompt_tokens`, `completion_tokens` and
+    `device_ns` are what the attempts that are written so far took. A snapshot adds `silent_s`: for how many seconds the worker
+    has not been heard of.
     """
 
     worker: str
@@ -161,6 +163,11 @@ class WorkerRecord:
     silent_s: int = 0
     begun: int = 0
     began_at: float = 0.0
+    device: str = ""
+    load_s: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    device_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,17 +131,19 @@ def worker_bytes(worker: WorkerRecord) -> bytes:
 
 
 def workers_of(records: Iterable[bytes], now_ms: int) -> list[WorkerRecord]:
-    """Return the workers of a lane that are shown at `now_ms`, by the server's clock. Damaged records are left out.
+    """Return the workers of a lane that are shown at `now_ms`, by the server's clock.
 
-    A record is stored after the time until which the worker is shown and the time of its last call, both in ms.
+    Damaged records are left out, and fields of newer releases are passed over. A record is stored after the time until which
+    the worker is shown and the time of its last call, both in ms.
     """
     found: list[WorkerRecord] = []
     for raw in records:
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
             shown_until, heard_at, record = raw.split(b"|", 2)
             if int(shown_until) > now_ms:
                 silent_s = max(0, now_ms - int(heard_at)) // 1000
-                found.append(WorkerRecord(**{**orjson.loads(record), "silent_s": silent_s}))
+                values = {name: one for name, one in orjson.loads(record).items() if name in WorkerRecord.__slots__}
+                found.append(WorkerRecord(**{**values, "silent_s": silent_s}))
     return found
 
 

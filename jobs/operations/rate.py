@@ -4,7 +4,7 @@ Only time in which workers have rows of the batch counts. The loading of models 
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +14,10 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.segments.files import list_files, some_outcomes
 from jobs.batches.segments.name import SegmentName
 from jobs.lanes.protocol import LaneSnapshot
-from jobs.operations.status import BatchStatus
+from jobs.operations.outlook.first_end import SILENT_S
+from jobs.operations.status import BatchStatus, State
+from jobs.planning.intervals import Interval
+from jobs.planning.remaining import UNKNOWN_DISPERSION, Pace, left_s
 from jobs.store.store import Store
 
 WINDOW_S: Final = 30.0
@@ -33,6 +36,9 @@ TRUST_S: Final = 60.0
 Until then it assumes that the batch has been running since its first row was begun.
 """
 
+
+_GOING_ON: Final[frozenset[State]] = frozenset({"open", "queued", "loading", "running"})
+"""The states of batches that have an expected end."""
 
 Snapshots = Mapping[str, LaneSnapshot]
 """Snapshots of the lanes of a queue, by the lanes' names."""
@@ -93,14 +99,15 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """`done` is the expected work of the rows with an outcome, in tokens. `row_s` is the sum of the seconds that rows were under
-    way.
+    """`done` is the expected work of the rows with an outcome, in tokens, and `ended` the number of these rows. `row_s` is the
+    sum of the seconds that rows were under way.
     """
 
     at: datetime
     done: int
     under_way: UnderWay
     row_s: float
+    ended: int = 0
 
 
 class Speed:
@@ -114,7 +121,7 @@ class Speed:
         self._readings: deque[_Reading] = deque()
         self._began: _Reading | None = None
 
-    def sample(self, at: datetime, done: int, under_way: UnderWay) -> None:
+    def sample(self, at: datetime, done: int, under_way: UnderWay, ended: int = 0) -> None:
         """Add a reading. Earlier readings are dropped if no row is under way, or if `done` fell, as in a new round."""
         last = self._readings[-1] if self._readings else None
         row_s = 0.0
@@ -124,7 +131,7 @@ class Speed:
         else:
             self._readings.clear()
             self._began = None
-        self._readings.append(_Reading(at, done, under_way, row_s))
+        self._readings.append(_Reading(at, done, under_way, row_s, ended))
         while len(self._readings) > 2 and self._readings[1].at <= at - timedelta(seconds=SPEED_WINDOW_S):
             self._readings.popleft()
         if self._began is not None and (at - self._readings[0].at).total_seconds() >= TRUST_S:
@@ -146,6 +153,14 @@ class Speed:
 
     def left_s(self, total: int) -> float | None:
         """Return in how many seconds work of `total` tokens will be done if as many rows stay under way; None if not known."""
+        left = self.left(total, 1, 0.0)
+        return None if left is None else left.expected
+
+    def left(self, total: int, rows: int, dispersion: float) -> Interval | None:
+        """Return in how many seconds work of `total` tokens will be done if as many rows stay under way; None if not known.
+
+        `rows` rows have no outcome yet. `dispersion` says how far rows differ in the tokens that they take for each expected one.
+        """
         if not self._readings:
             return None
         now, first = self._readings[-1], self._began or self._readings[0]
@@ -153,9 +168,9 @@ class Speed:
         too_short = (now.at - first.at).total_seconds() < SHORTEST_S
         if too_short or now.done <= first.done or ended_s <= 0 or now.under_way.rows <= 0:
             return None
-        speed = (now.done - first.done) / ended_s
-        left = total - now.done - speed * now.under_way.seconds
-        return max(left, 0.0) / (speed * now.under_way.rows)
+        done, ended = now.done - first.done, max(1, now.ended - first.ended)
+        pace = Pace(ended, done, ended_s, now.under_way.rows, now.under_way.seconds, dispersion)
+        return left_s(pace, rows, total - now.done)
 
 
 @dataclass
@@ -167,23 +182,34 @@ class Progress:
     first_started: datetime | None = None
 
     def look(
-        self, store: Store, index: OutcomeIndex, status: BatchStatus, lanes: Snapshots | None, at: datetime
+        self,
+        store: Store,
+        index: OutcomeIndex,
+        status: BatchStatus,
+        lanes: Snapshots | None,
+        at: datetime,
+        forecast: Callable[[], Interval | None] = lambda: None,
     ) -> BatchStatus:
         """Take a reading, and return the status with the rate and the expected end. `lanes` is None if there is no queue.
 
-        Until the window is long enough, the rate is the mean since the first row was started.
+        Until the window is long enough, the rate is the mean since the first row was started. As long as no row has ended,
+        `forecast` is asked in how many seconds the batch is done.
         """
         done, total = _work(index, status)
         is_running = lanes is None or status.leased > 0
         self.rate.sample(at, status.finished, status.usage.completion_tokens, is_running=is_running)
-        self.speed.sample(at, done, _under_way(index.batch, status, lanes, at))
+        self.speed.sample(at, done, _under_way(index.batch, status, lanes, at), status.worked)
         self._note_first_started(store, index, status, is_seen=lanes is not None)
-        per_second, left_s = self.rate.per_second or self._mean(status, at), self.speed.left_s(total)
-        if per_second is None:
+        per_second = self.rate.per_second or self._mean(status, at)
+        if per_second is not None:
+            status = replace(status, rows_per_s=per_second[0], tokens_per_s=per_second[1])
+        if status.state not in _GOING_ON:
             return status
-        rows_per_s, tokens_per_s = per_second
-        end = None if left_s is None else at + timedelta(seconds=left_s)
-        return replace(status, rows_per_s=rows_per_s, tokens_per_s=tokens_per_s, expected_end=end)
+        dispersion = UNKNOWN_DISPERSION if index.dispersion is None else index.dispersion.relative
+        left = None if per_second is None else self.speed.left(total, status.work - status.worked, dispersion)
+        if left is None and status.worked == 0:
+            left = forecast()
+        return status if left is None else _ending(status, at, left)
 
     def _note_first_started(self, store: Store, index: OutcomeIndex, status: BatchStatus, *, is_seen: bool) -> None:
         """Look up when the first row was started, once there are outcomes. `is_seen`: whether the queue was asked.
@@ -202,6 +228,15 @@ class Progress:
         if self.first_started is None or (elapsed_s := (at - self.first_started).total_seconds()) <= 0:
             return None
         return status.worked / elapsed_s, status.usage.completion_tokens / elapsed_s
+
+
+def _ending(status: BatchStatus, at: datetime, left: Interval) -> BatchStatus:
+    """Return the status with an end in so many seconds. Ends beyond the calendar are left out."""
+    try:
+        low, end, high = (at + timedelta(seconds=one) for one in (left.low, left.expected, left.high))
+    except OverflowError:
+        return status
+    return replace(status, expected_end=end, expected_end_low=low, expected_end_high=high)
 
 
 def first_started(store: Store, paths: BatchPaths) -> datetime | None:
@@ -232,14 +267,18 @@ def _under_way(batch: Batch, status: BatchStatus, lanes: Snapshots | None, at: d
     """Return how many rows of a batch engines have begun, and for how long.
 
     Workers report both for all rows that they hold. A batch is given the part of them that equals its part of the lane's leases.
-    If they are not known, the batch counts as one row.
+    If they are not known, the batch counts as one row. Workers that are not heard of any more do not count: others will take
+    their rows.
     """
     if lanes is None:
         return UnderWay(1, 0)
     rows = seconds = 0.0
+    are_lost = False
     for lane in filter(None, map(lanes.get, batch.lanes)):
         schedule = lane.batches.get(batch.batch_id)
         share = schedule.leased / lane.leased if schedule is not None and lane.leased else 0.0
-        rows += share * sum(worker.begun for worker in lane.workers)
-        seconds += share * sum(worker.begun * (at.timestamp() - worker.began_at) for worker in lane.workers)
-    return UnderWay(rows, seconds) if rows or not status.leased else UnderWay(1, 0)
+        alive = [worker for worker in lane.workers if worker.silent_s < SILENT_S]
+        are_lost = are_lost or len(alive) < len(lane.workers)
+        rows += share * sum(worker.begun for worker in alive)
+        seconds += share * sum(worker.begun * (at.timestamp() - worker.began_at) for worker in alive)
+    return UnderWay(rows, seconds) if rows or not status.leased or are_lost else UnderWay(1, 0)

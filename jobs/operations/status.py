@@ -70,7 +70,10 @@ class BatchStatus:
             row, in which models are loaded, and the time in which no worker has a row are left out.
         tokens_per_s: Completion tokens in a second, over the same time as `rows_per_s`.
         expected_end: When the last row will be done if as many rows stay under way. It is reckoned in the tokens that each row
-            is expected to take, since rows differ in length. None if there is no rate, or no worker was seen at work.
+            is expected to take, since rows differ in length. Until a row has ended, it comes from the accounts, if they know the
+            model. None if there is no rate, no worker was seen at work, or the batch is paused.
+        expected_end_low: The early end of the interval in which the last row is done 9 times of 10.
+        expected_end_high: The late end of this interval.
     """
 
     id: str
@@ -109,6 +112,8 @@ class BatchStatus:
     rows_per_s: float | None = None
     tokens_per_s: float | None = None
     expected_end: datetime | None = None
+    expected_end_low: datetime | None = None
+    expected_end_high: datetime | None = None
 
     @property
     def finished(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
@@ -22,8 +23,10 @@ from jobs.batches.rounds import Clock, budget_at, now, read_round, require_batch
 from jobs.batches.segments.files import each_heads, list_files, until_read
 from jobs.errors import NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import Lanes, LaneSnapshot
+from jobs.operations.outlook.first_end import Forecaster
 from jobs.operations.rate import Progress
 from jobs.operations.status import BatchStatus, State, Status
+from jobs.planning.intervals import Interval
 from jobs.prices import Prices
 from jobs.publishing.auditing import read_audit
 from jobs.publishing.delivery import is_delivered
@@ -68,6 +71,7 @@ class StatusReader:
         counts_late: Whether to fill `BatchStatus.late`, to name the clusters of `BatchStatus.audit`, and to show quotes that
             somebody has agreed to. If True, the heads of all
             segments of a published batch are read.
+        forecaster: Forecasts the end of a batch of which no row has ended yet; None if none is to be forecast.
     """
 
     store: Store
@@ -76,6 +80,7 @@ class StatusReader:
     clock: Clock = now
     lanes: Collection[str] = ()
     counts_late: bool = False
+    forecaster: Forecaster | None = None
     _watched: dict[str, _Watched] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -129,8 +134,11 @@ class StatusReader:
                 current = watched.index.current
                 done = current.published
                 if done is None:
-                    status = self._with_quote(_unfinished(watched.index, lanes, self.prices.currency), watched.index)
-                    return watched.progress.look(self.store, watched.index, status, lanes, self.clock())
+                    at, index = self.clock(), watched.index
+                    status = self._with_quote(_unfinished(index, lanes, self.prices.currency), index)
+                    return watched.progress.look(
+                        self.store, index, status, lanes, at, partial(self._forecast, index, lanes, at)
+                    )
         self._forget(batch_id)
         return self._published(batch, current, done)
 
@@ -143,6 +151,10 @@ class StatusReader:
             return replace(one, quote=read_quoted(self.store, batch)) if quoting or self.counts_late else one
         return replace(one, drawn=sum(drawn_counts(self.store, batch, read_sample(self.store, batch), quoting)))
 
+    def _forecast(self, index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, at: datetime) -> Interval | None:
+        """Return in how many seconds a batch is done of which no row has ended; None if that is not known."""
+        return None if self.forecaster is None or lanes is None else self.forecaster(index, lanes, at)
+
     def _watch(self, batch: Batch) -> _Watched:
         """Return the memory of the batch. It is empty for a new batch, even if a deleted batch had the same id."""
         at = self.clock()
@@ -152,7 +164,9 @@ class StatusReader:
                     del self._watched[batch_id]
             known = self._watched.get(batch.batch_id)
             if known is None or known.index.batch != batch:
-                known = self._watched[batch.batch_id] = _Watched(OutcomeIndex(self.store, batch), at)
+                known = self._watched[batch.batch_id] = _Watched(
+                    OutcomeIndex(self.store, batch, keeps_dispersion=True), at
+                )
             known.asked_at = at
             return known
 

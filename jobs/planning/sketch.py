@@ -1,36 +1,39 @@
 """A sketch keeps how numbers are spread, such as the tokens of many rows, in a few hundred exact counts.
 
 It is a histogram whose buckets grow with the values, as in HdrHistogram and DDSketch (Masson, Rim and Lee, 2019). A value below
-128 has a bucket of its own. Above that, each power of two is cut into 64 buckets, so a quantile is wrong by at most 1/128 of the
-value. DDSketch takes logarithms to find a bucket; here only the bits of integers are read, so every machine finds the same one.
-The number of values, their sum and the sum of their squares are exact, so the mean and the variance are those of the values.
+32 has a bucket of its own. Above that, each power of two is cut into 16 buckets, so a quantile is wrong by at most 1/32 of the
+value, and a thousand million million values have at most 800 buckets. DDSketch takes logarithms to find a bucket; here only the
+bits of integers are read, so every machine finds the same one. The number of values, their sum and the sum of their squares are
+exact, so the mean and the variance are those of the values.
 
-Sketches are added bucket by bucket. The sum does not depend on the order or the grouping.
+Sketches are added and subtracted bucket by bucket. The sum does not depend on the order or the grouping, and a difference that is
+added again gives the very sketch that it was taken from. So a difference may hold counts below 0.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, Self
 
-RELATIVE_ERROR: Final = 1 / 128
+RELATIVE_ERROR: Final = 1 / 32
 """A quantile differs from the true value by at most this share of it."""
-_BITS: Final = 7
-_HALF: Final = 1 << (_BITS - 1)
+BITS: Final = 5
+"""A bucket is known by its value's highest bit and the `BITS - 1` bits behind it."""
+_HALF: Final = 1 << (BITS - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
     """The spread of integers that are 0 or more. `buckets` has the number of values by bucket; no number is 0.
 
-    `total` is the sum of the values, `squares` the sum of their squares, and `largest` the largest value; 0 if there is none.
+    `total` is the sum of the values, and `squares` the sum of their squares.
     """
 
     buckets: Mapping[int, int] = field(default_factory=dict)
     total: int = 0
     squares: int = 0
-    largest: int = 0
 
     @classmethod
     def of(cls, values: Iterable[int]) -> Self:
@@ -45,18 +48,20 @@ class Sketch:
             dict(sorted(buckets.items())),
             sum(value * count for value, count in counts.items()),
             sum(value * value * count for value, count in counts.items()),
-            max(counts, default=0),
         )
 
     def __add__(self, other: "Sketch") -> "Sketch":
-        buckets = Counter(self.buckets)
-        buckets.update(other.buckets)
-        return Sketch(
-            dict(sorted(buckets.items())),
-            self.total + other.total,
-            self.squares + other.squares,
-            max(self.largest, other.largest),
-        )
+        return self._joined(other, 1)
+
+    def __sub__(self, other: "Sketch") -> "Sketch":
+        return self._joined(other, -1)
+
+    def _joined(self, other: "Sketch", sign: int) -> "Sketch":
+        buckets = dict(self.buckets)
+        for bucket, count in other.buckets.items():
+            buckets[bucket] = buckets.get(bucket, 0) + sign * count
+        kept = {bucket: count for bucket, count in sorted(buckets.items()) if count}
+        return Sketch(kept, self.total + sign * other.total, self.squares + sign * other.squares)
 
     @property
     def count(self) -> int:
@@ -66,7 +71,7 @@ class Sketch:
     @property
     def mean(self) -> float:
         """The exact mean; 0 if there are no values."""
-        return self.total / self.count if self.buckets else 0.0
+        return self.total / count if (count := self.count) else 0.0
 
     @property
     def variance(self) -> float:
@@ -80,47 +85,64 @@ class Sketch:
         if (variance := self.variance) <= 0:
             return 0.0
         mean = self.mean
-        cubes = sum(count * (_middle(bucket) - mean) ** 3 for bucket, count in self.buckets.items())
+        cubes = sum(count * (middle_of(bucket) - mean) ** 3 for bucket, count in self.buckets.items())
         return float(cubes / self.count / variance**1.5)
+
+    @property
+    def largest(self) -> int:
+        """The largest value, within `RELATIVE_ERROR`; 0 if there are no values."""
+        return middle_of(max(self.buckets)) if self.buckets else 0
 
     def quantile(self, share: float) -> int:
         """Return the value at the rank `ceil(share * count)`, within `RELATIVE_ERROR`; 0 if there are no values.
 
-        `share` is from 0 to 1; 1 gives the largest value exactly.
+        `share` is from 0 to 1.
         """
-        if not 0 <= share <= 1:
-            raise ValueError(f"a share is from 0 to 1, and {share} is not")
-        rank = max(1, math.ceil(share * (count := self.count)))
-        if rank >= count:
-            return self.largest
-        seen = 0
-        for bucket in sorted(self.buckets):
-            seen += self.buckets[bucket]
-            if seen >= rank:
-                return min(_middle(bucket), self.largest)
-        return self.largest
+        return self.quantiles([share])[0]
+
+    def quantiles(self, shares: Sequence[float]) -> Sequence[int]:
+        """Return the quantiles of several shares, which are given in ascending order. It reads the buckets once."""
+        if any(not 0 <= share <= 1 for share in shares):
+            raise ValueError(f"a share is from 0 to 1, and one of {shares} is not")
+        count, seen, found = self.count, 0, 0
+        buckets = iter(sorted(self.buckets.items()))
+        values = []
+        for share in shares:
+            rank = min(count, max(1, math.ceil(share * count)))
+            while seen < rank and (bucket := next(buckets, None)) is not None:
+                seen += bucket[1]
+                found = middle_of(bucket[0])
+            values.append(found)
+        return values
+
+    def scaled(self, factor: float) -> "Sketch":
+        """Return the sketch as if each value were `factor` times as large, in buckets as exact as those of this one."""
+        buckets: Counter[int] = Counter()
+        for bucket, count in self.buckets.items():
+            buckets[bucket_of(round(middle_of(bucket) * factor))] += count
+        return Sketch(dict(sorted(buckets.items())), round(self.total * factor), round(self.squares * factor * factor))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the sketch as JSON: integers by name, and the buckets as pairs."""
-        pairs = [[bucket, count] for bucket, count in sorted(self.buckets.items())]
-        return {"buckets": pairs, "total": self.total, "squares": self.squares, "largest": self.largest}
+        """Return the sketch as JSON: bucket, count, bucket, count and so on; the squares as text, since they may pass 64 bits."""
+        pairs = list(chain.from_iterable(sorted(self.buckets.items())))
+        return {"buckets": pairs, "total": self.total, "squares": str(self.squares)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Read what `as_dict` made. Raises KeyError, TypeError or ValueError for other JSON."""
-        buckets = {int(bucket): int(count) for bucket, count in values["buckets"]}
-        if any(bucket < 0 or count < 1 for bucket, count in buckets.items()):
+        pairs = [int(number) for number in values["buckets"]]
+        if len(pairs) % 2 or any(bucket < 0 for bucket in pairs[::2]) or not all(pairs[1::2]):
             raise ValueError("a bucket or its count is out of range")
-        return cls(buckets, int(values["total"]), int(values["squares"]), int(values["largest"]))
+        return cls(dict(zip(pairs[::2], pairs[1::2], strict=True)), int(values["total"]), int(values["squares"]))
 
 
 def bucket_of(value: int) -> int:
     """Return the number of the bucket that holds `value`, which is 0 or more."""
-    shift = max(0, value.bit_length() - _BITS)
+    shift = max(0, value.bit_length() - BITS)
     return shift * _HALF + (value >> shift)
 
 
-def _middle(bucket: int) -> int:
+def middle_of(bucket: int) -> int:
     """Return the value in the middle of a bucket."""
     shift = max(0, bucket // _HALF - 1)
     return ((bucket - shift * _HALF) << shift) + ((1 << shift) >> 1)

@@ -16,6 +16,7 @@ from jobs.batches.batch import FORMAT, Batch
 from jobs.batches.output_rows import code_of, first_template
 from jobs.batches.segments.head import Account
 from jobs.findings import Verdict
+from jobs.planning.sizes import Part, Sizes, SizesCounter, as_values
 from jobs.prices import Prices
 from jobs.usage import NAMES, REMEMBERED, Remembered, Usage, counts_of, total
 
@@ -25,14 +26,18 @@ VERDICTS: Final[tuple[Verdict, ...]] = ("fit", "review")
 """The verdicts that a completed row may have. A row that was not judged has none."""
 _USED: Final = 1 + len(NAMES)
 """The place in an entry after the counts of the usage."""
+_PROMPT, _COMPLETION, _DEVICE_NS = (
+    1 + NAMES.index(name) for name in ("prompt_tokens", "completion_tokens", "device_ns")
+)
+"""The places in an entry of the counts of which sketches are kept."""
 _NOTHING: Final = (0,) * (len(NAMES) + len(REMEMBERED))
 
 
 class Ledger:
     """Adds up one round.
 
-    An *account* adds up rows of one status, model, version of prices, currency, tenant, kind, template, code of failure and
-    verdict. An *entry* is the ledger's record of a row: the number of the row's account, then the six counts of its usage, then
+    An *account* adds up rows of one status, model, version of prices, currency, tenant, kind, template, code of failure, verdict
+    and device. An *entry* is the ledger's record of a row: the number of its account, then the six counts of its usage, then
     the four counts of what the translation memory answered.
     Memory grows with the number of accounts only.
     """
@@ -44,6 +49,7 @@ class Ledger:
         self._rows: list[int] = []
         self._sums_of: list[list[int]] = []
         self._remembered: list[list[int]] = []
+        self._sizes: list[SizesCounter] = []
 
     def spend(self, spent: Mapping[str, Sequence[int]], currency: str | None) -> None:
         """Add the cost of all attempts of a segment, by model."""
@@ -58,6 +64,7 @@ class Ledger:
             self._rows.append(0)
             self._sums_of.append([0] * len(NAMES))
             self._remembered.append([0] * len(REMEMBERED))
+            self._sizes.append(SizesCounter())
         return number
 
     def entry(self, row: Mapping[str, Any]) -> Sequence[int]:
@@ -68,7 +75,8 @@ class Ledger:
         usage = row["usage"]
         group = (row["tenant"], row["kind"], first_template(row))
         verdict = row.get("verdict") or ""
-        account = Account("completed", row["model"], usage.get("prices"), *group, "", usage.get("currency"), verdict)
+        judged = (usage.get("currency"), verdict, row.get("device") or "")
+        account = Account("completed", row["model"], usage.get("prices"), *group, "", *judged)
         remembered = Remembered.from_dict(row.get("memory")).counts
         return (self.account_number(account), *counts_of(usage), *remembered)
 
@@ -78,7 +86,10 @@ class Ledger:
         self._rows[number] += 1
         _add(self._sums_of[number], entry[1:_USED])
         _add(self._remembered[number], entry[_USED:])
-        return self._accounts[number].status
+        status = self._accounts[number].status
+        if status == "completed":
+            self._sizes[number].add(entry[_PROMPT], entry[_COMPLETION], entry[_DEVICE_NS])
+        return status
 
     def status(self, entry: Sequence[int]) -> str:
         """Return the status of the row of an entry."""
@@ -116,7 +127,9 @@ class Ledger:
         prices, and `price_versions` are the versions by which the rows were charged. If the rows have several currencies,
         `device_cost` and `charge` are the amounts in `currency`, and `other_currencies` holds the sums of each other currency.
         `groups` holds the sums of the completed rows for each currency, tenant, model, kind and template. `fit` and `review`
-        beside `rows` count the rows with this verdict. `memory` is there if the translation memory was asked for any row.
+        beside `rows` count the rows with this verdict. `memory` is there if the translation memory was asked for any row. `sizes`
+        of a group are sketches of its rows' tokens and device time, by device and length class (jobs/planning/sizes.py).
+        `expected` has the accepted rows of each model, and the tokens that they were expected to take.
         """
         posted = [account for account, rows in zip(self._accounts, self._rows, strict=True) if rows]
         models = {*(model for model, _ in self._spent), *(account.model for account in posted)}
@@ -133,6 +146,7 @@ class Ledger:
             "price_versions": sorted({account.prices for account in posted if account.prices}),
             "models": {model: self._sums([model], main, others) for model in sorted(models) if model},
             "groups": self._groups(),
+            "expected": _expected(batch),
             "new": _difference(sums, before),
         }
 
@@ -161,6 +175,7 @@ class Ledger:
         names = ("rows", *VERDICTS, *NAMES)
         groups: defaultdict[tuple[str | None, str, str, str, str], list[int]] = defaultdict(lambda: [0] * (len(names)))
         remembered: dict[tuple[str | None, str, str, str, str], Remembered] = {}
+        sizes = self._sizes_of_groups()
         for account, rows, sums, asked in self._completed():
             if rows:
                 key = (account.currency, account.tenant, account.model, account.kind, account.template)
@@ -169,9 +184,23 @@ class Ledger:
         keys = ("currency", "tenant", "model", "kind", "template")
         ordered = sorted(groups.items(), key=lambda item: str(item[0]))
         return [
-            {**dict(zip((*keys, *names), (*key, *sums), strict=True)), **_as_member(remembered[key])}
+            {
+                **dict(zip((*keys, *names), (*key, *sums), strict=True)),
+                **_as_member(remembered[key]),
+                "sizes": as_values(sizes[key]),
+            }
             for key, sums in ordered
         ]
+
+    def _sizes_of_groups(self) -> Mapping[tuple[str | None, str, str, str, str], Mapping[Part, Sizes]]:
+        """Return the sizes of completed rows by group, then by device and length class."""
+        found: defaultdict[tuple[str | None, str, str, str, str], dict[Part, Sizes]] = defaultdict(dict)
+        for account, counter in zip(self._accounts, self._sizes, strict=True):
+            group = found[account.currency, account.tenant, account.model, account.kind, account.template]
+            for number, sizes in counter.sizes().items():
+                part = Part(account.device, number)
+                group[part] = group.get(part, Sizes()) + sizes
+        return found
 
     def _sums(self, models: Iterable[str], main: str, others: Sequence[str]) -> dict[str, Any]:
         names = set(models)
@@ -214,6 +243,14 @@ class Ledger:
             **_as_member(remembered),
             "wasted": {"rows": other, **(spent - charged).as_dict()},
         }
+
+
+def _expected(batch: Batch) -> Mapping[str, Sequence[int]]:
+    """Return for each model the rows that intake accepted, and the tokens that they were expected to take."""
+    found: dict[str, list[int]] = {}
+    for lane in batch.lanes.values():
+        _add(found.setdefault(lane.model, [0, 0]), (lane.rows, lane.cost))
+    return found
 
 
 def _as_member(remembered: Remembered) -> dict[str, Any]:

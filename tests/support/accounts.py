@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from jobs.accounts.summary import Summary
+from jobs.planning.sizes import Part, Parts, Sizes, length_class
+from jobs.planning.sketch import Sketch
 from jobs.store.store import Store
+from jobs.usage import Usage
 
 Rounds = dict[tuple[str, int], int]
 """The number of completed rows, by batch and round."""
@@ -35,3 +38,21 @@ def damage_file(store: Store, pattern: str, old: bytes, new: bytes) -> Callable[
     assert old in whole
     path.write_bytes(whole.replace(old, new))
     return lambda: path.write_bytes(whole)
+
+
+def sizes_of(usages: Iterable[Usage], device: str = "") -> Parts:
+    """The sizes of rows that ran on one device."""
+    found: dict[Part, Sizes] = {}
+    for one in usages:
+        part = Part(device, length_class(one.prompt_tokens))
+        prompt, completion, device_ns = one.prompt_tokens, one.completion_tokens, one.device_ns
+        row = Sizes(
+            Sketch.of([prompt]),
+            Sketch.of([completion]),
+            Sketch.of([device_ns]),
+            prompt * completion,
+            prompt * device_ns,
+            completion * device_ns,
+        )
+        found[part] = found.get(part, Sizes()) + row
+    return found

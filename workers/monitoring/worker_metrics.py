@@ -16,7 +16,7 @@ from typing import Final
 from jobs.batches.segments.line import Outcome
 from jobs.errors import CODES
 from jobs.prices import BILLION, NS_PER_HOUR, Prices
-from jobs.usage import Remembered
+from jobs.usage import Remembered, Usage
 from workers.engines.protocol import EngineStats
 from workers.monitoring.counts import Counts, Key, WorkerSamples
 
@@ -31,11 +31,15 @@ STATM: Final = Path("/proc/self/statm")
 
 
 class WorkerMetrics:
-    """Counts the attempts, tokens, durations and money of one worker. Thread-safe. Device time is priced by `prices`."""
+    """Counts the attempts, tokens, durations and money of one worker. Thread-safe. Device time is priced by `prices`.
+
+    `spent` is what the attempts that are durable took, waste included.
+    """
 
     def __init__(self, prices: Prices | None = None) -> None:
         self._prices = prices or Prices()
         self._counts = Counts()
+        self.spent = Usage()
         self._life, self._born = secrets.token_hex(8), time.time()
 
     def written(self, outcomes: Sequence[Outcome]) -> None:
@@ -45,6 +49,7 @@ class WorkerMetrics:
 
     def _count(self, one: Outcome) -> None:
         count, spent = self._counts.add, one.usage + one.wasted
+        self.spent += spent
         retried = one.status == "failed" and not one.final
         count("nightpress_rows_total", "retried" if retried else one.status)
         if one.verdict:

@@ -39,9 +39,9 @@ class WorkerContext:
     """Everything that a worker works with, except the engine, which only the runner's thread may touch.
 
     A context serves one life of a worker. `incarnation` tells this life from other lives with the same worker name. `slots` is
-    the number of rows that the engine works on at once. `batches` are for the worker that keeps the lane, and for rows that need
-    the outcomes of others; `known_batches` are for each row. `scope` tells workers of all batches, for which it is empty, from
-    workers of some batches (rule 47 of jobs/PROTOCOL.md).
+    the number of rows that the engine works on at once, and `load_s` the seconds that its model took to load. `batches` are for
+    the worker that keeps the lane, and for rows that need the outcomes of others; `known_batches` are for each row. `scope` tells
+    workers of all batches, for which it is empty, from workers of some batches (rule 47 of jobs/PROTOCOL.md).
     """
 
     worker: str
@@ -49,6 +49,7 @@ class WorkerContext:
     node: str
     lane: str
     slots: int
+    load_s: float
     store: Store
     schedule: Schedule
     batches: OpenBatches
@@ -98,6 +99,7 @@ class WorkerContext:
             node=node,
             lane=settings.lane_of(model),
             slots=stats.slots,
+            load_s=round(stats.load_ns / 1e9, 1),
             store=store,
             schedule=queue,
             batches=batches,
@@ -127,12 +129,24 @@ class WorkerContext:
         return str(ClaimId(self.worker, self.incarnation, n))
 
     def record(self) -> WorkerRecord:
-        """Return this worker's record for the queue: its name, process, node, lane, number of leases, slots, and begun rows."""
+        """Return this worker's record for the queue: who and where it is, its leases and slots, and what it took so far."""
         begun, age_s = self.leases.begun()
         began_at = round(self.clock().timestamp() - age_s, 3) if begun else 0.0
-        leases = self.leases.holding
+        spent = self.metrics.spent
         return WorkerRecord(
-            self.worker, os.getpid(), self.node, self.lane, leases, self.slots, begun=begun, began_at=began_at
+            self.worker,
+            os.getpid(),
+            self.node,
+            self.lane,
+            self.leases.holding,
+            self.slots,
+            begun=begun,
+            began_at=began_at,
+            device=self.outcome_builder.device,
+            load_s=self.load_s,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            device_ns=spent.device_ns,
         )
 
     def release(self, leases: Sequence[Lease]) -> None:

@@ -46,7 +46,8 @@ class Account(NamedTuple):
 
     A completed row has all fields but `code`; `prices` names the version of the prices that the row was charged by. A row of
     another status has no prices, tenant, kind or template; `code` is the code of its failure. `currency` is None if no line of
-    the segment names one. `verdict` is empty if the row was not judged; heads of earlier releases have none.
+    the segment names one. `verdict` is empty if the row was not judged, and `device` if no line of the segment names a device;
+    heads of earlier releases have neither.
     """
 
     status: str
@@ -58,6 +59,7 @@ class Account(NamedTuple):
     code: str
     currency: str | None
     verdict: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def stored_heads(line: bytes, path: str) -> Sequence[dict[str, Any]]:
 def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
     """Read one head from its stored form. Raises StoreDamaged."""
     try:
-        currency = values["currency"]
+        currency, device = values["currency"], str(values.get("device") or "")
         _check(values)
         return SegmentHead(
             name=values["name"],
@@ -126,7 +128,7 @@ def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
             wasted=Usage.from_dict(values["wasted"]),
             bytes=values["bytes"],
             lines=values["lines"],
-            accounts=[_account(currency, *fields) for fields in values["accounts"]],
+            accounts=[_account(currency, device, *fields) for fields in values["accounts"]],
             spent=values["spent"],
             currency=currency,
         )
@@ -134,10 +136,13 @@ def parse_head(values: Mapping[str, Any], path: str) -> SegmentHead:
         raise damaged(path, f"{error}" if isinstance(error, ValueError) else "") from error
 
 
-def _account(currency: str | None, *fields: Any) -> Account:
-    """Return an account as a head stores it: the fields up to `code`, then the verdict, which earlier releases did not store."""
-    *named, verdict = fields if len(fields) == len(Account._fields) - 1 else (*fields, "")
-    return Account._make((*named, currency, verdict))
+def _account(currency: str | None, device: str, *fields: Any) -> Account:
+    """Return an account as a head stores it: the fields up to `code`, then the verdict, which earlier releases did not store.
+
+    The head names the currency and the device once for all lines. Only completed rows have a device.
+    """
+    *named, verdict = fields if len(fields) == len(Account._fields) - 2 else (*fields, "")
+    return Account._make((*named, currency, verdict, device if named[:1] == ["completed"] else ""))
 
 
 def _check(values: Mapping[str, Any]) -> None:

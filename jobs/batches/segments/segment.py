@@ -86,12 +86,13 @@ def _head_and_body(batch_id: str, outcomes: Sequence[Outcome]) -> tuple[dict[str
         "accounts": list(accounts),
         "spent": {model: counts_of(usage.as_dict()) for model, usage in spent.items()},
         "currency": next((named for o in outcomes if (named := o.receipt.get("currency"))), None),
+        "device": next((named for o in outcomes if (named := o.receipt.get("device"))), None),
     }
     return head, b"".join(texts)
 
 
 def _account(outcome: Outcome) -> Sequence[str | None]:
-    """Return the fields of an outcome's `Account`, without the currency, which the head names once."""
+    """Return the fields of an outcome's `Account`, without the currency and the device, which the head names once."""
     if outcome.status != "completed":
         return outcome.status, outcome.model, None, "", "", "", code_of(outcome.error), ""
     template = first_template(outcome.receipt)

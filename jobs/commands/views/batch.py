@@ -34,6 +34,8 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     pace = [kept_together(rate) for rate in rates(one)]
     if one.expected_end is not None:
         pace.append(f"expected end {moment(one.expected_end)} (in {time_left(one, clock)})")
+    if (between := end_between(one)) is not None:
+        pace.append(f"9 times of 10 {between}")
     if pace:
         yield "  " + "  ".join(pace)
     yield f"  tokens: {one.usage.prompt_tokens:,} prompt, {one.usage.completion_tokens:,} completion"
@@ -110,6 +112,16 @@ def rates(one: BatchStatus) -> Sequence[str]:
 def time_left(one: BatchStatus, clock: datetime) -> str:
     """Return the time until the expected end in words; an empty text if none is expected."""
     return "" if one.expected_end is None else duration_in_words((one.expected_end - clock).total_seconds())
+
+
+def end_between(one: BatchStatus) -> str | None:
+    """Return the interval of the expected end in words: `from 05:10 to 05:50`; None if there is none or it is within a minute."""
+    low, high = one.expected_end_low, one.expected_end_high
+    if low is None or high is None or (high - low).total_seconds() < 60:
+        return None
+    early, late = low.astimezone(), high.astimezone()
+    shown = "%H:%M" if early.date() == late.date() else "%a %H:%M"
+    return kept_together(f"from {early.strftime(shown)} to {late.strftime(shown)}")
 
 
 def codes_in_words(codes: Mapping[str, int]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from jobs.commands.views.remarks import remark_lines
 from jobs.commands.views.table import Table
 from jobs.operations.estimate import Estimate
-from jobs.prices import formatted
+from jobs.prices import NS_PER_HOUR, formatted
 
 BASES = {
     "history": "history: the mean of published rows of this kind, model and template",
@@ -40,8 +40,17 @@ def table(found: Estimate, currency: str) -> Table:
     return Table(titles, rows, texts=frozenset({0, 6}))
 
 
-def legend(found: Estimate) -> Iterator[str]:
-    """Yield the text that explains each basis in the table, and how many of the assumed tokens are thoughts."""
+def legend(found: Estimate, currency: str) -> Iterator[str]:
+    """Yield the text that explains each basis in the table, the interval, and how many of the assumed tokens are thoughts."""
     yield from (BASES[basis] for basis in sorted({line.basis for line in found.lines}))
+    if found.interval is not None:
+        low, high = found.interval
+        charges = (
+            f"{formatted(low.charge, currency).removesuffix(f' {currency}')} to {formatted(high.charge, currency)}"
+        )
+        yield (
+            f"95 of 100 such files take {low.completion_tokens:,} to {high.completion_tokens:,} tokens out, "
+            f"{low.device_ns / NS_PER_HOUR:,.2f} to {high.device_ns / NS_PER_HOUR:,.2f} device h, {charges} charged"
+        )
     if thoughts := sum(line.thought_tokens for line in found.lines):
         yield f"{thoughts:,} of the assumed tokens are thoughts, as in the model's latest rows"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from jobs.accounts.row_lengths import row_lengths
 from jobs.accounts.summary import Tally
 from jobs.commands.views.table import Table
 from jobs.prices import formatted
@@ -20,6 +21,22 @@ def tables(by: str, sums: Mapping[str, Mapping[str, Tally]]) -> Iterator[Table]:
         titles = (by, *counts, "device s", f"cost {currency}", f"charge {currency}", *memory)
         rows = [(key, *_cells(tally, currency, has_review, has_memory)) for key, tally in tallied.items()]
         yield Table(titles, rows, ("total", *_cells(total, currency, has_review, has_memory)))
+
+
+def length_tables(by: str, sums: Mapping[str, Mapping[str, Tally]]) -> Iterator[Table]:
+    """Yield a table for each currency: how long rows were, as the value that half of them and 95 of 100 do not pass."""
+    for tallied in sums.values():
+        titles = (by, "rows", "in 50%", "in 95%", "out 50%", "out 95%", "s 50%", "s 95%")
+        yield Table(titles, [(key, *_length_cells(tally)) for key, tally in tallied.items()])
+
+
+def _length_cells(tally: Tally) -> Sequence[str]:
+    found = row_lengths(tally)
+    if not found.rows:
+        return ("0", *[""] * 6)
+    tokens = (found.prompt_tokens, found.completion_tokens)
+    cells = [f"{value:,}" for one in tokens for value in (one.half, one.most)]
+    return [f"{found.rows:,}", *cells, *(f"{ns / 1e9:,.2f}" for ns in (found.device_ns.half, found.device_ns.most))]
 
 
 def _cells(tally: Tally, currency: str, has_review: bool, has_memory: bool) -> Sequence[str]:

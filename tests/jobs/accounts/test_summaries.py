@@ -13,12 +13,15 @@ from jobs.accounts.archive import FOLDER
 from jobs.accounts.summaries import NOTES, catch_up, note_round, sum_up, summaries
 from jobs.accounts.summary import Summary, Tally
 from jobs.accounts.tallies import tallies
-from jobs.batches.batch import BatchPaths
-from jobs.batches.rounds import reopen
+from jobs.batches.batch import BatchPaths, Done
+from jobs.batches.published import read_usage, verify
+from jobs.batches.rounds import read_marker, reopen, require_batch
+from jobs.batches.segments.line import Outcome
 from jobs.errors import StoreDamaged
 from jobs.intake.accept import IntakeOptions
 from jobs.kinds.registry import load_kinds
 from jobs.operations.estimate import estimate
+from jobs.planning.sizes import Part, Sizes
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
 from jobs.publishing.retention import delete_batch
@@ -26,8 +29,8 @@ from jobs.settings import Settings
 from jobs.store.checksum import with_checksum
 from jobs.store.damage import Damage
 from jobs.store.store import Store
-from jobs.usage import Usage
-from tests.support.accounts import damage_file, publish_batches, rows_by_round
+from jobs.usage import Usage, total
+from tests.support.accounts import damage_file, publish_batches, rows_by_round, sizes_of
 from tests.support.clocks import EVENING
 
 if TYPE_CHECKING:
@@ -98,9 +101,9 @@ def test_a_row_that_was_sent_back_and_fails_is_subtracted(shelf: Shelf) -> None:
         if again:
             shelf.forget_summaries()
         found = tallies(shelf.store, "tenant")["USD"]
-        assert found == {"acme": Tally(1, shelf.completed(2).usage), "zeta": Tally(1, cheaper.usage)}
+        assert found == {"acme": tally_of(shelf.completed(2).usage), "zeta": tally_of(cheaper.usage)}
         (_, second) = sorted(summaries(shelf.store), key=lambda one: one.round)
-        assert second.added["USD"][("acme", "stub", "chat", "")] == Tally() - Tally(1, shelf.completed(0).usage)
+        assert second.added["USD"][("acme", "stub", "chat", "")] == Tally() - tally_of(shelf.completed(0).usage)
 
 
 @pytest.mark.parametrize("step", range(7))
@@ -171,10 +174,79 @@ def test_a_note_of_a_deleted_batch_is_removed(shelf: Shelf) -> None:
     assert shelf.store.list(NOTES) == []
 
 
+def tally_of(*usages: Usage) -> Tally:
+    """The tally of rows with these usages, whose segments name no device."""
+    return Tally(len(usages), total(usages), sizes=sizes_of(usages))
+
+
 def test_a_summary_is_read_back_as_it_was_written() -> None:
     added = {("t", "m", "k", ""): Tally(3, Usage(1, 2, 3, 4, 5, 6), 1, 2), ("t", "m", "k", "a" * 12): Tally(2)}
-    one = Summary("b", 1, datetime(2026, 1, 1, tzinfo=UTC), {"USD": added, "EUR": added})
+    huge = Usage(10**6, 0, 10**6, 10**15)
+    negative = Tally() - replace(tally_of(huge, Usage(70, 0, 3, 5)), sizes=sizes_of([huge], "NVIDIA L4"))
+    wasted, expected = {"m": Usage(0, 0, 7, 9), "n": Usage()}, {"m": [3, 900]}
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    one = Summary("b", 1, at, {"USD": added, "EUR": {("t", "m", "k", ""): negative}}, wasted, expected)
     assert Summary.from_bytes(one.to_bytes(), "here") == one
+
+
+def test_sizes_are_kept_by_device_and_add_up_over_rounds(shelf: Shelf) -> None:
+    """A row that is sent back is subtracted from the sizes of its old device, and counted on its new one."""
+    shelf.accept(rows=4)
+
+    def on(device: str, row: int, *, round_: int = 1, **values: Any) -> Outcome:
+        made = shelf.completed(row, round_=round_, **values)
+        return replace(made, receipt={**made.receipt, "device": device})
+
+    long = Usage(5000, 0, 900, 10**12, 1, 1)
+    shelf.write("night-1", [on("NVIDIA L4", 0), on("NVIDIA L4", 1, usage=long), shelf.failed(2)])
+    shelf.write("night-1", [on("cpu", 3)])
+    shelf.publish()
+    assert verify(shelf.store, "night-1") == []
+    reopen(shelf.store, "night-1", [1, 2], clock=shelf.clock)
+    shelf.write("night-1", [on("cpu", 1, round_=2), on("cpu", 2, round_=2)])
+    shelf.publish()
+    assert verify(shelf.store, "night-1") == []
+    first, second = sorted(summaries(shelf.store), key=lambda one: one.round)
+    of = {row: shelf.completed(row).usage for row in range(4)}
+    (group,) = first.added["USD"]
+    assert first.added["USD"][group].sizes == {**sizes_of([of[0], long], "NVIDIA L4"), **sizes_of([of[3]], "cpu")}
+    assert second.added["USD"][group].sizes[Part("NVIDIA L4", 6)] == Sizes() - sizes_of([long])[Part("", 6)]
+    whole = tallies(shelf.store, "batch")["USD"]["night-1"]
+    assert whole.sizes == {**sizes_of([of[0]], "NVIDIA L4"), **sizes_of([of[1], of[2], of[3]], "cpu")}
+
+
+def test_the_waste_and_the_expected_tokens_of_a_round_are_kept(shelf: Shelf) -> None:
+    shelf.accept(rows=3)
+    failed = replace(shelf.failed(1), model="stub", usage=Usage(9, 0, 4, 700))
+    shelf.write("night-1", [shelf.completed(0), failed, replace(shelf.completed(2), wasted=Usage(0, 0, 1, 20))])
+    shelf.publish()
+    reopen(shelf.store, "night-1", clock=shelf.clock)
+    shelf.write("night-1", [shelf.completed(1, round_=2)])
+    shelf.publish()
+    first, second = sorted(summaries(shelf.store), key=lambda one: one.round)
+    assert (first.wasted or {})["stub"] == Usage(9, 0, 5, 720)
+    assert second.wasted == {}, "nothing more was wasted"
+    lanes = require_batch(shelf.store, "night-1").lanes
+    assert first.expected == {"stub": [3, lanes["stub"].cost]}
+    assert second.expected == {}, "the rows of the batch are expected once"
+
+
+def test_a_summary_of_a_release_without_sizes_is_read_and_counts_later(shelf: Shelf) -> None:
+    """If a release without sizes published the first round, the second one brings the sizes of all rows."""
+    shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0), shelf.failed(1)])
+    shelf.publish()
+    (first,) = summaries(shelf.store)
+    old = Summary(
+        first.batch_id, 1, first.at, {"USD": {g: replace(t, sizes={}) for g, t in first.added["USD"].items()}}
+    )
+    assert Summary.from_bytes(old.to_bytes(), "here") == old
+    assert old.wasted is None
+    done = read_marker(shelf.store, BatchPaths("night-1").done(1), Done)
+    usage = read_usage(shelf.store, done, "night-1")
+    before = {**usage, "groups": [{k: v for k, v in one.items() if k != "sizes"} for one in usage["groups"]]}
+    again = Summary.of_round("night-1", done, usage, before)
+    assert [tally.sizes for tally in again.added["USD"].values()] == [sizes_of([shelf.completed(0).usage])]
 
 
 def test_a_summary_of_a_release_without_verdicts_is_read() -> None:

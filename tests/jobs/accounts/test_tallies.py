@@ -9,6 +9,7 @@ from jobs.accounts.summary import Tally
 from jobs.accounts.tallies import Key, tallies
 from jobs.batches.rounds import reopen
 from jobs.usage import Usage
+from tests.support.accounts import sizes_of
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
@@ -28,6 +29,7 @@ def used(*rows: int) -> Tally:
             13_889 * len(rows),
             sum(1_400_000 + 10_000 * row for row in rows),
         ),
+        sizes=sizes_of(Usage(100 + row, 0, 10, 1_000_000_000) for row in rows),
     )
 
 

@@ -182,6 +182,11 @@ def test_status_as_json_shows_the_workers(nightpress: Callable[..., Ran], shelf:
             "silent_s": 0,
             "begun": 1,
             "began_at": 1.5,
+            "device": "",
+            "load_s": 0.0,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "device_ns": 0,
         }
     ]
     assert "w-stub-0  0 in hand  lane stub  pid 4711 on node-1" in nightpress("status", given_queue=queue).out

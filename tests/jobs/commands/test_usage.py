@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from jobs.batches.rounds import reopen
+from jobs.usage import Usage
 from tests.support.command_line import Ran
 
 if TYPE_CHECKING:
@@ -61,3 +63,40 @@ def test_usage_counts_verdicts(by: str, nightpress: Callable[..., Ran], shelf: S
     assert max(map(len, out.splitlines())) <= 80
     assert "review" in out.split()
     assert " ".join(out.split()).find("total 5 1 ") > 0
+
+
+def test_lengths_are_shown_as_quantiles(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    """Nineteen of twenty rows have 10 tokens, and one has 1,000."""
+    shelf.accept(rows=40)
+    tokens = [1000 if n % 20 == 19 else 10 for n in range(40)]
+    shelf.write("night-1", [shelf.completed(n, usage=Usage(50, 0, one, one * 10**8)) for n, one in enumerate(tokens)])
+    shelf.publish()
+    (found,) = nightpress("usage", "--lengths", "--json").json()
+    lengths = found["lengths"]
+    assert (lengths["rows"], lengths["completion_tokens"]["mean"]) == (40, 59.5)
+    assert [lengths["completion_tokens"][name] for name in ("half", "most")] == [10, 10]
+    assert lengths["completion_tokens"]["largest"] == pytest.approx(1000, rel=1 / 32)
+    assert lengths["prompt_tokens"]["half"] == pytest.approx(50, rel=1 / 32)
+    ran = nightpress("usage", "--lengths")
+    assert max(map(len, ran.out.splitlines())) <= 80
+    row = ran.out.splitlines()[2].split()
+    assert (row[0], row[1], row[4], row[5]) == ("night-1", "40", "10", "10")
+
+
+def test_lengths_are_no_csv(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    ran = nightpress("usage", "--lengths", "--format", "csv")
+    assert ran.status == 2
+    assert "use --format json" in ran.err
+
+
+def test_lengths_of_a_day_that_only_took_rows_away_are_empty(nightpress: Callable[..., Ran], shelf: Shelf) -> None:
+    shelf.accept(rows=2)
+    shelf.write("night-1", [shelf.completed(0), shelf.completed(1)])
+    shelf.publish()
+    shelf.pass_s(24 * 3600)
+    reopen(shelf.store, "night-1", [0], clock=shelf.clock)
+    shelf.write("night-1", [shelf.failed(0, round_=2)])
+    shelf.publish()
+    first, second = nightpress("usage", "--lengths", "--by", "day", "--json").json()
+    assert (first["lengths"]["rows"], second["rows"], second["lengths"]["rows"]) == (2, -1, 0)
+    assert nightpress("usage", "--lengths", "--by", "day").status == 0

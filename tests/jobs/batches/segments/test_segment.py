@@ -90,8 +90,8 @@ def test_heads_of_releases_without_verdicts_are_read(store: Store) -> None:
     store.create(path, data)
     (head,) = read_heads(store, path)
     assert head.accounts == [
-        ("completed", "stub", None, "acme", "chat", "a" * 12, "", "EUR", ""),
-        ("failed", "", None, "", "", "", "not_json", "EUR", ""),
+        ("completed", "stub", None, "acme", "chat", "a" * 12, "", "EUR", "", ""),
+        ("failed", "", None, "", "", "", "not_json", "EUR", "", ""),
     ]
     assert tuple(segment.read_outcomes(store, path)) == (COMPLETED, REFUSED)
 
@@ -184,8 +184,8 @@ def test_a_line_that_may_win_holds_the_published_row(store: Store) -> None:
     ]
     assert [list(line[2:]) for line in read.head.lines] == [[0, 10, 2, 5, 1000, 20, 30], [], [], [], [1] + [0] * 6]
     assert read.head.accounts == [
-        ("completed", "stub", None, "acme", "chat", "a" * 12, "", None, ""),
-        ("failed", "", None, "", "", "", "not_json", None, ""),
+        ("completed", "stub", None, "acme", "chat", "a" * 12, "", None, "", ""),
+        ("failed", "", None, "", "", "", "not_json", None, "", ""),
     ]
     assert read.head.spent == {"stub": [22, 4, 12, 2200, 44, 66], "": [0] * 6}
 

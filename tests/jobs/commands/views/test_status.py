@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -188,7 +189,7 @@ def test_refused_rows_are_no_progress() -> None:
         ),
     ],
 )
-def test_a_worker_that_does_no_rows_says_so(worker: dict[str, int], shown: str) -> None:
+def test_a_worker_that_does_no_rows_says_so(worker: dict[str, Any], shown: str) -> None:
     found = lines(Status([], [WorkerRecord("w", 4711, "node-1", "stub", **worker)]), NOW)
     assert list(found) == ["1 worker", f"  w  {shown}  lane stub  pid 4711 on node-1"]
 

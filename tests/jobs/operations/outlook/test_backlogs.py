@@ -1,0 +1,153 @@
+"""Shows jobs/operations/outlook/backlogs.py: what waits on each lane, and what is known of its rows and workers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobs.accounts.experience import Experience
+from jobs.accounts.summaries import summaries
+from jobs.accounts.summary import Summary
+from jobs.batches.batch import LaneInput
+from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.rounds import close
+from jobs.batches.segments.line import Outcome
+from jobs.catalog import ModelCard
+from jobs.lanes.protocol import BatchSchedule, LaneSnapshot, WorkerRecord
+from jobs.operations.outlook.backlogs import ASSUMED_SLOTS, backlogs, rows_left
+from jobs.planning.backlog import Waiting
+from jobs.planning.demand import workers_wanted
+from jobs.settings import Settings
+from jobs.usage import Usage
+
+if TYPE_CHECKING:
+    from tests.jobs.conftest import Shelf
+else:
+    Shelf = Any
+
+SETTINGS = Settings(models={"stub": ModelCard(engine="stub", options={"slots": 8}), "big": ModelCard(num_gpus=0.5)})
+
+
+def index_of(shelf: Shelf, batch_id: str = "night-1", rows: int = 10, **fields: Any) -> OutcomeIndex:
+    index = OutcomeIndex(shelf.store, shelf.accept(batch_id, rows, **fields))
+    index.refresh()
+    return index
+
+
+def publish_known(shelf: Shelf, seconds: float = 2.0, device: str = "cpu", rows: int = 40) -> None:
+    """Publish a batch whose rows took so many seconds of a device and 100 completion tokens each."""
+    shelf.accept("known", rows)
+
+    def row(number: int) -> Outcome:
+        made = shelf.completed(number, usage=Usage(50, 0, 100, int(seconds * 10**9)))
+        return replace(made, receipt={**made.receipt, "device": device})
+
+    shelf.write("known", [row(n) for n in range(rows)])
+    shelf.publish("known")
+
+
+def snapshot(*workers: WorkerRecord, paused: bool = False, schedules: Sequence[BatchSchedule] = ()) -> LaneSnapshot:
+    return LaneSnapshot("stub", paused, 0, 0, 0, 0, {one.batch_id: one for one in schedules}, workers)
+
+
+def test_rows_without_an_outcome_wait_with_their_deadline(shelf: Shelf) -> None:
+    first = index_of(shelf, "a", 10, deadline=shelf.now + timedelta(hours=2), publish_at=shelf.now + timedelta(hours=1))
+    second = index_of(shelf, "b", 5)
+    shelf.write("a", [shelf.completed(0), shelf.failed(1), shelf.failed(2, final=False)])
+    first.refresh()
+    (one,) = backlogs([first, second], {}, Experience(), SETTINGS, shelf.now)
+    assert one.lane == "stub"
+    assert one.backlog.waiting == (Waiting("a", 8, 7200.0, 3600.0), Waiting("b", 5, None, 0.0))
+    assert (one.rate, one.slots, one.may_run) == (None, 8, True)
+
+
+def test_batches_that_do_not_run_do_not_count(shelf: Shelf) -> None:
+    closed, late = index_of(shelf, "a"), index_of(shelf, "b", deadline=shelf.now + timedelta(hours=1))
+    close(shelf.store, "a", "cancelled", clock=shelf.clock)
+    closed.refresh()
+    assert len(backlogs([closed, late], {}, Experience(), SETTINGS, shelf.now)) == 1
+    assert backlogs([closed, late], {}, Experience(), SETTINGS, shelf.now + timedelta(hours=1)) == []
+
+
+def test_what_is_known_of_the_model_gives_lengths_and_speed(shelf: Shelf) -> None:
+    publish_known(shelf)
+    (one,) = backlogs([index_of(shelf)], {}, Experience.read(shelf.store), SETTINGS, shelf.now)
+    assert one.backlog.lengths.completion.mean == 100
+    assert one.rate is not None
+    assert one.rate.seconds(50, 100) == pytest.approx(2)
+    assert (one.rate.device, one.rate.slots) == ("cpu", 8)
+
+
+def test_completions_are_scaled_by_what_is_expected_of_the_rows(shelf: Shelf) -> None:
+    """Rows of the known batch were expected to take 200 tokens and took 100. These are expected to take 1,000, so 500."""
+    shelf.accept("known", 40)
+    known = Experience()
+    for summary in _summaries_with(shelf, cost=200 * 40):
+        known.add(summary)
+    index = index_of(shelf)
+    lane = index.batch.lanes["stub"]
+    index.batch = index.batch.model_copy(update={"lanes": {"stub": lane.model_copy(update={"cost": 10_000})}})
+    (one,) = backlogs([index], {}, known, SETTINGS, shelf.now)
+    assert one.backlog.lengths.completion.mean == pytest.approx(500, rel=0.02)
+
+
+def _summaries_with(shelf: Shelf, cost: int) -> list[Summary]:
+    shelf.write("known", [shelf.completed(n, usage=Usage(50, 0, 100, 10**9)) for n in range(40)])
+    shelf.publish("known")
+    return [replace(one, expected={"stub": [40, cost]}) for one in summaries(shelf.store)]
+
+
+def test_the_device_and_the_slots_of_live_workers_come_first(shelf: Shelf) -> None:
+    publish_known(shelf, device="cpu")
+    known = Experience.read(shelf.store)
+    quick = WorkerRecord("w", 1, "n", "stub", 3, 32, device="NVIDIA L4", completion_tokens=50_000, device_ns=10**11)
+    (one,) = backlogs([index_of(shelf)], {"stub": snapshot(replace(quick, load_s=40.0))}, known, SETTINGS, shelf.now)
+    assert one.rate is not None
+    assert (one.rate.device, one.slots, one.rate.slots, one.rate.load_s) == ("NVIDIA L4", 32, 32, 40.0)
+    assert one.rate.completion_tokens_s == pytest.approx(500)
+    slow = replace(quick, completion_tokens=100)
+    index = index_of(shelf, "other")
+    (one,) = backlogs([index], {"stub": snapshot(slow)}, known, SETTINGS, shelf.now)
+    assert one.rate is not None
+    assert one.rate.device == "cpu", "the new device has shown too little"
+
+
+def test_a_paused_lane_may_not_run(shelf: Shelf) -> None:
+    (one,) = backlogs([index_of(shelf)], {"stub": snapshot(paused=True)}, Experience(), SETTINGS, shelf.now)
+    assert not one.may_run
+    assert workers_wanted([one])["stub"].workers == 0
+
+
+def test_a_part_of_a_gpu_counts_as_that_part(shelf: Shelf) -> None:
+    publish_known(shelf, device="NVIDIA L4")
+    settings = SETTINGS.model_copy(update={"models": {"stub": ModelCard(num_gpus=0.5, slots=4)}})
+    (one,) = backlogs([index_of(shelf)], {}, Experience.read(shelf.store), settings, shelf.now)
+    assert one.rate is not None
+    assert (one.rate.devices, one.slots) == (Fraction(1, 2), 4)
+
+
+def test_slots_that_nobody_has_told_are_assumed(shelf: Shelf) -> None:
+    publish_known(shelf)
+    settings = SETTINGS.model_copy(update={"models": {"stub": ModelCard()}})
+    (one,) = backlogs([index_of(shelf)], {}, Experience.read(shelf.store), settings, shelf.now)
+    assert one.rate is not None
+    assert (one.slots, one.rate.slots) == (0, ASSUMED_SLOTS)
+
+
+def test_rows_of_several_lanes_are_told_by_the_queue_and_shared_where_it_does_not_know(shelf: Shelf) -> None:
+    index = index_of(shelf, rows=100)
+    empty = "0" * 64
+    lanes = {
+        name: LaneInput(model=name, rows=rows, bytes=0, sha256=empty)
+        for name, rows in (("a", 20), ("b", 20), ("c", 60))
+    }
+    index.batch = index.batch.model_copy(update={"lanes": lanes})
+    assert rows_left(index, {}) == {"a": 20, "b": 20, "c": 60}
+    schedule = BatchSchedule("night-1", 1, 9, True, False, 3, 1, 1, 1)
+    seen = {"a": replace(snapshot(schedules=[schedule]), lane="a")}
+    shelf.write("night-1", [shelf.completed(n) for n in range(20)])
+    index.refresh()
+    assert rows_left(index, seen) == {"a": 5, "b": 19, "c": 57}
