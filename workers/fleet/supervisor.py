@@ -33,6 +33,7 @@ from workers.fleet.fleet import Fleet
 from workers.fleet.gcs_watch import end_process
 from workers.fleet.handles import Cluster
 from workers.fleet.outages import Outages
+from workers.fleet.staffing.deadlines import Deadlines
 from workers.fleet.staffing.planner import Staffing
 
 TICK_S: Final = 0.5
@@ -119,7 +120,7 @@ class Supervisor:
     def __post_init__(self) -> None:
         folder = embedded_redis.folder_of(self.settings) if self.settings.redis_url is None else None
         self._outages = Outages(self.report, folder)
-        self._staffing = Staffing(self.settings, self.wish.workers)
+        self._staffing = Staffing(self.settings, Deadlines(self.settings, self.publishing), self.wish.workers)
 
     def interrupt(self) -> None:
         """Drain the workers and end. A second call ends the workers at once. Safe in a signal handler."""

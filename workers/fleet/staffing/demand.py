@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jobs.batches.open_batches import OpenBatches
-from jobs.lanes.protocol import Lanes
+from jobs.lanes.protocol import LaneSnapshot
 from jobs.planning.quotes import LEAST_ROWS
 from workers.fleet.handles import ROUNDING, Capacity
 
@@ -62,14 +62,12 @@ class FleetPlan:
         )
 
 
-def rows_to_do(queue: Lanes, batches: OpenBatches, lane: str) -> int:
+def rows_to_do(seen: LaneSnapshot, batches: OpenBatches, lane: str) -> int:
     """Return about how many rows of a lane are left: those on the queue, and those of open batches that are not fed yet.
 
     A batch of several lanes may be counted in each with all rows that it lacks, up to the rows of the lane. Rows that are paused
-    do not count. Of a batch that is quoted only the sample may run, so its rows that are not fed yet are a guess. Raises
-    QueueUnavailable if Redis does not answer.
+    do not count. Of a batch that is quoted only the sample may run, so its rows that are not fed yet are a guess.
     """
-    seen = queue.snapshot(lane)
     if seen.paused:
         return seen.leased
     rows = seen.leased + seen.ready + seen.delayed

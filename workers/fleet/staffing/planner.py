@@ -10,6 +10,7 @@ from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from workers.fleet.cluster import needs_of, workers_that_fit
 from workers.fleet.fleet import Fleet
+from workers.fleet.staffing.deadlines import Deadlines
 from workers.fleet.staffing.demand import SLOTS, FleetPlan, Want, room_for_us, rows_to_do, share_out
 
 
@@ -17,10 +18,12 @@ from workers.fleet.staffing.demand import SLOTS, FleetPlan, Want, room_for_us, r
 class Staffing:
     """Plans the workers of a fleet. `workers` is the number that a person has set for each model; None lets the rows decide.
 
-    `rows` holds the rows to do of each model, as `count` has found them.
+    `rows` holds the rows to do of each model, as `count` has found them. On a cluster that grows, a lane whose rows all have
+    deadlines gets no more workers than `deadlines` says.
     """
 
     settings: Settings
+    deadlines: Deadlines
     workers: int | None = None
     rows: dict[str, int] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=set)
@@ -38,9 +41,10 @@ class Staffing:
 
     def count(self, aliases: Iterable[str], sweeper: Sweeper) -> None:
         """Count the rows to do of each model. Raises QueueUnavailable if Redis does not answer: the old numbers stay."""
-        self.rows = {
-            alias: rows_to_do(sweeper.queue, sweeper.batches, self.settings.lane_of(alias)) for alias in aliases
-        }
+        lanes = {alias: self.settings.lane_of(alias) for alias in aliases}
+        seen = {lane: sweeper.queue.snapshot(lane) for lane in set(lanes.values())}
+        self.rows = {alias: rows_to_do(seen[lane], sweeper.batches, lane) for alias, lane in lanes.items()}
+        self.deadlines.look(sweeper, seen)
 
     def has_rows(self, lane: str) -> bool:
         """Whether a model of the lane has rows to do."""
@@ -50,9 +54,7 @@ class Staffing:
         """Return how many workers each of `aliases` should have, and each further model that the fleet has workers of."""
         slots, capacity = _slots(fleet), fleet.cluster.capacity()
         wanted = set(aliases)
-        brings_cores = (
-            bool(capacity.grown) and "CPU" not in capacity.grown
-        )  # further nodes with GPUs have cores for them
+        brings_cores = bool(capacity.grown) and "CPU" not in capacity.grown  # as further nodes with GPUs do
         wants = []
         for alias in sorted(wanted | {replica.alias for replica in fleet.replicas}):
             card = self.settings.catalog[alias]
@@ -62,7 +64,8 @@ class Staffing:
             fit = workers_that_fit(needs, capacity)
             if brings_cores and "GPU" in needs:
                 needs = {kind: need for kind, need in needs.items() if kind != "CPU"}
-            wants.append(Want(alias, needs, rows, slots.get(alias) or slots_of(card), fit, self.workers))
+            least = self.deadlines.least(self.settings.lane_of(alias)) if capacity.grown else None
+            wants.append(Want(alias, needs, rows, slots.get(alias) or slots_of(card), fit, self.workers, least))
         held = Counter[str]()
         for replica in fleet.replicas:
             if replica.placed:

@@ -102,21 +102,21 @@ def test_a_lane_has_work_from_its_first_row_to_its_last(tmp_path: Any, fake_queu
     settings = Settings(store_url=str(tmp_path), model="stub", models={"other": {"engine": "stub"}})
     store = open_store(settings.store_url)
     batches = OpenBatches(store, batch_scan_s=0.0)
-    assert not rows_to_do(fake_queue, batches, "stub")
+    assert not rows_to_do(fake_queue.snapshot("stub"), batches, "stub")
     line = orjson.dumps({"kind": "chat", "prompt": "Say."})
     batch = accept(store, [line], IntakeOptions(), kinds=load_kinds(), settings=settings, run_key="k").batch
     batches.scan()
-    assert rows_to_do(fake_queue, batches, "stub"), "it is not fed yet"
-    assert not rows_to_do(fake_queue, batches, "other")
+    assert rows_to_do(fake_queue.snapshot("stub"), batches, "stub"), "it is not fed yet"
+    assert not rows_to_do(fake_queue.snapshot("other"), batches, "other")
     fake_queue.feed("stub", batch.batch_id, 1, 0, 9, True, [FeedRow(0, line, 1, 5, "t")])
-    assert rows_to_do(fake_queue, batches, "stub"), "it waits"
+    assert rows_to_do(fake_queue.snapshot("stub"), batches, "stub"), "it waits"
     fake_queue.pause("stub")
-    assert not rows_to_do(fake_queue, batches, "stub"), "not for now"
+    assert not rows_to_do(fake_queue.snapshot("stub"), batches, "stub"), "not for now"
     fake_queue.resume("stub")
     (job,) = fake_queue.claim("stub", "w-i-1", 5, 60_000, WorkerRecord("w", 1, "n", "stub", 0)).jobs
-    assert rows_to_do(fake_queue, batches, "stub"), "it runs"
+    assert rows_to_do(fake_queue.snapshot("stub"), batches, "stub"), "it runs"
     fake_queue.settle("stub", [Settlement(job.lease)])
-    assert not rows_to_do(fake_queue, batches, "stub"), "it is done"
+    assert not rows_to_do(fake_queue.snapshot("stub"), batches, "stub"), "it is done"
 
 
 def test_a_closed_batch_that_was_never_fed_is_no_work(tmp_path: Any, fake_queue: RedisQueue) -> None:
@@ -127,4 +127,4 @@ def test_a_closed_batch_that_was_never_fed_is_no_work(tmp_path: Any, fake_queue:
     close(store, batch.batch_id, "cancelled")
     batches = OpenBatches(store, batch_scan_s=0.0)
     batches.scan()
-    assert not rows_to_do(fake_queue, batches, "stub")
+    assert not rows_to_do(fake_queue.snapshot("stub"), batches, "stub")

@@ -11,6 +11,7 @@ from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet.aside import in_line
 from workers.fleet.fleet import Fleet
+from workers.fleet.staffing.deadlines import Deadlines
 from workers.fleet.staffing.planner import Staffing
 
 NODE = {"CPU": 8, "GPU": 1}
@@ -58,7 +59,7 @@ def make_night() -> Iterator[Callable[..., Night]]:
             grown=GROWS if grows else {},
         )
         fleet = Fleet(Settings(**options), "redis://nowhere", cluster, aside=in_line, monotonic=cluster.monotonic)
-        made.append(Night(cluster, fleet, Staffing(fleet.settings, workers)))
+        made.append(Night(cluster, fleet, Staffing(fleet.settings, Deadlines(fleet.settings, in_line), workers)))
         return made[-1]
 
     yield make
@@ -176,3 +177,15 @@ def test_a_model_whose_node_is_on_its_way_takes_no_worker_from_another(make_nigh
     night.pass_s(120)
     assert [worker.plan.alias for worker in night.cluster.active()] == ["a", "a"]
     assert night.asked() == {"a": 2, "b": 1}, "the cluster sees what it should add"
+
+
+def test_a_night_that_has_time_gets_only_the_workers_that_its_deadlines_need(
+    make_night: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker more is a node more. On a cluster that does not grow, the machines are there, and all of them work."""
+    for grows, asked in ((True, 3), (False, 8)):
+        night = make_night(nodes=8, grows=grows)
+        monkeypatch.setattr(night.staffing.deadlines, "least", lambda lane: 3 if lane == "a" else None)
+        night.rows.update(a=9500)
+        night.pass_s(30)
+        assert night.asked() == {"a": asked}
