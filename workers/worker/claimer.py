@@ -302,7 +302,8 @@ class Claimer:
             self._flusher.put(batch_id, *context.outcome_builder.buried(job, row, context.clock()))
             return None
         created_at = known.batch.created_at if known is not None else None
-        attempt = Attempt(job, row, kind, context.clock(), created_at, context.checks)
+        prices = known.prices if known is not None else None
+        attempt = Attempt(job, row, kind, context.clock(), created_at, context.checks, prices)
         if context.traces is not None:
             attempt.trace = context.traces.attempt(job)
         self._pulse.mark()
