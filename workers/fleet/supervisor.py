@@ -177,6 +177,7 @@ class Supervisor:
 
     def _stands_by(self, goal: Goal, sweeper: Sweeper) -> bool:
         """Sweep once while another supervisor has the workers. Returns whether to go on standing by."""
+        goal.show_phase("standing by: another supervisor has the workers")
         if self.interrupts or goal.is_reached(sweeper, self.sweep(goal, sweeper)):
             return False
         time.sleep(self.sweep_s)
