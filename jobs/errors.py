@@ -102,7 +102,7 @@ class OutputUnavailable(NightpressError):
 
 
 class BatchPaused(NightpressError):
-    """The first rows of a batch all failed, so the batch was paused and waits for a person."""
+    """A batch waits for a person: its first rows all failed, or nobody has agreed to its quote yet."""
 
     exit_status = 4
 
@@ -268,6 +268,7 @@ CODES: Final[dict[str, str]] = {
     "bad_record": "The stored request of this row cannot be read, or is not the one that was accepted.",
     "cancelled": "The batch was cancelled before this row was done.",
     "postponed": "The row was not done by the batch's soft deadline; the next round runs it.",
+    "over_budget": "What is left of a budget does not pay for this row; the next round runs it, once there is more.",
     "expired": "The batch's deadline passed before this row was done.",
 }
 """Every error code that Nightpress itself gives -> what the code means. Codes are stable; messages may change."""

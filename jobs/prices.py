@@ -4,11 +4,13 @@ All prices are integers in billionths of the currency, for an hour of a device o
 rounded once, half up, so it can be computed again from the counts and the price version in the row's receipt.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from jobs.errors import RequestError
 from jobs.usage import Usage
 
 NS_PER_HOUR: Final = 3_600_000_000_000
@@ -119,6 +121,48 @@ class Prices(BaseModel):
             device_cost=device_cost + self.bought.get(model, TokenPrices()).of(usage),
             charge=self.models.get(model, TokenPrices()).of(usage),
         )
+
+
+MOST_MONEY: Final = 1_000_000_000 * BILLION
+"""No budget is larger, so that sums of amounts stay within the 64 bits of our JSON."""
+
+_MONEY: Final = re.compile(r"(\d{1,3}(?:_\d{3})+|\d{1,10})(?:\.(\d{1,9}))? ?([A-Za-z]{3})", re.ASCII)
+
+
+class Money(BaseModel):
+    """An amount in billionths of a currency, which is an ISO 4217 code."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    amount: int = Field(ge=0, le=MOST_MONEY)
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+
+    def __str__(self) -> str:
+        return exact(self.amount, self.currency)
+
+
+def money_of(text: str, what: str) -> Money:
+    """Return the amount that a person typed, such as `20EUR`, `0.50 EUR` or `1_000 usd`.
+
+    Raises RequestError for any other text, and for an amount of 0 or above a billion. The message calls the amount by the name
+    `what`.
+    """
+    match = _MONEY.fullmatch(text.strip())
+    if match is None:
+        raise RequestError(
+            f"{what} {text!r}: give an amount with a point before its decimals, and its currency, such as 20EUR or 0.50EUR"
+        )
+    amount = int(match[1].replace("_", "")) * BILLION + int((match[2] or "").ljust(9, "0"))
+    if not 0 < amount <= MOST_MONEY:
+        raise RequestError(f"{what} {text!r}: give more than 0, and at most a billion")
+    return Money(amount=amount, currency=match[3].upper())
+
+
+def exact(amount: int, currency: str) -> str:
+    """Return an amount in billionths as text, to its last digit: `20 EUR`, `0.000001234 EUR`."""
+    whole, rest = divmod(abs(amount), BILLION)
+    decimals = f"{rest:09}".rstrip("0")
+    return f"{'-' * (amount < 0)}{whole:,}{'.' * bool(decimals)}{decimals} {currency}"
 
 
 def divided(amount: int, by: int) -> int:

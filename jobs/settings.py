@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -323,7 +324,13 @@ class Settings(BaseSettings):
     max_gpus: float | None = Field(
         default=None,
         ge=0,
-        description="Most GPUs that the workers of a fleet hold together. None: all that the Ray cluster has or can grow to.",
+        description="Most GPUs that the workers of a fleet hold together. None: those that the Ray cluster has. A cluster that "
+        "adds nodes by itself needs it: it is how far the fleet lets the cluster grow.",
+    )
+    max_cpus: float | None = Field(
+        default=None,
+        ge=1,
+        description="The same for cores. None: those that the Ray cluster has, but for one.",
     )
     idle_s: float | None = Field(
         default=300.0,
@@ -372,6 +379,18 @@ class Settings(BaseSettings):
         description="Other names of models, such as gpt-4o-mini or meta-llama/Llama-3.1-8B-Instruct, each with the alias of "
         "the model that runs rows with this name.",
     )
+
+    @model_validator(mode="after")
+    def _budgets_are_in_the_currency_of_the_prices(self) -> Self:
+        for name, tenant in self.tenants.items():
+            for field in ("budget_a_day", "budget_a_month"):
+                money = getattr(tenant, field)
+                if money is not None and money.currency != self.prices.currency:
+                    raise ValueError(
+                        f"tenants.{name}.{field}: it is in {money.currency}, and the prices are in {self.prices.currency}: give "
+                        f"it in {self.prices.currency}, or [prices] in {money.currency}"
+                    )
+        return self
 
     @field_validator("aliases")
     @classmethod
@@ -440,6 +459,12 @@ class Settings(BaseSettings):
     def known_models(self) -> Models:
         """The models that rows may name."""
         return Models(self.catalog, self.aliases)
+
+    @property
+    def grows_to(self) -> Mapping[str, float]:
+        """What a fleet lets a cluster grow to, by the resources of Ray; without those that are not set."""
+        limits = {"GPU": self.max_gpus, "CPU": self.max_cpus}
+        return {kind: limit for kind, limit in limits.items() if limit is not None}
 
     def options_for(self, url: str) -> Mapping[str, str]:
         """Return `store_options` for a URL of the store's file system, and nothing for any other URL.

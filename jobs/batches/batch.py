@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.findings import Verdict
+from jobs.prices import Money
 
 FORMAT: Final = 1
 """The version of the acceptance, markers, `usage.json` and summaries. A file of a higher version is refused when it is read."""
@@ -49,7 +50,9 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9._-]*$"
 Tenant = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 Status = Literal["completed", "failed", "cancelled", "expired"]
-CloseReason = Literal["cancelled", "expired", "postponed"]
+CloseReason = Literal["cancelled", "expired", "postponed", "over_budget"]
+PUT_OFF: Final[frozenset[CloseReason]] = frozenset({"postponed", "over_budget"})
+"""A round that was closed for one of these reasons leaves its rows without an outcome to a next round."""
 
 
 class _Part(BaseModel):
@@ -118,6 +121,15 @@ class DocumentSet(_Part):
     list_sha256: Sha256
 
 
+class QuoteTerms(_Part):
+    """The batch is quoted from a sample of its rows before the others run (rule 48 of jobs/PROTOCOL.md).
+
+    `goes_on` is True if the others run as soon as the quote is there, without an answer to it.
+    """
+
+    goes_on: bool = False
+
+
 class Batch(StoredRecord):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
@@ -126,7 +138,9 @@ class Batch(StoredRecord):
     the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
     describes the user's file; it is None if no row was refused. `documents` describes the documents whose segments are the rows;
     it is None if the rows came as rows. `glossaries` are the files of terms that intake read, each by its path with its sha256;
-    each row holds those of their terms that stand in its text.
+    each row holds those of their terms that stand in its text. `quote` is None unless the batch is quoted before it runs.
+    `budget` is what all its rows may be charged, without what operators added later (`budget-<n>.json`); None if the batch has no
+    budget of its own.
     """
 
     batch_id: str
@@ -147,6 +161,8 @@ class Batch(StoredRecord):
     layout: InputLayout | None = None
     documents: DocumentSet | None = None
     glossaries: Mapping[str, Sha256] = {}
+    quote: QuoteTerms | None = None
+    budget: Money | None = None
     full_sha256: Sha256
     created_at: Moment
 
@@ -160,13 +176,20 @@ class Batch(StoredRecord):
 
 
 class Closed(StoredRecord):
-    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed, the next round runs the rows
-    that did not complete.
+    """`closed-<round>.json`: no further row of this round is started. If `reason` is postponed or over_budget, the next round
+    runs the rows that did not complete.
+
+    If a budget closed the round, `stopped_by` says in words which. `budget_entry` is the number of the last entry of the log of
+    budgets that was read then, and `until` is when the budget of a tenant begins anew; None if none stopped the batch. The next
+    round opens once a later entry adds to the budget, or that time has come.
     """
 
     round: RoundNumber
     reason: CloseReason
     at: Moment
+    budget_entry: Count | None = None
+    until: Moment | None = None
+    stopped_by: str | None = None
 
 
 class Renewal(_Part):
@@ -303,7 +326,8 @@ class BatchPaths:
 
     `open_hint` is an empty file: it says that the batch is open (rule 5 of jobs/PROTOCOL.md). `undelivered` is an empty file: it
     says that the batch owes outputs to its output URL (rule 38). `refused` has the rows that intake refused, as they came.
-    `document_list` names the documents whose segments are the rows.
+    `document_list` names the documents whose segments are the rows. `sample` names the rows that may be drawn to quote the batch,
+    and `quoted` and `agreed` are the markers of the quote and of the answer to it.
     """
 
     def __init__(self, batch_id: str) -> None:
@@ -314,8 +338,15 @@ class BatchPaths:
         self.acceptance = f"{self.root}/batch.json"
         self.refused = f"{self.root}/refused.jsonl"
         self.document_list = f"{self.root}/documents/list.jsonl"
+        self.sample = f"{self.root}/sample.json"
+        self.quoted = f"{self.root}/quoted-1.json"
+        self.agreed = f"{self.root}/agreed-1.json"
         self.segments = f"{self.root}/segments"
         self.compacted = f"{self.root}/compacted"
+
+    def drawn(self, draw: int) -> str:
+        """The marker of a draw of the sample, from the second on."""
+        return f"{self.root}/drawn-{draw}.json"
 
     def unsummed(self, round_: int) -> str:
         """The note that this round needs a summary (rule 39 of jobs/PROTOCOL.md)."""
@@ -368,6 +399,10 @@ class BatchPaths:
     def resumed(self, round_: int) -> str:
         """The marker that resumes a paused round."""
         return f"{self.root}/resumed-{round_}.json"
+
+    def budget(self, number: int) -> str:
+        """An entry in the log of the batch's budgets: what may be fed, or what was added to the budget."""
+        return f"{self.root}/budget-{number}.json"
 
     def delivered(self, round_: int) -> str:
         """The marker that the outputs of the round are at the output URL."""

@@ -1,6 +1,7 @@
-"""This module keeps what a worker must know of the batches whose rows it runs: their acceptances, and their rounds.
+"""This module keeps what a worker must know of the batches whose rows it runs: their acceptances, their rounds, and the prices of
+those with a budget.
 
-A worker that does not feed its lane needs nothing else of a batch. So it reads two or three small files for each batch, and no
+A worker that does not feed its lane needs nothing else of a batch. So it reads two to four small files for each batch, and no
 segment: an `OutcomeIndex` would read the head of every segment in every worker.
 """
 
@@ -10,8 +11,9 @@ from typing import Final
 
 from jobs.batches.batch import Batch
 from jobs.batches.round import Round
-from jobs.batches.rounds import load_batch, read_round
+from jobs.batches.rounds import granted_prices, load_batch, read_round
 from jobs.errors import NoBatch
+from jobs.prices import Prices
 from jobs.store.store import Store
 
 MOST: Final = 256
@@ -20,10 +22,14 @@ MOST: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class KnownBatch:
-    """A batch, and its round as the markers said when they were last read."""
+    """A batch, and its round as the markers said when they were last read.
+
+    `prices` are those by which its rows are charged if a budget limits it; None if none does.
+    """
 
     batch: Batch
     current: Round
+    prices: Prices | None = None
 
 
 class KnownBatches:
@@ -39,7 +45,8 @@ class KnownBatches:
         Returns None if there is no such batch. Raises StoreDamaged, StoreUnavailable.
         """
         known = self._known.get(batch_id)
-        if known is None or known.current.number < round_:
+        is_granted = known is None or known.batch.budget is None or known.prices is not None
+        if known is None or known.current.number < round_ or not is_granted:
             known = self._read(batch_id)
         if known is None:
             self._known.pop(batch_id, None)
@@ -59,6 +66,7 @@ class KnownBatches:
         if batch is None:
             return None
         try:
-            return KnownBatch(batch, read_round(self._store, batch))
+            current = read_round(self._store, batch)
+            return KnownBatch(batch, current, granted_prices(self._store, batch, current))
         except NoBatch:
             return None

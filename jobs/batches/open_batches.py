@@ -42,6 +42,7 @@ class OpenBatches:
         self._to_check: list[str] = []
         self._indexes: dict[str, OutcomeIndex] = {}
         self._damage = Damage(monotonic)
+        self._finished: set[tuple[str, int]] = set()
         self.fault: StoreDamaged | None = None
 
     @property
@@ -107,8 +108,14 @@ class OpenBatches:
             self._add(batch_id)
         elif index.done is not None:  # the batch may have been reopened
             index.refresh()
-            if index.done is not None:  # the publisher may have died before it removed the hint
+            ended = (batch_id, index.round)
+            if (
+                index.done is not None and ended not in self._finished
+            ):  # the publisher may have died before it removed the hint
                 finish_round(self._store, index.batch)
+                self._finished.add(ended)
+            elif index.current.waits_for_period:
+                open_next_round(self._store, index.batch)
             index.refresh()
 
     def _forget_ended(self, unhinted: set[str]) -> None:

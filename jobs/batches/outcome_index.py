@@ -9,16 +9,18 @@ from datetime import datetime
 from typing import Final, NamedTuple, TypeVar
 
 from jobs.batches.batch import Batch, BatchPaths, Closed, Done
+from jobs.batches.budgets.book import BudgetBook
+from jobs.batches.budgets.entry import BudgetEntry
 from jobs.batches.published import ERRORS, published_path, read_published
 from jobs.batches.round import Round
-from jobs.batches.rounds import read_round
+from jobs.batches.rounds import read_marker, read_round
 from jobs.batches.segments.files import Compacted, each_heads, list_files
 from jobs.batches.segments.head import SOLO, HeadRow, SegmentHead, damaged
 from jobs.errors import StoreUnavailable
 from jobs.logs import logger
 from jobs.store.damage import damaged_file
 from jobs.store.store import Store
-from jobs.usage import Usage
+from jobs.usage import NAMES, Usage
 
 Value = TypeVar("Value")
 
@@ -31,6 +33,8 @@ _FAILED: Final = 4
 """The state of a row that failed with the first code that was read. Each further code gets the next number, below `_OTHER`."""
 _OTHER: Final = 255
 """The state of a row that failed with a code for which no number is left."""
+_CHARGE: Final = 3 + NAMES.index("charge")
+"""The place of the charge in an entry of `SegmentHead.lines`."""
 OTHER_CODE: Final = "other"
 """The name of the codes for which no number is left."""
 
@@ -64,6 +68,8 @@ class OutcomeIndex:
     each file that was read to the number of bytes of its lines. `compacted` maps the name of each segment that is in a compacted
     file to the path of that file. `single_files` is the number of files with one segment at the last listing.
 
+    `book` is the book of the batch's budgets; None if no budget limits the batch.
+
     `cost` is the expected work in tokens of the rows that have an outcome. In a further round, a second byte for each row notes
     whether the cost of a carried row is in it.
 
@@ -96,9 +102,13 @@ class OutcomeIndex:
         self._states = bytearray(self.batch.rows)
         self._codes: dict[str, int] = {}
         self._unfinished: dict[int, PastAttempts] = {}
+        is_limited = self.batch.budget is not None or current.budget_entries > 0
+        self.book = BudgetBook(self.batch.budget, current) if is_limited else None
 
     def refresh(self) -> int:
-        """Read the markers, then the heads of new segments. Returns the number of new segments. Raises StoreUnavailable.
+        """Read the markers, then new entries of the log of budgets, then the heads of new segments.
+
+        Returns the number of new segments. Raises StoreUnavailable.
 
         In a new round everything is read again, since other lines count there.
         """
@@ -110,7 +120,29 @@ class OutcomeIndex:
             self._carried_rows = bytearray(carried) if current.before is not None else bytearray()
             self.carried = carried.count(_COMPLETED)
         self.current = current
+        self._read_log()
         return self._read_new()
+
+    def _read_log(self) -> None:
+        """Read the new entries of the log of budgets. The markers were listed before, so the log is read before the segments."""
+        if self.current.budget_entries and self.book is None:  # a tenant of the batch got a budget meanwhile
+            self.limit()
+        while self.book is not None and self.book.number < self.current.budget_entries:
+            path = self.paths.budget(self.book.number + 1)
+            self.enter(read_marker(self._store, path, BudgetEntry))
+
+    def limit(self) -> BudgetBook:
+        """Return the book of budgets. If there is none, make one, since the budget of a tenant limits the batch from now on."""
+        if self.book is None:
+            self.book = BudgetBook(self.batch.budget, self.current)
+        return self.book
+
+    def enter(self, entry: BudgetEntry) -> None:
+        """Write the next entry of the log into the book."""
+        rows = (row for part in entry.granted for row in part.rows if row < self.batch.rows)
+        states = self._states
+        ended = {row: states[row] >= _FAILED for row in rows if states[row] != _NONE}
+        self.limit().enter(entry, ended)
 
     def _read_new(self) -> int:
         before = len(self.segments)
@@ -270,7 +302,10 @@ class OutcomeIndex:
         any_completed = not self.current.sent_back
         completed = [_VERDICTS.get(account.verdict, _COMPLETED) for account in head.accounts]
         for line, sizes in zip(head.rows, head.lines, strict=True):
-            if (any_completed and line.status == "c") or counts(line):
+            is_outcome = (any_completed and line.status == "c") or counts(line)
+            if self.book is not None and (is_outcome or line.status == "c"):
+                self._enter_line(self.book, line, sizes)
+            if is_outcome:
                 self._count_cost(line)
                 if not _COMPLETED <= states[line.row] < _FAILED:
                     states[line.row] = (
@@ -280,6 +315,18 @@ class OutcomeIndex:
                     unfinished.pop(line.row, None)
             elif not line.final and line.round == self.round and not self.has_outcome(line.row):
                 self._count_attempt(line)
+
+    def _enter_line(self, book: BudgetBook, line: HeadRow, sizes: Sequence[int]) -> None:
+        """Write a line into the book of budgets. The state of its row is not changed yet.
+
+        A completed line of an earlier round is entered too, since the outcome of a renewed row may stand.
+        """
+        if line.status == "c":
+            charge = sizes[_CHARGE] if len(sizes) > _CHARGE else 0
+            is_first = not _COMPLETED <= self._states[line.row] < _FAILED
+            book.complete(line.row, line.round, charge, is_first=is_first)
+        elif self._states[line.row] == _NONE and line.round == self.round:
+            book.fail(line.row)
 
     def _count_cost(self, line: HeadRow) -> None:
         """Add the expected work of a row, at the first line that shows its outcome. The state of the row is not changed yet."""

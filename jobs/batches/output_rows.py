@@ -8,7 +8,7 @@ also has the output that they refused, as `rejected`.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from jobs.batches.batch import Closed
+from jobs.batches.batch import PUT_OFF, Closed
 from jobs.batches.request_row import RowRequest
 from jobs.errors import CODES
 from jobs.usage import NAMES, counts_of
@@ -67,7 +67,7 @@ def closed_row(batch_id: str, row: int, request: RowRequest | None, closed: Clos
     the request.
     """
     error: dict[str, Any] = {"code": closed.reason, "message": CODES[closed.reason]}
-    status = "expired" if closed.reason == "postponed" else closed.reason
+    status = "expired" if closed.reason in PUT_OFF else closed.reason
     values = {
         "batch_id": batch_id,
         "row": row,

@@ -17,6 +17,8 @@ class RowRequest(NamedTuple):
     `checks` holds what the row changes of checks of content. `cost` is the expected work in tokens, estimated by the kind.
     `known` and `hints` are what the translation memory has for the row's segments (jobs/memory/row_memory.py); `known` is None if
     the memory was not asked. They are no part of the request, so they do not change the batch's id.
+    `most` is how many tokens the prompts and the completions that the kind keeps have at most; it is no part of the request
+    either.
     `avoid` has the beginnings of texts that a renewed row must not repeat; it comes from the marker of the round, and is never in
     the input.
     """
@@ -41,6 +43,7 @@ class RowRequest(NamedTuple):
     avoid: Sequence[str] | None = None
     known: Mapping[str, Mapping[str, Any]] | None = None
     hints: Mapping[str, Mapping[str, Any]] | None = None
+    most: Sequence[int] | None = None
 
     def to_bytes(self) -> bytes:
         """Return the row as JSON. Fields that are None are left out."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobs.batches.batch import Closed, Done, Paused
+from jobs.batches.quotes.sample import Quoting
 from jobs.batches.segments.head import HeadRow
 from jobs.batches.segments.line import EVERY_ROUND
 
@@ -18,7 +19,10 @@ class Round:
     texts that it must not repeat. `paused` is None if the round was not paused or was resumed.
     `may_pause` is False once the round was paused, since a round is paused at most once. `continues` is True if the round
     follows a soft deadline: jobs that ran when the round before was closed may finish. `given_up` is True if the batch was
-    cancelled after the soft deadline had closed this round, or the round that this one continues.
+    cancelled after the soft deadline had closed this round, or the round that this one continues. `quoting` is None once every
+    row of the batch may run: it is not quoted, or somebody has agreed to its quote, or this is a further round. `named` maps each
+    row that was sent back by name to the last round for which it was. `budget_entries` is the number of the last entry in the log
+    of the batch's budgets; 0 if there is none.
     """
 
     number: int
@@ -32,6 +36,9 @@ class Round:
     continues: bool = False
     given_up: bool = False
     renewed: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    quoting: Quoting | None = None
+    named: Mapping[int, int] = field(default_factory=dict)
+    budget_entries: int = 0
 
     @property
     def postponed(self) -> bool:
@@ -39,9 +46,45 @@ class Round:
         return self.closed is not None and self.closed.reason == "postponed"
 
     @property
+    def awaits_answer(self) -> bool:
+        """Whether the batch is quoted, and no further row starts until somebody agrees to the quote."""
+        return self.quoting is not None and self.quoting.is_quoted and self.closed is None and self.done is None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no further row starts until an operator says so: the round is paused, or waits for the answer to its quote."""
+        return self.paused is not None or self.awaits_answer
+
+    @property
     def has_next_round(self) -> bool:
         """Whether the round was published at the soft deadline and left rows for a next round, which is not open yet."""
         return self.postponed and self.done is not None and self.done.counts.get("expired", 0) > 0
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether the round was published because a budget was used up, and left rows for a next round, which is not open yet."""
+        left = self.done is not None and self.done.counts.get("expired", 0) > 0
+        return left and self.closed is not None and self.closed.reason == "over_budget"
+
+    @property
+    def waits_for_period(self) -> bool:
+        """Whether the next round opens by itself, once the next period of a tenant's budget begins."""
+        return self.is_over_budget and not self.given_up and self.closed is not None and self.closed.until is not None
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Which budget stopped the batch, as a clause; None if the batch is not over a budget, or was cancelled then."""
+        if not self.is_over_budget or self.given_up or self.closed is None:
+            return None
+        return self.closed.stopped_by or "its budget is used up"
+
+    def stop_in_words(self, batch_id: str) -> str:
+        """Say which budget stopped the batch, and how it goes on. Meant for a round that is over budget."""
+        closed = self.closed
+        what = self.stopped_by or "its budget is used up"
+        if closed is not None and closed.until is not None:
+            return f"{batch_id} is paused: {what}; it goes on by itself at {closed.until.isoformat()}"
+        return f"{batch_id} is paused: {what}; to go on: nightpress resume {batch_id} --budget +AMOUNT"
 
     @property
     def may_finish(self) -> bool:

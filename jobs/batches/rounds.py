@@ -2,20 +2,35 @@
 
 Round 1 begins with `batch.json`, each further round with `reopen-<n>.json`, and round n ends with `done-<n>.json`. Once
 `closed-<n>.json` exists, no further row of round n starts. Once `paused-<n>.json` exists, none starts until `resumed-<n>.json`
-exists. If round n was closed at a soft deadline, the next round continues it. If the batch is cancelled before that next round
-begins, `given-up-<n>.json` closes the next round as soon as it begins. A marker is created once, and the process that creates it
-has decided (rules 14, 22, 35 and 36 of jobs/PROTOCOL.md).
+exists. If round n was closed at a soft deadline, the next round continues it. If it was closed because a budget was used up, the
+next round opens once there is more. If the batch is cancelled before that next round begins, `given-up-<n>.json` closes the next
+round as soon as it begins. A marker is created once, and the process that creates it has decided (rules 14, 22, 35, 36 and 48 of
+jobs/PROTOCOL.md).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
-from jobs.batches.batch import Batch, BatchPaths, Closed, CloseReason, Done, Paused, Renewal, Reopen, Resumed
+from jobs.batches.batch import (
+    PUT_OFF,
+    Batch,
+    BatchPaths,
+    Closed,
+    CloseReason,
+    Done,
+    Paused,
+    Renewal,
+    Reopen,
+    Resumed,
+)
+from jobs.batches.budgets.entry import BudgetEntry
+from jobs.batches.quotes.sample import Agreed, Drawn, Quoting
 from jobs.batches.records import MARKER, Record, is_id, missing, no_batch, read_record
 from jobs.batches.round import Round
 from jobs.errors import ConflictError, RequestError, StoreDamaged
+from jobs.prices import MOST_MONEY, Money, Prices
 from jobs.store.damage import damaged_file
 from jobs.store.store import Store
 
@@ -115,8 +130,21 @@ def _read_round_or_deletion(store: Store, batch: Batch) -> tuple[Round, bool]:
         continues=continues,
         given_up=("given-up", number - 1 if continues else number) in found,
         renewed=_renewed(reopened[-1]) if reopened else {},
+        quoting=_quoting(store, batch, found) if batch.quote is not None and number == 1 else None,
+        named={row: marker.round for marker in reopened for row in marker.rows or ()},
+        budget_entries=max((n for kind, n in found if kind == "budget"), default=0),
     )
     return current, deletes == batch.created_at
+
+
+def _quoting(store: Store, batch: Batch, found: Collection[tuple[str, int]]) -> Quoting | None:
+    """Return how far the first round of a batch is quoted; None if somebody has agreed, or nobody is to be asked."""
+    is_quoted = ("quoted", 1) in found
+    if ("agreed", 1) in found or (is_quoted and batch.quote is not None and batch.quote.goes_on):
+        return None
+    draw = max((n for kind, n in found if kind == "drawn"), default=1)
+    rows = read_marker(store, BatchPaths(batch.batch_id).drawn(draw), Drawn).rows if draw > 1 else None
+    return Quoting(draw, rows, is_quoted)
 
 
 def _renewed(marker: Reopen) -> Mapping[int, Sequence[str]]:
@@ -145,11 +173,21 @@ def latest_done(store: Store, batch_id: str) -> Done | None:
     return read_round(store, require_batch(store, batch_id)).latest
 
 
-def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) -> Closed:
+def close(
+    store: Store,
+    batch_id: str,
+    reason: CloseReason,
+    clock: Clock = now,
+    *,
+    budget_entry: int | None = None,
+    until: datetime | None = None,
+    stopped_by: str | None = None,
+) -> Closed:
     """Close the current round, so that no further row of it starts. Returns the marker that decides.
 
     If the round was closed before, that earlier marker stays and is returned (rule 14 of jobs/PROTOCOL.md). If it was closed at
-    its soft deadline, a cancel also creates `given-up-<n>.json` and returns that marker (rule 35).
+    its soft deadline or because of a budget, a cancel also creates `given-up-<n>.json` and returns that marker (rule 35). The
+    last three arguments go into a marker with the reason over_budget (`Closed`).
 
     Raises NoBatch, StoreUnavailable.
     """
@@ -157,10 +195,12 @@ def close(store: Store, batch_id: str, reason: CloseReason, clock: Clock = now) 
     paths = BatchPaths(batch_id)
     while True:
         number = read_round(store, batch).number
-        mine = Closed(round=number, reason=reason, at=clock())
+        mine = Closed(
+            round=number, reason=reason, at=clock(), budget_entry=budget_entry, until=until, stopped_by=stopped_by
+        )
         path = paths.closed(number)
         create_marker(store, batch, path, mine)
-        if reason == "cancelled" and read_marker(store, path, Closed).reason == "postponed":
+        if reason == "cancelled" and read_marker(store, path, Closed).reason in PUT_OFF:
             path = paths.given_up(number)
             create_marker(store, batch, path, mine)
         if read_round(store, batch).number == number:  # else it was reopened meanwhile: close the new round
@@ -188,6 +228,8 @@ def reopen(
     batch = require_batch(store, batch_id)
     open_next_round(store, batch, clock)  # if a soft deadline left rows, the round for them comes first
     current = read_round(store, batch)
+    if current.is_over_budget and not rows and not renews:
+        raise RequestError(f"{current.stop_in_words(batch_id)}: nothing can be run again before there is more")
     if current.done is None:
         raise RequestError(
             f"batch {batch_id} is still open in round {current.number}: wait for it, or cancel it first."
@@ -214,30 +256,87 @@ def reopen(
 
 
 def open_next_round(store: Store, batch: Batch, clock: Clock = now) -> bool:
-    """Open the next round if a soft deadline left rows for it. Returns whether the batch is open.
+    """Open the next round if a soft deadline or a budget left rows for it. Returns whether the batch is open.
 
-    The next round also runs the rows that failed.
+    After a budget was used up, the next round opens only once there is more money. The next round also runs the rows that failed.
     """
     current = read_round(store, batch)
-    if not current.has_next_round:
+    has_money = current.is_over_budget and _has_money(store, batch, current, clock())
+    if not (current.has_next_round or has_money):
         return current.done is None
     paths = BatchPaths(batch.batch_id)
-    marker = Reopen(round=current.number + 1, deadline=batch.deadline, continues=True, at=clock())
+    deadline = batch.deadline
+    if has_money and deadline is not None and deadline <= clock():
+        deadline = None  # it passed while the batch waited for money
+    marker = Reopen(round=current.number + 1, deadline=deadline, continues=not has_money, at=clock())
     create_reopen(store, batch, marker)
     store.create(paths.open_hint, b"")
     return True
+
+
+def _has_money(store: Store, batch: Batch, current: Round, at: datetime) -> bool:
+    """Whether a budget that has stopped the round has more now: its next period has begun, or an operator added to it."""
+    closed = current.closed
+    if closed is None or current.given_up:
+        return False
+    if closed.until is not None and at >= closed.until:
+        return True
+    return budget_at(store, batch, current.budget_entries) > budget_at(store, batch, closed.budget_entry or 0)
+
+
+def granted_prices(store: Store, batch: Batch, current: Round) -> Prices | None:
+    """Return the prices that the first grant of a batch names; None if there is none. Raises StoreDamaged, NoBatch."""
+    for number in range(1, current.budget_entries + 1):
+        entry = read_marker(store, BatchPaths(batch.batch_id).budget(number), BudgetEntry)
+        if entry.prices is not None:
+            return entry.prices
+    return None
+
+
+def budget_at(store: Store, batch: Batch, entry: int) -> int:
+    """Return the batch's own budget from this entry of its log on, with all that was added; 0 if it has no budget."""
+    accepted = batch.budget.amount if batch.budget is not None else 0
+    if not entry:
+        return accepted
+    return read_marker(store, BatchPaths(batch.batch_id).budget(entry), BudgetEntry).budget or accepted
+
+
+def add_to_budget(store: Store, batch: Batch, more: Money, clock: Clock = now) -> int:
+    """Add an amount to the batch's own budget. Returns the whole budget then.
+
+    If that budget has stopped the batch, and the round is published, the next round opens. Raises RequestError if the batch has
+    no budget or one in another currency, or if no row is left that more money could pay for; NoBatch, StoreUnavailable.
+    """
+    batch_id = batch.batch_id
+    if batch.budget is None:
+        raise RequestError(f"{batch_id} was enqueued without a budget: there is none to add to")
+    if batch.budget.currency != more.currency:
+        raise RequestError(f"{batch_id} has a budget in {batch.budget.currency}: add {batch.budget.currency} to it")
+    while True:
+        current = read_round(store, batch)
+        if current.given_up or (current.published is not None and not current.is_over_budget):
+            raise RequestError(f"{batch_id} has ended, so no money is needed: look at its status")
+        whole = budget_at(store, batch, current.budget_entries) + more.amount
+        if whole > MOST_MONEY:
+            raise RequestError(f"{batch_id}: its budget would be more than a billion")
+        entry = BudgetEntry(number=current.budget_entries + 1, round=current.number, budget=whole, at=clock())
+        if create_marker(store, batch, BatchPaths(batch_id).budget(entry.number), entry):
+            break
+    if read_round(store, batch).is_over_budget:
+        open_next_round(store, batch, clock)
+    return whole
 
 
 def finish_round(store: Store, batch: Batch, clock: Clock = now) -> None:
     """Do what follows the publishing of a round. Several processes may do this for the same round.
 
     If the batch has an output URL, it owes its outputs there from now on. If a soft deadline left rows, the next round is
-    opened; otherwise the hint that the batch is open is removed.
+    opened; otherwise the hint that the batch is open is removed, unless the batch waits for the next period of a budget.
     """
     paths = BatchPaths(batch.batch_id)
     if batch.output_url is not None:
         store.create(paths.undelivered, b"")
-    if not open_next_round(store, batch, clock):
+    if not open_next_round(store, batch, clock) and not read_round(store, batch).waits_for_period:
         store.discard(paths.open_hint)
 
 
@@ -250,12 +349,19 @@ def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused
 
 
 def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
-    """Resume a paused round. Raises RequestError if the batch is not paused, and StoreUnavailable."""
-    current = read_round(store, batch)
-    if current.paused is None or current.done is not None:
+    """Resume a paused round, or let all rows of a batch run that is quoted or waits for the answer to its quote.
+
+    A round that is paused while it is quoted is quoted on. Raises RequestError if the batch is not paused, and StoreUnavailable.
+    """
+    current, paths = read_round(store, batch), BatchPaths(batch.batch_id)
+    if current.is_over_budget:
+        raise RequestError(current.stop_in_words(batch.batch_id))
+    if current.done is not None or (current.paused is None and (current.quoting is None or current.closed is not None)):
         raise RequestError(f"batch {batch.batch_id} is not paused: look at its status.")
-    path = BatchPaths(batch.batch_id).resumed(current.number)
-    create_marker(store, batch, path, Resumed(round=current.number, at=clock()))
+    if current.paused is not None:
+        create_marker(store, batch, paths.resumed(current.number), Resumed(round=current.number, at=clock()))
+    else:
+        create_marker(store, batch, paths.agreed, Agreed(at=clock()))
 
 
 def create_reopen(store: Store, batch: Batch, marker: Reopen) -> bool:

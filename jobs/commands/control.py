@@ -93,14 +93,22 @@ def resume(
         str,
         typer.Argument(metavar="LANE|BATCH", help=f"{LANE} Or a batch.", autocompletion=completion.lanes_and_batches),
     ],
+    budget: Annotated[
+        str | None, typer.Option(metavar="+AMOUNT", help="Add to the budget of a batch, such as +10EUR.")
+    ] = None,
 ) -> None:
-    """Resume a paused lane or a paused batch."""
+    """Resume a paused lane or batch, run the other rows of a quoted batch, or add to a budget.
+
+    A batch that has used up its budget goes on with the rows that are left.
+    """
     session: Session = ctx.obj
     if lane not in _lanes(session) and _is_batch(session, lane):
         batch_id = session.batch(lane).batch_id
-        session.client.resume(batch_id)
-        session.say(f"{batch_id} goes on")
+        whole = session.client.resume(batch_id, budget=budget)
+        session.say(f"{batch_id} goes on" + (f", with a budget of {whole}" if whole is not None else ""))
         return
+    if budget is not None:
+        raise RequestError(f"--budget is for a batch, and {lane!r} is a lane or no batch at all")
     known = _known(session, lane, "lane and no batch")
     session.needed_queue().resume(known)
     session.say(f"{lane} goes on")

@@ -77,7 +77,18 @@ def usage(
 
         for number, table in enumerate(tables(by.value, sums)):
             session.write_table(table, gap=number > 0)
+    if by is By.TENANT:
+        _say_budgets(session)
     session.say_damaged(faults)
+
+
+def _say_budgets(session: Session) -> None:
+    """Say how much of each tenant's budget is used in its present day and month."""
+    from jobs.prices import exact
+
+    for one in session.client.tenant_budgets():
+        held, budget = exact(one.held, one.currency), exact(one.budget, one.currency)
+        session.say(f"{one.tenant}: {held} of {budget} for {one.period} are charged or reserved")
 
 
 def _write_csv(by: By, sums: Mapping[str, Mapping[str, Tally]]) -> None:

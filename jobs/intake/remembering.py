@@ -76,7 +76,9 @@ class RowLookup:
             for one in found.keys() - known.keys():
                 if (similar := index.similar(query, one, self._settings.memory.threshold)) is not None:
                     hints[one] = as_hint(*similar)
-        return row._replace(known=known, hints=hints or None, cost=_left(row.cost, query, known))
+        # nothing is asked for a row whose segments are all known, so nothing is reserved for it
+        most = (0, 0) if row.most is not None and known.keys() == found.keys() else row.most
+        return row._replace(known=known, hints=hints or None, cost=_left(row.cost, query, known), most=most)
 
     def _index_of(self, tenant: str) -> MemoryIndex | None:
         """Return the index of a tenant's memory, as it is now; None if the memory is empty."""

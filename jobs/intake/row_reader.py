@@ -16,12 +16,13 @@ from jobs.batches.refused import REASON
 from jobs.batches.request_row import RowRequest
 from jobs.catalog import TRANSLATION_ONLY, Abilities, Models
 from jobs.did_you_mean import did_you_mean, same_name
-from jobs.errors import RequestError
+from jobs.errors import RequestError, RowError
 from jobs.formats.json_lines import Finding
 from jobs.formats.record import Record
 from jobs.intake.column_advice import advised, of_fields
 from jobs.intake.row_faults import RowFault, fault_of, shown, validated
 from jobs.intake.row_fields import ENVELOPE_FIELDS, Envelope, RowValues, envelope_of, own_of, valid_custom_id
+from jobs.kinds.first_prompts import first_prompts, most_tokens
 from jobs.kinds.kind import Kind
 from jobs.languages.models import languages_of_card
 from jobs.tenants import RowsMaySet
@@ -38,7 +39,8 @@ class RowDefaults:
     """The values of fields for rows that lack these fields. `given` holds the values of `--set` by field.
 
     If `override_model` is true, every row gets `model`, even a row that names another model. A row may name another tenant or
-    priority only if `rows_may_set` has that field. If `tenants` is given, no other tenant is accepted.
+    priority only if `rows_may_set` has that field. If `tenants` is given, no other tenant is accepted. `with_most` tells whether
+    a budget limits the rows, so that the most tokens of each are noted.
     """
 
     kind: str | None
@@ -49,6 +51,7 @@ class RowDefaults:
     override_model: bool = False
     rows_may_set: RowsMaySet = frozenset()
     tenants: Collection[str] | None = None
+    with_most: bool = False
 
 
 class RowReader:
@@ -178,7 +181,8 @@ class RowReader:
             return findings
         self.remark = getattr(request, "remark") if _may_remark(type(request)) else None  # noqa: B009 - of some kinds only
         self.remark = self.remark or self._unconstrained(request, model)
-        return self._request(envelope, request, kind, model, position)
+        row = self._request(envelope, request, kind, model, position)
+        return self._with_most(row, kind) if self._defaults.with_most else row
 
     def _beyond_rights(self, envelope: Envelope) -> Iterator[Finding]:
         """Yield a finding for each field that the row sets to another value although only the submitter of the batch may decide
@@ -258,6 +262,14 @@ class RowReader:
             checks=envelope.checks or None,
             cost=envelope.max_tokens or kind.expected_tokens(request),
         )
+
+    def _with_most(self, row: RowRequest, kind: Kind) -> RowRequest:
+        """Return a row with the most tokens that it may be charged for. A row whose prompts cannot be made is left as it is."""
+        try:
+            most = most_tokens(row, kind, first_prompts(row, kind), self._models.catalog[row.model])
+        except (RowError, ValueError):
+            return row
+        return row._replace(most=(most.prompt, most.completion + most.thoughts))
 
     def _given_to(self, kind: Kind) -> "RowValues":
         """Return the values of `--set` for the fields that a row of this kind may have."""

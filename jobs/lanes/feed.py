@@ -2,19 +2,27 @@
 
 The claimer of the worker that keeps the lane calls `top_up`, so feeding needs no process of its own (rule 47 of
 jobs/PROTOCOL.md). The cursor of a batch in a lane is on the queue and is moved by comparison (rule 6), so any number of feeders
-may work at once all the same. After feeding, a
-feeder reads the batch's markers again. If the batch was closed, published or paused meanwhile, the feeder takes the batch off the
-lane (rule 10).
+may work at once all the same. After feeding, a feeder reads the batch's markers again. If the batch was closed, published or
+paused meanwhile, the feeder takes the batch off the lane (rule 10). A budget allows only rows that were granted (rule 48): a
+feeder that has fed them grants the next rows, and if no money is left for these, says to the queue that the input ends there for
+now.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, Protocol
 
+from jobs.batches.allowance import Allowance, allowance
+from jobs.batches.budgets.granting import Granter
+from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.input import lane_input, read_row
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.quotes.drawn_input import DrawnInput
+from jobs.batches.quotes.sample import fed_a_part
+from jobs.batches.rounds import Clock, now
 from jobs.errors import NoBatch, StoreDamaged
 from jobs.lanes.job import InputSlice
 from jobs.lanes.places import LAST_ROWS_PER_SLOT, place_of
@@ -48,7 +56,7 @@ class FeedQueue(Schedule, Lanes, Protocol):
 class Chunk:
     """A part of the input: its rows without an outcome, and the bytes that their requests take on the queue (`size`).
 
-    The next chunk begins at the byte offset `next_cursor`. If the input ends with this chunk, `at_end` is True.
+    The next chunk begins at the cursor `next_cursor`. If the input ends with this chunk, `at_end` is True.
     """
 
     rows: list[FeedRow]
@@ -57,13 +65,37 @@ class Chunk:
     at_end: bool
 
 
+class LaneLines(Protocol):
+    """The part of a lane's input that may be fed."""
+
+    def lines(self, cursor: int) -> Iterator[tuple[int, bytes, int]]:
+        """Yield the lines from a cursor on, each with its byte offset in the input before it, and the cursor after it."""
+        ...
+
+
+class WholeInput:
+    """The whole input of a lane. Its cursor is a byte offset."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def lines(self, cursor: int) -> Iterator[tuple[int, bytes, int]]:
+        """Yield the lines from a byte offset on. Beyond the end there are none, as with a cursor that counts drawn rows."""
+        self._file.seek(cursor)  # if the file is at this position already, it keeps its read-ahead buffer
+        offset = cursor
+        for line in self._file:
+            yield offset, line, offset + len(line)
+            offset += len(line)
+
+
 class Feeder:
     """A feeder feeds any lane with the batches of one store. One thread at a time may use a feeder.
 
     `_faults` maps a lane to the damage that the last look at its batches found. `_last_looks` maps the name of each check that
     is made at most once in `batch_scan_s` seconds to the time when it was last made. `_seen` maps a lane and a batch to the
     version that the batch had on the queue when storage was last read. `_ended` has the lane, batch and round of each input
-    that was fed to its end. `_slots` maps a lane to the number of slots of its workers.
+    that was fed to its end. `_slots` maps a lane to the number of slots of its workers. `_poor` has the lane, batch and round
+    of each input whose next rows no budget pays for at the moment.
     """
 
     def __init__(
@@ -73,8 +105,10 @@ class Feeder:
         batches: OpenBatches,
         settings: Settings,
         monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock = now,
     ) -> None:
         self._store = store
+        self._granter = Granter(store, settings.prices, TenantAccounts(store, settings, clock), clock)
         self._queue = queue
         self._batches = batches
         self._settings = settings
@@ -85,6 +119,7 @@ class Feeder:
         self._seen: dict[tuple[str, str], int] = {}
         self._ended: set[tuple[str, str, int]] = set()
         self._slots: dict[str, int] = {}
+        self._poor: set[tuple[str, str, int]] = set()
 
     def top_up(
         self,
@@ -165,13 +200,13 @@ class Feeder:
         )
 
     def _is_held(self, index: OutcomeIndex) -> bool:
-        """Whether no row of the batch may start: it is closed, paused or published.
+        """Whether no row of the batch may start: it is closed, paused or published, or waits for the answer to its quote.
 
-        A paused batch may be resumed, and a closed one reopened, so their markers are read again once in `batch_scan_s` seconds.
+        A held batch may be resumed, and a closed one reopened, so their markers are read again once in `batch_scan_s` seconds.
         """
-        if (index.closed or index.current.paused) and self._due(f"{index.batch.batch_id} held"):
+        if (index.closed or index.current.is_held) and self._due(f"{index.batch.batch_id} held"):
             index.refresh()
-        return index.closed is not None or index.current.paused is not None or index.done is not None
+        return index.closed is not None or index.current.is_held or index.done is not None
 
     def _due(self, what: str) -> bool:
         """Whether `batch_scan_s` seconds have passed since this function last returned True for `what`."""
@@ -183,39 +218,58 @@ class Feeder:
 
     def _feed(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None, room: Room) -> Room:
         """Feed one batch until there is no more room or no more input. Returns how many rows and bytes were put on the lane."""
+        self._granter.limits(index)
         batch_id = index.batch.batch_id
         self._ended.discard((lane, batch_id, index.round))
         cursor = self._cursor(lane, index, schedule) if room.is_left else None
         fed = Room(0, 0)
         if cursor is not None:
-            with lane_input(self._store, batch_id, lane) as file:
-                fed = self._feed_from(file, lane, index, cursor, room)
+            with self._input(lane, index) as source:
+                fed = self._feed_from(source, lane, index, cursor, room)
         if fed.rows:
             logger().debug("batch.fed", batch=batch_id, lane=lane, rows=fed.rows)
         if cursor is not None or self._due(f"{lane}/{batch_id}"):
             self.drop_what_ended(lane, index)
         return fed
 
-    def _feed_from(self, file: BinaryIO, lane: str, index: OutcomeIndex, start: int, room: Room) -> Room:
-        """Feed the input from the byte offset `start` on. Returns how many rows and bytes were put on the lane."""
+    @contextmanager
+    def _input(self, lane: str, index: OutcomeIndex) -> Iterator["LaneLines"]:
+        """Open what may be fed of a lane: all of its input, or only the rows that were drawn to quote the batch (rule 48)."""
+        if (quoting := index.current.quoting) is not None:
+            while index.current.quoting == quoting and self._granted(lane, index, CHUNK_ROWS):
+                pass  # a budget grants drawn rows before they are fed
+            yield DrawnInput.read(self._store, index.batch, quoting, lane)
+            return
+        with lane_input(self._store, index.batch.batch_id, lane) as file:
+            yield WholeInput(file)
+
+    def _feed_from(self, source: "LaneLines", lane: str, index: OutcomeIndex, start: int, room: Room) -> Room:
+        """Feed the input from the cursor `start` on. Returns how many rows and bytes were put on the lane."""
         left, mismatches = room, 0
         last_from = index.first_of_last_missing(LAST_ROWS_PER_SLOT * self._slots.get(lane, 1))
         cursor: int | None = start
         while cursor is not None and left.is_left and mismatches < MISMATCHES:
             most = Room(min(left.rows, CHUNK_ROWS), min(left.size, CHUNK_BYTES))
-            chunk = self._chunk(file, index, cursor, most, last_from)
+            if self._grants_on(lane, index, cursor) and allowance(index, lane).ends_at(cursor):
+                self._granted(lane, index, left.rows)
+            chunk = self._chunk(source, index, cursor, most, last_from, allowance(index, lane))
             place = (index.round, cursor, chunk.next_cursor, chunk.at_end)
             reply = self._queue.feed(
                 lane, index.batch.batch_id, *place, chunk.rows, finish=index.current.continues, due_ms=_due_ms(index)
             )
             if reply.accepted:
                 left = left.minus(Room(len(chunk.rows), chunk.size))
-                cursor = None if chunk.at_end else reply.cursor
-                if chunk.at_end:
+                cursor = reply.cursor
+                may_grant = left.is_left and self._grants_on(lane, index, reply.cursor)
+                if chunk.at_end and not (may_grant and self._granted(lane, index, left.rows)):
+                    cursor = None
                     self._ended.add((lane, index.batch.batch_id, index.round))
             else:
                 mismatches += 1
+                before = index.current.quoting
                 cursor = self._after_mismatch(index, reply)
+                if index.current.quoting != before:  # other rows may be fed now: the next call opens them
+                    break
         return room.minus(left)
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
@@ -234,9 +288,45 @@ class Feeder:
                 self._seen[lane, index.batch.batch_id] = version
         if schedule is None or schedule.round != index.round:
             return 0
-        if schedule.at_end:
+        if schedule.closed:
+            return None
+        if schedule.at_end and not self._may_go_on(lane, index, schedule.cursor):
             self._ended.add((lane, index.batch.batch_id, index.round))
-        return None if schedule.at_end or schedule.closed else schedule.cursor
+            return None
+        return schedule.cursor
+
+    def _may_go_on(self, lane: str, index: OutcomeIndex, cursor: int) -> bool:
+        """Whether rows behind the cursor may be fed, although the queue takes the cursor for the end of the input."""
+        if index.book is None or not self._grants_on(lane, index, cursor):
+            return False
+        return not allowance(index, lane).ends_at(cursor) or self._granted(lane, index, CHUNK_ROWS)
+
+    def _grants_on(self, lane: str, index: OutcomeIndex, cursor: int) -> bool:
+        """Whether rows behind the cursor may be granted. A lane that was fed a sample goes on from the beginning, once a sweeper
+        has reset it.
+        """
+        return index.current.quoting is None and not fed_a_part(index.batch.lanes[lane].bytes, cursor, None)
+
+    def _granted(self, lane: str, index: OutcomeIndex, rows: int) -> bool:
+        """Grant the next rows of a batch that a budget limits. Returns whether there is anything to feed.
+
+        If a budget had nothing left for them, storage is asked again once in `batch_scan_s` seconds.
+        """
+        if index.book is None:
+            return False
+        key = (lane, index.batch.batch_id, index.round)
+        if key in self._poor:
+            if not self._due(f"{key} grant"):
+                return False
+            index.refresh()
+        if index.book is not None and self._granter.grant(index, lane, rows):
+            self._poor.discard(key)
+            return True
+        if not self._granter.may_price(index.limit()) and self._due(f"{key} currency"):
+            logger().error("batch.unpriced", batch=index.batch.batch_id, reason=self._granter.fault(index.limit()))
+        self._poor.add(key)
+        self._due(f"{key} grant")
+        return False
 
     def _after_mismatch(self, index: OutcomeIndex, reply: FeedReply) -> int | None:
         index.refresh()
@@ -260,30 +350,28 @@ class Feeder:
         self._queue.drop(lane, batch_id, round_, forget=True, finish=True)
         self._ended.discard((lane, batch_id, round_))
 
-    def _chunk(self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room, last_from: int) -> Chunk:
-        """Return the next chunk: rows without an outcome, until `room` is full. The last row may exceed the bytes of `room`.
+    def _chunk(
+        self, source: "LaneLines", index: OutcomeIndex, cursor: int, room: Room, last_from: int, allowed: Allowance
+    ) -> Chunk:
+        """Return the next chunk: rows without an outcome that are `allowed`, until `room` is full. The last row may exceed the
+        bytes of `room`.
 
         `last_from` is the first of the last rows, which are claimed by their length.
         """
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
-        for offset, line in self._lines(file, cursor):
+        for offset, line, after in source.lines(cursor):
+            if allowed.ends_at(offset):  # the end for now
+                break
             if len(rows) >= room.rows or size >= room.size:
                 at_end = False
                 break
-            next_cursor = offset + len(line)
+            next_cursor = after
             row = self._row(index, offset, line.rstrip(b"\n"), last_from)
-            if row is not None:
+            if row is not None and allowed.allows(row.row):
                 rows.append(row)
                 size += len(row.payload) if isinstance(row.payload, bytes) else REFERENCE_BYTES
         return Chunk(rows, size, next_cursor, at_end)
-
-    def _lines(self, file: BinaryIO, cursor: int) -> Iterator[tuple[int, bytes]]:
-        file.seek(cursor)  # if the file is at this position already, it keeps its read-ahead buffer
-        offset = cursor
-        for line in file:
-            yield offset, line
-            offset += len(line)
 
     def _row(self, index: OutcomeIndex, offset: int, line: bytes, last_from: int) -> FeedRow | None:
         request = read_row(line)
@@ -316,7 +404,7 @@ def _needs_no_more(index: OutcomeIndex, schedule: BatchSchedule | None, window: 
     """
     if schedule is None or schedule.round != index.round:
         return False
-    return schedule.at_end or schedule.closed or window.has_enough(index.batch)
+    return (schedule.at_end and index.book is None) or schedule.closed or window.has_enough(index.batch)
 
 
 def _without_other_rounds(snapshot: LaneSnapshot, indexes: Sequence[OutcomeIndex]) -> LaneSnapshot:

@@ -8,14 +8,19 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from jobs.batches.budgets.state import BudgetState
+from jobs.batches.quotes.quoted import Quoted
 from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Remembered, Usage
 
-State = Literal["open", "queued", "loading", "running", "paused", "cancelling", "expiring", "publishing", "published"]
+State = Literal[
+    "open", "queued", "loading", "running", "paused", "quoted", "cancelling", "expiring", "publishing", "published"
+]
 """`open` means not published, and no more is known, since no queue answers. `loading` means that workers load the model of the
-rows that wait. `publishing` means that the round waits for a publisher, because every row has its outcome or the soft deadline
-has come.
+rows that wait. `quoted` means that the batch is quoted, and waits for an answer. `publishing` means that the round waits for a
+publisher, because every row has its outcome or the soft deadline has come. A batch is `paused` also if a budget is used up and
+what was ready is published: it goes on once there is more.
 """
 
 
@@ -49,7 +54,10 @@ class BatchStatus:
         currency: The currency of the amounts, which are integers in billionths of it.
         created_at: When the batch was accepted, in UTC as all times here.
         deadline: The deadline that the batch was enqueued with; None if it has none.
+        drawn: How many rows are drawn into the sample by which the batch is quoted; None unless it is being quoted.
+        quote: The quote of the batch; None if it has none. A status of many batches shows it only while it waits for an answer.
         paused_reason: Why the batch paused itself; None unless it did.
+        budget: How much of its budget is used; None if no budget limits the batch.
         published_at: When the latest round was published; None while the batch is open.
         delivered: Whether the published outputs are at the batch's output URL; None if it has no URL.
         audit: What the audit of the published texts found; None if they were not audited yet. In a status of many batches it
@@ -88,6 +96,9 @@ class BatchStatus:
     verdicts: Mapping[str, int] = field(default_factory=dict)
     deadline: datetime | None = None
     paused_reason: str | None = None
+    drawn: int | None = None
+    quote: Quoted | None = None
+    budget: BudgetState | None = None
     published_at: datetime | None = None
     delivered: bool | None = None
     audit: Audit | None = None
@@ -125,12 +136,24 @@ class BatchStatus:
         counts = describe_counts(named, self.verdicts)
         return f"{self.rows:,} row{'s' * (self.rows != 1)}: {counts}"
 
+    def paused_in_words(self) -> str:
+        """Return why the batch is paused, and how it goes on: `paused: ...; to go on: nightpress resume night-5f2c81`."""
+        if self.budget is not None and self.budget.until is not None:
+            return f"paused: {self.paused_reason}; it goes on by itself at {self.budget.until.isoformat()}"
+        more = (
+            f" --budget +10{self.budget.currency}"
+            if self.budget is not None and self.budget.stopped_by is not None
+            else ""
+        )
+        return f"paused: {self.paused_reason}; to go on: nightpress resume {self.id}{more}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the flat object that `status --json` prints: counts, the six usage fields, and times in RFC 3339."""
         values = asdict(self)
         usage, wasted = values.pop("usage"), values.pop("wasted")
         audit = None if self.audit is None else self.audit.model_dump(mode="json")
-        return {**values, **usage, "wasted": wasted, "audit": audit}
+        quote = None if self.quote is None else self.quote.model_dump(mode="json")
+        return {**values, **usage, "wasted": wasted, "audit": audit, "quote": quote}
 
 
 @dataclass(frozen=True, slots=True)

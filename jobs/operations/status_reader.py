@@ -11,10 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
+from jobs.batches.budgets.state import BudgetState, state_of
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
+from jobs.batches.quotes.quoted import read_quoted
+from jobs.batches.quotes.sample import drawn_counts, read_sample
 from jobs.batches.records import no_batch
-from jobs.batches.rounds import Clock, now, read_round, require_batch
+from jobs.batches.round import Round
+from jobs.batches.rounds import Clock, budget_at, now, read_round, require_batch
 from jobs.batches.segments.files import each_heads, list_files, until_read
 from jobs.errors import NoBatch, QueueUnavailable, StoreDamaged
 from jobs.lanes.protocol import Lanes, LaneSnapshot
@@ -34,6 +38,7 @@ _ENDING: Final[Mapping[CloseReason, State]] = {
     "cancelled": "cancelling",
     "expired": "expiring",
     "postponed": "publishing",
+    "over_budget": "publishing",
 }
 
 
@@ -60,7 +65,8 @@ class StatusReader:
         prices: The prices. A batch without any outcome is shown in the currency of these prices.
         clock: Returns the time, in UTC.
         lanes: Lanes whose workers are shown even if the queue has heard of no batch in them.
-        counts_late: Whether to fill `BatchStatus.late` and to name the clusters of `BatchStatus.audit`. If True, the heads of all
+        counts_late: Whether to fill `BatchStatus.late`, to name the clusters of `BatchStatus.audit`, and to show quotes that
+            somebody has agreed to. If True, the heads of all
             segments of a published batch are read.
     """
 
@@ -91,7 +97,7 @@ class StatusReader:
         for batch_id in batch_ids:
             with collect_damage(faults), suppress(NoBatch):
                 batches.append(self._status(batch_id, lanes))
-                if self.counts_late and batches[-1].state == "published":
+                if self.counts_late and batches[-1].published_at is not None:
                     try:
                         batches[-1] = self._with_late(batches[-1])
                     except NoBatch:
@@ -111,7 +117,8 @@ class StatusReader:
     def _status(self, batch_id: str, lanes: Mapping[str, LaneSnapshot] | None) -> BatchStatus:
         try:
             batch = require_batch(self.store, batch_id)
-            done = read_round(self.store, batch).published
+            current = read_round(self.store, batch)
+            done = current.published
         except NoBatch:
             self._forget(batch_id)
             raise
@@ -119,12 +126,22 @@ class StatusReader:
             watched = self._watch(batch)
             with watched.lock:
                 watched.index.refresh()
-                done = watched.index.current.published
+                current = watched.index.current
+                done = current.published
                 if done is None:
-                    status = _unfinished(watched.index, lanes, self.prices.currency)
+                    status = self._with_quote(_unfinished(watched.index, lanes, self.prices.currency), watched.index)
                     return watched.progress.look(self.store, watched.index, status, lanes, self.clock())
         self._forget(batch_id)
-        return self._published(batch, done)
+        return self._published(batch, current, done)
+
+    def _with_quote(self, one: BatchStatus, index: OutcomeIndex) -> BatchStatus:
+        """Add how far the batch is quoted. A quote that was agreed to is added only if details are wanted."""
+        batch, quoting = index.batch, index.current.quoting
+        if batch.quote is None:
+            return one
+        if quoting is None or quoting.is_quoted:
+            return replace(one, quote=read_quoted(self.store, batch)) if quoting or self.counts_late else one
+        return replace(one, drawn=sum(drawn_counts(self.store, batch, read_sample(self.store, batch), quoting)))
 
     def _watch(self, batch: Batch) -> _Watched:
         """Return the memory of the batch. It is empty for a new batch, even if a deleted batch had the same id."""
@@ -143,14 +160,16 @@ class StatusReader:
         with self._lock:
             self._watched.pop(batch_id, None)
 
-    def _published(self, batch: Batch, done: Done) -> BatchStatus:
+    def _published(self, batch: Batch, current: Round, done: Done) -> BatchStatus:
         usage = read_usage(self.store, done, batch.batch_id)
         audit = read_audit(self.store, batch.batch_id, done)
         if audit is not None and not self.counts_late:
             audit = audit.model_copy(update={"clusters": ()})
         return BatchStatus(
             **_named(batch),
-            state="published",
+            state="paused" if current.is_over_budget and not current.given_up else "published",
+            paused_reason=current.stopped_by,
+            budget=_published_budget(self.store, batch, current, usage),
             round=done.round,
             completed=done.counts.get("completed", 0),
             failed=done.counts.get("failed", 0),
@@ -168,6 +187,7 @@ class StatusReader:
             verdicts={str(verdict): rows for verdict, rows in done.verdicts.items()},
             published_at=done.at,
             delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
+            quote=read_quoted(self.store, batch) if batch.quote is not None and self.counts_late else None,
             audit=audit,
         )
 
@@ -195,6 +215,19 @@ def spent(store: Store, batch_id: str, currency: str) -> Usage:
         return sums
 
     return until_read(store, added)
+
+
+def _published_budget(store: Store, batch: Batch, current: Round, usage: Mapping[str, Any]) -> BudgetState | None:
+    """Return the state of the budget of a published batch. `usage` is its `usage.json`."""
+    stored = usage.get("budget")
+    if stored is None and batch.budget is None:
+        return None
+    currency = batch.budget.currency if batch.budget is not None else str(usage["currency"])
+    budget = None if batch.budget is None else budget_at(store, batch, current.budget_entries)
+    until = current.closed.until if current.waits_for_period and current.closed is not None else None
+    return BudgetState(
+        currency, budget, int(usage["charge"]), 0, int((stored or {}).get("at_risk", 0)), current.stopped_by, until
+    )
 
 
 def _named(batch: Batch) -> dict[str, Any]:
@@ -244,6 +277,7 @@ def _unfinished(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, c
         wasted=index.wasted,
         currency=index.currency or currency,
         paused_reason=index.current.paused.reason if index.current.paused else None,
+        budget=state_of(index.book, currency),
     )
 
 
@@ -252,8 +286,8 @@ def _state(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, leased
         return "cancelling" if index.current.given_up else _ENDING[index.closed.reason]
     if index.complete:
         return "publishing"
-    if index.current.paused is not None:
-        return "paused"
+    if index.current.is_held:
+        return "paused" if index.current.paused is not None else "quoted"
     if lanes is None or leased:
         return "open" if lanes is None else "running"
     ours = [lanes[lane] for lane in index.batch.lanes if lane in lanes]

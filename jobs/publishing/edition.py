@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, BinaryIO, Final, Generic, TypeVar, get_args
 
 import orjson
 
 from jobs.batches.batch import Done, PublishedFile, Status
+from jobs.batches.budgets.state import state_of
 from jobs.batches.input import read_rows
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.output_rows import closed_row
@@ -63,6 +65,8 @@ class Edition:
         with self._file(OUTPUT) as output, self._file(ERRORS) as errors:
             self._write_rows(output, errors)
         self.usage = self._ledger.usage(self._index.batch, self._index.round, self._prices, self.usage_before)
+        if (budget := state_of(self._index.book, self._prices.currency)) is not None:
+            self.usage = {**self.usage, "budget": replace(budget, used=self.usage["charge"]).as_dict()}
         with self._file(USAGE) as usage:
             usage.write(orjson.dumps(self.usage))
         statuses: tuple[Status, ...] = get_args(Status)

@@ -76,6 +76,7 @@ def _publish(
         return Incomplete(index.missing, tuple(islice(index.missing_rows(), 10)))
     with tempfile.TemporaryDirectory(prefix="nightpress-", dir=scratch) as folder:
         winners = Winners(index.batch.rows, sum(index.files.values()), Path(folder), bucket_bytes)
+        winners.cheapest = index.book is not None
         edition = Edition(store, index, prices, winners)
         mine = edition.write(clock)
     if load_batch(store, batch_id) != index.batch:  # the batch was deleted meanwhile, and perhaps accepted again

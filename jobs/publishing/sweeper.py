@@ -3,8 +3,8 @@
 Counts in Redis never prove that a batch is complete. They only show when it is worth reading storage (rule 15 of
 jobs/PROTOCOL.md). A batch is *drained* if the queue has no job of it left and no row to come. If a batch is drained and storage
 lacks outcomes, the queue has lost rows, and the batch is fed again (rule 13). The sweeper also closes batches at their deadlines
-(rule 14), asks the breaker whether to pause a batch, and compacts small segments. Any number of sweepers may run at the same
-time, anywhere.
+(rule 14) and where a budget is used up (rule 48), asks the breaker whether to pause a batch, and compacts small segments. Any
+number of sweepers may run at the same time, anywhere.
 """
 
 import secrets
@@ -20,9 +20,12 @@ from typing import Final
 
 from jobs.batches.batch import Batch, CloseReason, Done
 from jobs.batches.breaker import trip
+from jobs.batches.budgets.granting import NO_ACCOUNTS, Accounts, Granter
+from jobs.batches.budgets.stopping import outlook
 from jobs.batches.input import rows_without_request
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.quotes.sample import fed_a_part
 from jobs.batches.rounds import close, open_next_round
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.line import Outcome
@@ -32,6 +35,7 @@ from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
+from jobs.publishing.sampling import Sampling
 from jobs.store.damage import Damage
 from jobs.store.store import Store
 
@@ -48,9 +52,10 @@ class Sweeper:
     `published` collects the markers of the batches that the sweeper saw published, by id. If the first `breaker_rows` outcomes of
     a batch are all failures, the batch is paused; 0 switches this off. If a batch has `compact_segments` or more uncompacted
     segments, the small segments are compacted; 0 switches this off. Each batch is compacted at most once in `compact_every`.
-    `on_published` is called after each publishing, with the batch, its marker and the seconds that it took. `after_sweep` is
-    called at the end of each sweep, with whether a batch was published in that sweep. `aside` runs a task, at once or on another
-    thread. While a batch is published there, it counts as open; a later sweep sees its marker, or raises the error of the task.
+    `accounts` are those of tenants' budgets. `on_published` is called after each publishing, with the batch, its marker and the
+    seconds that it took. `after_sweep` is called at the end of each sweep, with whether a batch was published in that sweep.
+    `aside` runs a task, at once or on another thread. While a batch is published there, it counts as open; a later sweep sees its
+    marker, or raises the error of the task.
     """
 
     store: Store
@@ -64,11 +69,20 @@ class Sweeper:
     aside: Callable[[Callable[[], object]], object] = lambda task: task()
     compact_segments: int = 0
     compact_every: timedelta = timedelta(minutes=1)
+    accounts: Accounts = NO_ACCOUNTS
     published: dict[str, Done] = field(default_factory=dict)
     damage: Damage = field(default_factory=Damage)
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
     _fed_again: set[tuple[str, int]] = field(default_factory=set)
     _publishing: dict[str, Future[None]] = field(default_factory=dict)
+    _sampling: Sampling = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what draws samples. It asks the clock of this object."""
+        self._sampling = Sampling(self.store, self.prices, self._now, self._is_spent)
+
+    def _now(self) -> datetime:
+        return self.clock()
 
     def sweep(self) -> int:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
@@ -131,10 +145,12 @@ class Sweeper:
             and any(not _drained(schedule) for schedule in seen.values() if schedule is not None)
         ):
             return None
+        self._sampling.draw_on(index)
         index.refresh()
+        is_granted = self._close_over_budget(index)
         if index.done is None and index.complete:
             self._publish_aside(index)
-        elif index.done is None and index.current.paused is None:
+        elif index.done is None and not index.current.is_held and not self._feed_on(index, seen) and is_granted:
             self._feed_again(index, seen)
         if index.done is not None or index.closed is not None or (index.current.paused and any(seen.values())):
             self._drop(index)
@@ -169,12 +185,14 @@ class Sweeper:
         return seen
 
     def _close_in_time(self, index: OutcomeIndex) -> None:
-        """Close a batch at its deadline, and in round 1 also at its soft deadline (`publish_at`), unless the round is paused.
+        """Close a batch at its deadline, and in round 1 also at its soft deadline (`publish_at`), unless the round is paused or
+        is quoted: its other rows would run in the next round, although nobody has agreed.
 
         A batch that was cancelled while it was postponed is closed at once.
         """
         at = self.clock()
-        soft = index.batch.publish_at if index.round == 1 and index.current.paused is None else None
+        waits = index.current.paused is not None or index.current.quoting is not None
+        soft = index.batch.publish_at if index.round == 1 and not waits else None
         if index.closed is not None or index.done is not None:
             return
         reason: CloseReason
@@ -193,6 +211,49 @@ class Sweeper:
             index.refresh()
             self._drop(index)
 
+    def _feed_on(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> bool:
+        """Have rows fed that may run since the lane was fed: those of a new draw, or all rows once somebody agreed to the quote.
+
+        Returns False if there are none, so that rows without an outcome were lost.
+        """
+        batch, drawn = index.batch, self._sampling.drawn_in(index)
+        behind = {
+            lane: schedule
+            for lane, schedule in seen.items()
+            if schedule is not None and fed_a_part(batch.lanes[lane].bytes, schedule.cursor, drawn.get(lane))
+        }
+        for lane, schedule in behind.items():
+            self.queue.reset(lane, batch.batch_id, schedule.version)
+        return bool(behind)
+
+    @property
+    def _granter(self) -> Granter:
+        return Granter(self.store, self.prices, self.accounts, self.clock)
+
+    def _is_spent(self, index: OutcomeIndex) -> bool:
+        """Whether a budget pays for no further row, and every granted row has its outcome."""
+        granter = self._granter
+        return granter.limits(index) and index.limit().is_idle and not outlook(granter, index).more
+
+    def _close_over_budget(self, index: OutcomeIndex) -> bool:
+        """Close a round whose granted rows all have their outcomes, if no budget pays for any other row.
+
+        Returns False if further rows may be granted: a feeder grants them, and no row of the batch is lost.
+        """
+        current = index.current
+        if index.done is not None or index.complete or current.paused is not None or current.quoting is not None:
+            return True
+        more, stop = outlook(self._granter, index)
+        if stop is None:
+            return not more
+        number, until, words = stop
+        batch_id = index.batch.batch_id
+        close(self.store, batch_id, "over_budget", self.clock, budget_entry=number, until=until, stopped_by=words)
+        logger().warning("batch.stopped", batch=batch_id, reason=words)
+        index.refresh()
+        self._drop(index)
+        return True
+
     def _publish_aside(self, index: OutcomeIndex) -> None:
         """Have a batch published, unless that is going on. Raises the error of a publishing that failed since the last call."""
         batch_id = index.batch.batch_id
@@ -209,15 +270,17 @@ class Sweeper:
                 del self._publishing[batch_id]
                 publishing.result()
         index.refresh()
+        if index.book is not None and index.done is not None:
+            self.accounts.settle(index, at_end=True)
 
     def _publish(self, batch: Batch, publishing: Future[None]) -> None:
-        began, batch_id = time.monotonic(), batch.batch_id
+        began = time.monotonic()
         try:
-            result = publish(self.store, batch_id, prices=self.prices, clock=self.clock)
+            result = publish(self.store, batch.batch_id, prices=self.prices, clock=self.clock)
             if isinstance(result, Done):
                 self.on_published(batch, result, time.monotonic() - began)
                 counts = {str(status): n for status, n in result.counts.items()}
-                logger().info("batch.published", batch=batch_id, round=result.round, **counts)
+                logger().info("batch.published", batch=batch.batch_id, round=result.round, **counts)
         except BaseException as error:  # noqa: BLE001 - raised again by a sweep
             publishing.set_exception(error)
         else:

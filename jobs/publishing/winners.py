@@ -1,8 +1,9 @@
 """The winner of a row is the line that is published, among all lines that give the row an outcome (rule 18 of jobs/PROTOCOL.md).
 
-A completed line wins over a final failure. Ties go to the lowest fence, then to the first segment name by bytes, then to the
-lowest line number. Nothing else plays a part, so publishers that saw the same segments choose the same winners. The lines of each
-range of rows wait in a scratch file of their own, so that memory holds one range at a time.
+A completed line wins over a final failure. In a batch with a budget the completed line with the lowest charge wins, so that an
+attempt that was believed lost never makes a row dearer (rule 48). Ties go to the lowest fence, then to the first segment name by
+bytes, then to the lowest line number. Nothing else plays a part, so publishers that saw the same segments choose the same
+winners. The lines of each range of rows wait in a scratch file of their own, so that memory holds one range at a time.
 """
 
 import mmap
@@ -22,8 +23,11 @@ BUCKET_BYTES: Final = 16 << 20
 NO_ENTRY: Final = (0,) * (1 + len(NAMES) + len(REMEMBERED))
 """An empty entry, for lines that are not added up."""
 
-_RECORD: Final = struct.Struct(f"<{6 + len(NO_ENTRY)}q")
-"""A record precedes each line that waits. It holds the line's row, the four numbers that order the lines of a row, the line's
+_CHARGE: Final = 1 + NAMES.index("charge")
+"""The place of the charge in an entry."""
+
+_RECORD: Final = struct.Struct(f"<{7 + len(NO_ENTRY)}q")
+"""A record precedes each line that waits. It holds the line's row, the five numbers that order the lines of a row, the line's
 length, and its entry for the ledger."""
 
 
@@ -44,9 +48,12 @@ class Winners:
         expected_bytes: About how many bytes of lines will be added. If one range is enough for them, they stay in memory.
         scratch: An empty folder for the scratch files.
         bucket_bytes: About how many bytes of lines a range of rows has.
+
+    `cheapest` tells whether the completed line with the lowest charge wins. It is False; set it before lines are added.
     """
 
     def __init__(self, rows: int, expected_bytes: int, scratch: Path, bucket_bytes: int = BUCKET_BYTES) -> None:
+        self.cheapest = False
         buckets = max(1, -(-expected_bytes // bucket_bytes))
         self._rows = rows
         self._range = max(1, -(-rows // buckets))
@@ -63,7 +70,9 @@ class Winners:
         Raises StoreUnavailable if the scratch files cannot be written, such as on a full disk.
         """
         failed = int(row.status != "c")
-        record = _RECORD.pack(row.row, failed, row.fence, segment, line, len(text), *entry, *NO_ENTRY[len(entry) :])
+        numbers = (*entry, *NO_ENTRY[len(entry) :])
+        charge = numbers[_CHARGE] if self.cheapest else 0
+        record = _RECORD.pack(row.row, failed, charge, row.fence, segment, line, len(text), *numbers)
         self._waiting[row.row // self._range] += (record, text)
         self._waiting_bytes += len(text)
         if self._spills and self._waiting_bytes >= self._bucket_bytes:
@@ -83,11 +92,11 @@ class Winners:
             record = _RECORD.unpack_from(records, start)
             start += _RECORD.size
             other = best.get(record[0])
-            if other is None or record[1:5] < other[0][1:5]:
+            if other is None or record[1:6] < other[0][1:6]:
                 best[record[0]] = record, start
-            start += record[5]
+            start += record[6]
         view = memoryview(records)
-        return {row: Winner(view[at : at + record[5]], record[6:]) for row, (record, at) in best.items()}
+        return {row: Winner(view[at : at + record[6]], record[7:]) for row, (record, at) in best.items()}
 
     def _taken(self, bucket: int) -> bytes | mmap.mmap:
         path = self._scratch / str(bucket)

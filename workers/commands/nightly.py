@@ -30,6 +30,7 @@ from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
 from jobs.operations.content.translated import write_translations
 from jobs.operations.status import describe_verdicts
+from jobs.prices import Money
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.tenants import RowsMaySet
@@ -47,7 +48,8 @@ _FAULTS: Final = (NightpressError, OSError, MemoryError, RecursionError)
 class NightOptions:
     """The options of a night. Rows that name no kind or model get `kind` and `model`, and `set` has fields for rows that lack
     them, each as FIELD=VALUE. `columns` says which column becomes which field. The rows are billed to `tenant`, or to the setting
-    `tenant`. `rows_may_set` names the fields that a row may set itself; if it is None, the setting of that name holds.
+    `tenant`. `rows_may_set` names the fields that a row may set itself; if it is None, the setting of that name holds. `budget`
+    is what the rows of each file may be charged.
     """
 
     inbox: Path
@@ -60,6 +62,7 @@ class NightOptions:
     columns: Columns = NO_CHOICE
     tenant: str | None = None
     rows_may_set: RowsMaySet | None = None
+    budget: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,7 @@ class Night:
             columns=options.columns,
             tenant=options.tenant,
             rows_may_set=options.rows_may_set,
+            budget=options.budget,
         )
         if options.publish_at is None:
             return given

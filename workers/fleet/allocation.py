@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jobs.logs import logger
-from workers.fleet.handles import Capacity
+from workers.fleet.handles import ROUNDING, Capacity
 from workers.fleet.nodes.needs import ray_needs
 from workers.fleet.replica import Replica
-from workers.fleet.staffing.demand import ROUNDING
 
 START_S: Final = 5.0
 """A worker that is not up after this many seconds may lack room.
@@ -65,7 +64,7 @@ class Room:
     def may_grow(self, needs: Mapping[str, float]) -> bool:
         """Whether the cluster can grow by each resource of `needs` of which too little is free."""
         return all(
-            self.capacity.most(kind) - self.capacity.total(kind) >= need - ROUNDING
+            self.capacity.may_grow_by(kind, need)
             for kind, need in needs.items()
             if self.capacity.free.get(kind, 0.0) < need - ROUNDING
         )

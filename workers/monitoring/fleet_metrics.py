@@ -21,6 +21,7 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.operations.status import BatchStatus
+from jobs.prices import BILLION
 from workers.monitoring.counts import Counts, Key, Totals, WorkerSamples, families
 from workers.monitoring.table import FLEET_METRICS, MODEL, TABLE, WORKER_METRICS, MetricInfo
 
@@ -157,17 +158,34 @@ class FleetMetrics:
             if end is not None or now >= due:
                 margins.append((due - max(now, end or now)).total_seconds())
         gauges: Gauges = {("nightpress_open_batches", (state,)): (float(n),) for state, n in states.items()}
-        gauges |= {("nightpress_open_rows", (state,)): (float(n),) for state, n in rows.items()}
+        if not indexes or any(index.batch.batch_id in self._progress for index in indexes):
+            gauges |= {("nightpress_open_rows", (state,)): (float(n),) for state, n in rows.items()}
         gauges["nightpress_late_batches", ()] = (float(late),)
+        gauges |= _budgets(indexes)
         if margins:
             gauges["nightpress_deadline_margin_seconds", ()] = (min(margins),)
         return gauges
 
 
+def _budgets(indexes: Sequence[OutcomeIndex]) -> Gauges:
+    """Add up the budgets of open batches that have one of their own, by currency."""
+    sums: dict[str, list[int]] = {}
+    for book in (index.book for index in indexes if index.batch.budget is not None):
+        if book is not None and book.currency is not None:
+            whole = sums.setdefault(book.currency, [0, 0, 0])
+            for place, amount in enumerate((book.budget or 0, book.used, book.reserved)):
+                whole[place] += amount
+    return {
+        ("nightpress_open_budgets", (currency, part)): (amount / BILLION,)
+        for currency, whole in sums.items()
+        for part, amount in zip(("budget", "used", "reserved"), whole, strict=True)
+    }
+
+
 def _state(index: OutcomeIndex) -> str:
     if index.closed is not None:
         return "closed"
-    return "open" if index.current.paused is None else "paused"
+    return "paused" if index.current.is_held else "open"
 
 
 def _due(index: OutcomeIndex) -> datetime | None:

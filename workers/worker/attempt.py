@@ -25,6 +25,7 @@ from jobs.kinds.row_checks import RowChecks, unchecked
 from jobs.lanes.job import ClaimId, Job
 from jobs.logs import logger
 from jobs.memory.row_memory import RowMemory
+from jobs.prices import Prices
 from jobs.usage import Usage, total
 from jobs.writing.cleaning import CleanedOutput
 from jobs.writing.terms.row_terms import terms_sha256
@@ -53,7 +54,8 @@ class Attempt:
     `under_way` holds the ids of the requests that the engine has not answered. `output` is None until the kind has returned.
     `checks` makes the checker of the row. `findings` are what it found in the output; if the row fails by them, `rejected` is the
     output, and `output` is None. `created_at` is the time when the batch was accepted; chat templates may ask for this date.
-    `trace` collects its times, if the row is traced.
+    `trace` collects its times, if the row is traced. `prices` are those by which the row is charged if a budget limits its batch;
+    None: those of the worker.
     """
 
     job: Job
@@ -62,6 +64,7 @@ class Attempt:
     started_at: datetime
     created_at: datetime | None = None
     checks: RowChecks = unchecked
+    prices: Prices | None = None
     output: BaseModel | None = None
     findings: Sequence[Finding] = ()
     rejected: BaseModel | None = None

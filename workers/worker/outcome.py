@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from jobs.batches.budgets.reservation import capped
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments.line import Outcome
 from jobs.errors import CheckFailed, RowError
@@ -47,12 +48,15 @@ class OutcomeBuilder:
         """
         job = attempt.job
         delay_s = None if error is None else self.retry.delay_s(error, job.attempt, rng)
-        usage = self.prices.price(attempt.usage, model=self.model, device=self.device)
-        wasted = self.prices.price(attempt.wasted, model=self.model, device=self.device)
+        prices = attempt.prices or self.prices
+        usage = prices.price(attempt.usage, model=self.model, device=self.device)
+        wasted = prices.price(attempt.wasted, model=self.model, device=self.device)
+        if attempt.prices is not None:  # a budget limits the batch: no more is charged than was reserved
+            usage = capped(usage, attempt.row, prices)
         ours = {
             "worker": self.worker,
-            "prices": self.prices.version,
-            "currency": self.prices.currency,
+            "prices": prices.version,
+            "currency": prices.currency,
             "started_at": _rfc3339(attempt.started_at),
             "finished_at": _rfc3339(now),
         }

@@ -50,6 +50,14 @@ Tenant = Annotated[str | None, typer.Option(help="The tenant of the rows: who is
 RowsMaySet = Annotated[
     str | None, typer.Option(metavar="FIELDS", help="What rows may set themselves: tenant, priority.")
 ]
+Budget = Annotated[
+    str | None,
+    typer.Option(metavar="AMOUNT", help="What all rows may be charged, such as 20EUR; at its end the batch pauses."),
+]
+BudgetOfEach = Annotated[
+    str | None,
+    typer.Option(metavar="AMOUNT", help="What the rows of each file may be charged, such as 20EUR."),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N rows, as a trial.")]
 Format = Annotated[
     str | None,

@@ -65,7 +65,8 @@ class _Round:
         self._number = number
         self._done = done
         self._batch = folder.name
-        self._rows = json.loads((folder / "batch.json").read_bytes())["rows"]
+        accepted = json.loads((folder / "batch.json").read_bytes())
+        self._rows, self._budget = accepted["rows"], accepted["budget"]
         self._sent_back: dict[int, int] = {}
         self._renewed: set[int] = set()
         for n in range(2, number + 1):
@@ -84,6 +85,7 @@ class _Round:
         for name in SUMMED:
             assert usage[name] == sum(json.loads(line)["usage"][name] for line in output), name
         self._account(usage)
+        self._stay_within_budget(usage["charge"])
         before = completed.get((self._batch, self._number - 1), {})
         winners = self._winners()
         for row, line in rows.items():
@@ -110,12 +112,22 @@ class _Round:
             spent = sum(values["usage"][name] + values["wasted"][name] for values in lines)
             assert usage[name] + usage["wasted"][name] == spent, f"{name}: the segments say {spent}: {usage}"
 
+    def _stay_within_budget(self, charge: int) -> None:
+        """Check rule 48: the rows of a batch are never charged more than its budget and a chunk of it."""
+        if self._budget is None:
+            return
+        logged = [json.loads(path.read_bytes())["budget"] for path in self._folder.glob("budget-*.json")]
+        budget = max([self._budget["amount"], *logged])
+        assert charge <= budget + max(budget // 50, 1), f"{charge} of {budget} are charged"
+        self._world.seen.add(f"{10 * charge // budget} tenths of a budget are charged")
+
     def _winners(self) -> dict[int, dict[str, Any]]:
         """The winning line of each row, by rule 18."""
         best: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         for name, number, values in self._listed():
             if self._counts(values):
-                place = (values["status"] != "completed", values["fence"], name.encode(), number)
+                charge = values["usage"]["charge"] if self._budget and values["status"] == "completed" else 0
+                place = (values["status"] != "completed", charge, values["fence"], name.encode(), number)
                 best[values["row"]] = min(best.get(values["row"], (place, values)), (place, values), key=lambda x: x[0])
         return {row: values for row, (_, values) in best.items()}
 
@@ -141,7 +153,7 @@ class _Round:
         if winner is None:
             closed = json.loads((self._folder / f"closed-{self._number}.json").read_bytes())
             self._world.seen.add(f"a row {closed['reason']}")
-            status = "expired" if closed["reason"] == "postponed" else closed["reason"]
+            status = "expired" if closed["reason"] in ("postponed", "over_budget") else closed["reason"]
             assert published["status"] == status, f"row {row} is {published['status']}: {closed}"
             self._was_open(row)
         elif winner["status"] == "completed":

@@ -9,11 +9,16 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from jobs.batches.batch import BatchPaths
+import pytest
+
+from jobs.batches.batch import BatchPaths, QuoteTerms
+from jobs.batches.budgets.reservation import capped, reservation
+from jobs.batches.known_batches import KnownBatches
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.request_row import RowRequest
 from jobs.batches.segments import segment
@@ -42,6 +47,8 @@ MAX_ATTEMPTS: Final = 3
 EVENING: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 PRICES: Final = Prices()
 SETTINGS: Final = Settings(window_rows=3, inline_bytes=120, max_attempts=MAX_ATTEMPTS, batch_scan_s=5.0)
+FIRST_DRAW: Final = 2
+"""The rows of each stratum in the first draw of a quoted batch. The model sets this number, since its batches are small."""
 PACKETS: Final = 40
 """The number of latest packets that the network may deliver a second time."""
 
@@ -105,6 +112,22 @@ class World:
         self.pass_ms(LEASE_MS - 1)
         self.queue.beat(LANE, [], LEASE_MS, WorkerRecord("another", 1, "n", LANE, 0))
         self.pass_ms(2)
+
+    def may_run(self, batch_id: str, row: int) -> bool:
+        """Check rule 48 from the files alone: until somebody agrees to a quote, only drawn rows run in the first round."""
+        folder = Path(self.folder) / "batches" / batch_id
+        terms = json.loads((folder / "batch.json").read_bytes())["quote"]
+        is_quoted = (folder / "quoted-1.json").exists()
+        if terms is None or (folder / "agreed-1.json").exists() or (is_quoted and terms["goes_on"]):
+            return True
+        draws = sorted(folder.glob("drawn-*.json"))
+        strata = json.loads((folder / "sample.json").read_bytes())["strata"]
+        first = [min(FIRST_DRAW, one["rows"]) for one in strata]
+        counts = json.loads(draws[-1].read_bytes())["rows"] if draws else first
+        self.seen |= {"a sample is drawn"} | ({"further rows are drawn"} if draws else set())
+        return any(
+            row in [drawn[0] for drawn in one["drawn"][:count]] for one, count in zip(strata, counts, strict=True)
+        )
 
     def disturb(self) -> None:
         self.disturbances += 1
@@ -252,13 +275,15 @@ class Worker(Process):
         self.queue = world.queue_behind(self.gate, self._sent)
         self.fed: dict[tuple[str, int], int] = {}
         self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
-        self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic)
+        self.feeder = Feeder(self.store, self.queue, self.batches, SETTINGS, world.monotonic, world.now)
         self.outcome_builder = OutcomeBuilder(self.name, LANE, "cpu", {}, PRICES, RetryPolicy(MAX_ATTEMPTS))
         self.claims = 0
         self.news = ""
         self.to_be_empty = False
         self.segments = 0
         self.held: dict[Lease, tuple[Job, RowRequest]] = {}
+        self.known = KnownBatches(self.store)
+        self.prices: dict[Lease, Prices | None] = {}
         self.lost: set[Lease] = set()
         self.finished: list[tuple[str, Outcome, Settlement | None]] = []
         self.unwritten: list[Segment] = []
@@ -338,9 +363,12 @@ class Worker(Process):
         if job.burial:
             self.finished.append((batch_id, *self.outcome_builder.buried(job, row, now)))
             return
+        assert job.lease.round > 1 or self.world.may_run(batch_id, row.row), f"{job.key} ran before anybody agreed"
         self.world.claims[job.key, job.lease.round] += 1
         most = MAX_ATTEMPTS + job.crashes  # a crash costs no attempt
         assert self.world.claims[job.key, job.lease.round] <= most, f"{job.key} was run too often"
+        known = self.known.get(batch_id, job.lease.round)
+        self.prices[job.lease] = None if known is None else known.prices
         self.held[job.lease] = (job, row)
 
     def _has_outcome(self, job: Job) -> bool:
@@ -359,6 +387,11 @@ class Worker(Process):
         retry = ending == "retried" and job.attempt < MAX_ATTEMPTS
         text = {"text": f"{lease.key} in round {lease.round}, fence {lease.fence}, claim {lease.claim_id}"}
         cost = 1 + lease.key.row + 10 * lease.fence
+        prices = self.prices.pop(lease)
+        usage = PRICES.price(Usage(cost, 0, 2 * cost, 1000 * cost), model=LANE, device="cpu")
+        if prices is not None:  # attempts of a row differ much in what they charge, and some would charge too much
+            part = 1 + (lease.key.row + 3 * lease.fence) % 5
+            usage = capped(replace(usage, charge=reservation(row, prices) * part // 4), row, prices)
         outcome = Outcome(
             row=lease.key.row,
             round=lease.round,
@@ -372,7 +405,7 @@ class Worker(Process):
             attempt=job.attempt,
             output=text if ending == "completed" else None,
             error=None if ending == "completed" else {"code": "empty_output", "message": lease.claim_id},
-            usage=PRICES.price(Usage(cost, 0, 2 * cost, 1000 * cost), model=LANE, device="cpu"),
+            usage=usage,
             wasted=PRICES.price(Usage(0, cost, cost, 10 * cost), model=LANE, device="cpu"),
             model=LANE,
             receipt={"worker": self.name},
@@ -426,7 +459,13 @@ class Worker(Process):
             self.world.claims.subtract((lease.key, lease.round) for lease in leases if lease not in gone)
 
 
-def submit(world: World, rows: int) -> str:
+def submit(world: World, rows: int, quote: QuoteTerms | None = None) -> str:
     lines = [b'{"kind":"chat","model":"stub","prompt":"a %d"}\n' % row for row in range(rows)]
-    options = IntakeOptions(name="a")
+    options = IntakeOptions(name="a", quote=quote)
     return accept(world.store, lines, options, kinds=load_kinds(), settings=SETTINGS, run_key="a").batch.batch_id
+
+
+def draw_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a batch of a few rows be quoted by `FIRST_DRAW` of them, and by half of them at most."""
+    monkeypatch.setattr("jobs.planning.quotes.LEAST_ROWS", FIRST_DRAW)
+    monkeypatch.setattr("jobs.planning.quotes.MOST_SHARE", 2)

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import pytest
@@ -30,14 +31,15 @@ from hypothesis.stateful import (
 
 from jobs.accounts.summary import Tally
 from jobs.accounts.tallies import tallies
-from jobs.batches.batch import Renewal
+from jobs.batches.batch import QuoteTerms, Renewal
 from jobs.batches.published import verify
-from jobs.batches.rounds import close, reopen, require_batch, resume
+from jobs.batches.rounds import add_to_budget, close, reopen, require_batch, resume
 from jobs.batches.rounds import pause as hold
 from jobs.errors import RequestError
 from jobs.intake.accept import IntakeOptions, accept
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.scripts import KEYS
+from jobs.prices import Money
 from jobs.publishing.publish import publish
 from tests.conftest import BINARIES
 from tests.faults.lane_checks import lane_faults
@@ -54,6 +56,7 @@ from tests.faults.model.protocol_model import (
     SweeperProcess,
     Worker,
     World,
+    draw_few_rows,
 )
 from tests.faults.model.stepping import Fate
 
@@ -64,7 +67,10 @@ PICK: Final = st.integers(0, 7)
 MINUTES: Final = st.sampled_from([None, None, 4, 15])
 SOFT: Final = st.sampled_from([None, None, 1, 3])
 """The soft deadline in minutes. It always comes before the deadline."""
+QUOTES: Final = st.sampled_from([None, None, QuoteTerms(), QuoteTerms(goes_on=True)])
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
+BUDGETS: Final = st.sampled_from([None, None, 100_000, 200_000, 400_000])
+"""Budgets in billionths. A row of the model has a reservation of about 93,000, and is charged a quarter to all of it."""
 HEALTHY_TURNS: Final = 120
 """Turns of the healthy worker at the end: far more than it needs for the work that an example can leave."""
 
@@ -89,9 +95,19 @@ class Protocol(RuleBasedStateMachine):
 
     # -- what is submitted, and what operators do
 
-    @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT)
-    def begin(self, key: str, rows: int, minutes: int | None, soft: int | None) -> None:
-        self.submit(key, rows, False, minutes, soft, 4, 0, None)
+    @initialize(
+        key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT, budget=BUDGETS, quote=QUOTES
+    )
+    def begin(
+        self,
+        key: str,
+        rows: int,
+        minutes: int | None,
+        soft: int | None,
+        budget: int | None,
+        quote: QuoteTerms | None,
+    ) -> None:
+        self.submit(key, rows, False, minutes, soft, 4, 0, None, budget, quote)
 
     @rule(
         key=st.sampled_from("abc"),
@@ -102,6 +118,8 @@ class Protocol(RuleBasedStateMachine):
         priority=st.sampled_from([4, 4, 7]),
         who=PICK,
         steps=STEPS,
+        budget=BUDGETS,
+        quote=QUOTES,
     )
     def submit(
         self,
@@ -113,13 +131,19 @@ class Protocol(RuleBasedStateMachine):
         priority: int,
         who: int,
         steps: int | None,
+        budget: int | None,
+        quote: QuoteTerms | None,
     ) -> None:
         lines = [_line(key, row) for row in range(rows)] + [b"no JSON\n"] * bad
         deadline, publish_at = (
             None if minute is None else EVENING.replace(minute=minute) for minute in (minutes, soft)
         )
         tenant = "a" if key == "a" else "others"
-        options = IntakeOptions(name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at)
+        options = IntakeOptions(
+            name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at, quote=quote
+        )
+        if budget is not None:
+            options = replace(options, budget=Money(amount=budget, currency=PRICES.currency))
 
         def act() -> None:
             if len(self.published.batches()) < 4:
@@ -127,6 +151,17 @@ class Protocol(RuleBasedStateMachine):
 
         process = self._anyone(self.others, who)
         self._begin(process, act, steps)
+
+    @rule(which=PICK, who=PICK, amount=st.sampled_from([60_000, 200_000]), steps=STEPS)
+    def add_money(self, which: int, who: int, amount: int, steps: int | None) -> None:
+        """Add to the budget of a batch, as `resume --budget` does. Most batches have none."""
+        process = self._anyone(self.others, who)
+
+        def act(batch: str) -> None:
+            more = Money(amount=amount, currency=PRICES.currency)
+            add_to_budget(process.store, require_batch(process.store, batch), more, clock=self.world.now)
+
+        self._with_batch(process, which, act, steps)
 
     @rule(which=PICK, who=PICK, steps=STEPS)
     def cancel(self, which: int, who: int, steps: int | None) -> None:
@@ -165,7 +200,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(which=PICK, who=PICK, resumed=st.booleans(), steps=STEPS)
     def hold(self, which: int, who: int, resumed: bool, steps: int | None) -> None:
-        """Pause a batch as the breaker does, or resume it as an operator does."""
+        """Pause a batch as the breaker does, or resume it as an operator does, who also agrees to a quote."""
         process = self._anyone(self.others, who)
 
         def act(batch: str) -> None:
@@ -412,7 +447,8 @@ def _line(key: str, row: int) -> bytes:
 
 
 @pytest.fixture
-def _quiet() -> None:
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_few_rows(monkeypatch)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
 
 

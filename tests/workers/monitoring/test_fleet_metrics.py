@@ -27,6 +27,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.memory.entry import Entry
 from jobs.memory.files import write_section
 from jobs.operations.status_reader import StatusReader
+from jobs.prices import BILLION, Money
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
@@ -36,6 +37,7 @@ from workers.monitoring.monitor import Monitor
 from workers.monitoring.table import TABLE
 from workers.worker.worker import Worker, WorkerPlan
 
+MONEY = Money(amount=BILLION, currency="USD")
 SECRET = "a secret that nobody may read"
 
 
@@ -78,7 +80,7 @@ def test_each_metric_of_the_table_moves_in_a_run(tmp_path: Path, redis_url: str,
         "Good night.", "Gute Nacht.", "en", "de", datetime.now(UTC), "editor", prompt_tokens=7, completion_tokens=3
     )
     write_section(store, settings.tenant, "import-0123456789abcdef.jsonl", [entry])
-    batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-")), settings, "k").batch
+    batch = accept_file(store, rows, IntakeOptions(name=SECRET.replace(" ", "-"), budget=MONEY), settings, "k").batch
     queue = RedisQueue.from_settings(settings, store, redis_url)
     monitor = Monitor()
     fleet = monitor.metrics
@@ -268,6 +270,7 @@ def test_paused_batches_and_lanes_are_told_apart(tmp_path: Path) -> None:
     }
     fleet = FleetMetrics()
     fleet.update([], lanes, indexes, datetime.now(UTC))
+    assert values(fleet, "nightpress_open_rows") == {}, "nobody has looked yet how far they are"
     states = {dict(labels)["state"]: n for labels, n in values(fleet, "nightpress_open_batches").items()}
     assert states == {"open": 1, "paused": 1, "closed": 1}
     paused = values(fleet, "nightpress_lane_paused")
