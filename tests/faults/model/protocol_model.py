@@ -27,7 +27,7 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.requests import load_request
-from jobs.prices import Prices
+from jobs.prices import Money, Prices
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.local import LocalStore
@@ -437,7 +437,8 @@ class Worker(Process):
             self.world.claims.subtract((lease.key, lease.round) for lease in leases if lease not in gone)
 
 
-def submit(world: World, rows: int) -> str:
+def submit(world: World, rows: int, budget: int | None = None) -> str:
     lines = [b'{"kind":"chat","model":"stub","prompt":"a %d"}\n' % row for row in range(rows)]
-    options = IntakeOptions(name="a")
+    money = None if budget is None else Money(amount=budget, currency=PRICES.currency)
+    options = IntakeOptions(name="a", budget=money)
     return accept(world.store, lines, options, kinds=load_kinds(), settings=SETTINGS, run_key="a").batch.batch_id

@@ -13,14 +13,17 @@ from pathlib import Path
 import pytest
 
 from jobs.batches.batch import BatchPaths
+from jobs.batches.budgets.reservation import reservation
+from jobs.batches.input import read_rows
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import OUTPUT, read_published, read_usage, verify
-from jobs.batches.rounds import latest_done
+from jobs.batches.rounds import latest_done, require_batch
 from jobs.batches.segments.files import each_outcome
 from jobs.usage import NAMES, Usage, total
 from tests.faults.attempt_checks import attempts_too_many
 from tests.faults.lane_checks import lane_faults
 from tests.faults.model.moved_time import ImitatedServer
-from tests.faults.model.protocol_model import LANE, MAX_ATTEMPTS, Process, SweeperProcess, Worker, World, submit
+from tests.faults.model.protocol_model import LANE, MAX_ATTEMPTS, PRICES, Process, SweeperProcess, Worker, World, submit
 from tests.faults.model.stepping import Fate
 
 pytestmark = pytest.mark.faults
@@ -35,12 +38,12 @@ CALLS = {
 class Night:
     """One night, in which call number `nth` has the given fate. `calls` lists the calls so far."""
 
-    def __init__(self, world: World, fate: Fate, nth: int | None) -> None:
+    def __init__(self, world: World, fate: Fate, nth: int | None, budget: int | None = None) -> None:
         self.world = world
         self.fate = fate
         self.nth = nth
         self.calls: list[str] = []
-        self.batch_id = submit(world, ROWS)
+        self.batch_id = submit(world, ROWS, budget)
         self.workers = [Worker(world, "w0"), Worker(world, "w1")]
         self.sweeper = SweeperProcess(world, "s")
 
@@ -97,14 +100,14 @@ class Night:
 
 
 @pytest.fixture
-def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Fate, int | None], Night]]:
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Night]]:
     """Makes a night in a new world. All nights share one imitated server, which is emptied between them."""
     server = ImitatedServer(monkeypatch)
     made: list[Night] = []
 
-    def make(fate: Fate, nth: int | None) -> Night:
+    def make(fate: Fate, nth: int | None, budget: int | None = None) -> Night:
         server.client.flushall()
-        made.append(Night(World(str(tmp_path / f"store-{len(made)}"), server), fate, nth))
+        made.append(Night(World(str(tmp_path / f"store-{len(made)}"), server), fate, nth, budget))
         return made[-1]
 
     yield make
@@ -126,6 +129,7 @@ def test_each_row_gets_one_outcome_whatever_happens_to_one_call(
     dry = night("made", None)
     dry.run()
     dry.check()
+    assert not any("budget-" in call for call in dry.calls)
     assert {call.split()[1] for call in dry.calls} >= CALLS
     assert any("compacted-" in call for call in dry.calls)
     for nth, call in enumerate(dry.calls):
@@ -136,3 +140,41 @@ def test_each_row_gets_one_outcome_whatever_happens_to_one_call(
         except BaseException as error:
             error.add_note(f"call {nth} of {len(dry.calls)}, {call}: {fate}")
             raise
+
+
+@pytest.mark.parametrize(
+    "fate",
+    [
+        pytest.param("dies", id="the process dies before it"),
+        pytest.param("fails after", id="its reply is lost"),
+        pytest.param("fails", id="it is away"),
+    ],
+)
+def test_no_call_lets_rows_cost_more_than_their_budget(night: Callable[..., Night], fate: Fate) -> None:
+    """The budget pays for all rows at what is reserved for them, and for nothing more."""
+    budget = sum(_reserved(night("made", None, 10**9)))
+    dry = night("made", None, budget)
+    dry.run()
+    dry.check()
+    assert sum("create" in call and "budget-" in call for call in dry.calls) >= ROWS, "each row has a grant of its own"
+    for nth, call in enumerate(dry.calls):
+        tried = night(fate, nth, budget)
+        try:
+            tried.run()
+            tried.check()
+            done = latest_done(tried.world.store, tried.batch_id)
+            assert done is not None
+            usage = read_usage(tried.world.store, done, tried.batch_id)
+            assert usage["charge"] <= budget
+            index = OutcomeIndex(tried.world.store, require_batch(tried.world.store, tried.batch_id))
+            index.refresh()
+            assert usage["charge"] <= index.limit().used <= budget
+        except BaseException as error:
+            error.add_note(f"call {nth} of {len(dry.calls)}, {call}: {fate}")
+            raise
+
+
+def _reserved(night: Night) -> list[int]:
+    """What is reserved for each row of a night."""
+    rows = read_rows(night.world.store, night.batch_id, LANE)
+    return [reservation(row, PRICES) for row in rows]
