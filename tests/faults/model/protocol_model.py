@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Protocol
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.budgets.reservation import capped, reservation
+from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.known_batches import KnownBatches
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.request_row import RowRequest
@@ -31,6 +32,7 @@ from jobs.prices import Money, Prices
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.local import LocalStore
+from jobs.tenants import TenantSettings
 from jobs.usage import Usage
 from tests.faults.model.order_checks import ClaimCheck, leased, ready
 from tests.faults.model.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
@@ -43,7 +45,15 @@ LEASE_MS: Final = 60_000
 MAX_ATTEMPTS: Final = 3
 EVENING: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 PRICES: Final = Prices()
-SETTINGS: Final = Settings(window_rows=3, inline_bytes=120, max_attempts=MAX_ATTEMPTS, batch_scan_s=5.0)
+SHARED: Final = "others"
+"""A tenant whose batches share the budget of a day. No day ends in the model."""
+SETTINGS: Final = Settings(
+    window_rows=3,
+    inline_bytes=120,
+    max_attempts=MAX_ATTEMPTS,
+    batch_scan_s=5.0,
+    tenants={SHARED: TenantSettings(budget_a_day=Money(amount=700_000, currency=PRICES.currency))},
+)
 PACKETS: Final = 40
 """The number of latest packets that the network may deliver a second time."""
 
@@ -228,7 +238,14 @@ class SweeperProcess(Process):
         world = self.world
         self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
         self.sweeper = Sweeper(
-            self.store, self.queue, self.batches, PRICES, world.now, compact_segments=2, compact_every=timedelta(0)
+            self.store,
+            self.queue,
+            self.batches,
+            PRICES,
+            world.now,
+            compact_segments=2,
+            compact_every=timedelta(0),
+            accounts=TenantAccounts(self.store, SETTINGS, world.now),
         )
 
 
