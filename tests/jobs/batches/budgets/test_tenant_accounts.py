@@ -124,6 +124,18 @@ def test_a_process_that_dies_between_both_logs_leaves_no_money_granted_twice(she
     assert fleet.held() == {DAY: 3 * reserved(0)}
 
 
+def test_an_account_that_another_batch_has_emptied_meanwhile_holds_nothing_more(shelf: Any) -> None:
+    fleet = Fleet(shelf, budget_a_day=euros(2 * reserved(0)))
+    one, other = fleet.index(fleet.accept("one")), fleet.index(fleet.accept("other"))
+    slow = fleet.granter()
+    assert slow.limits(one)
+    entry = slow._next(one, LANE, 1)
+    assert entry is not None
+    assert fleet.grant(fleet.granter(), other) == [0, 1]
+    assert not slow.accounts.hold(one, entry)
+    assert fleet.held() == {DAY: 2 * reserved(0)}
+
+
 def test_what_a_dead_process_had_held_is_given_back_once_no_row_is_at_work(shelf: Any) -> None:
     fleet = Fleet(shelf, budget_a_day=euros(3 * reserved(0)))
     batch = fleet.accept("one")
