@@ -45,8 +45,7 @@ check: $(VENV)/.check ## lint, format, types, import contracts, dependencies and
 	$(BIN)/deptry .
 	$(BIN)/python scripts/checks/licences.py
 	$(BIN)/hadolint deploy/Dockerfile
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
-	$(BIN)/check-jsonschema --schemafile $(VENV)/lib/python3*/site-packages/ray/autoscaler/ray-schema.json deploy/ray-cluster.yaml
+	$(BIN)/python -m scripts.checks.deployment.check
 	$(BIN)/python scripts/checks/monitoring/check.py
 	$(BIN)/python scripts/checks/reference.py --check
 

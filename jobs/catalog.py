@@ -105,7 +105,7 @@ class ModelCard(BaseModel):
         le=64.0,
         allow_inf_nan=False,
         description="GPUs of a worker, on nodes that have any: a share of one, such as 0.5, which puts two workers on one, or a "
-        "whole number. None: the share that memory_gb needs, else 1; the stub needs none.",
+        "whole number. None: the share that memory_gb needs, else 1; the stub and remote models need none.",
     )
     memory_gb: float | None = Field(
         default=None,
@@ -190,16 +190,18 @@ class ModelCard(BaseModel):
     @classmethod
     def _shares_or_whole(cls, gpus: float | None, info: ValidationInfo) -> float | None:
         """Refuse numbers of GPUs that Ray does not give, or that the engine cannot use."""
-        if gpus is None:
-            return None
-        if 0 < gpus < SMALLEST_SHARE:
+        if not gpus:
+            return gpus
+        if gpus < SMALLEST_SHARE:
             raise ValueError(f"the smallest share of a GPU is {SMALLEST_SHARE}")
+        engine: EngineName = info.data.get("engine", "auto")
+        most = ABILITIES["causal" if engine == "auto" else engine].devices
+        if most == 0:
+            raise ValueError(f"the engine {engine} uses no GPU: remove num_gpus")
         if gpus <= 1:
             return gpus
         if gpus != int(gpus):
             raise ValueError(f"give a share of one GPU, such as 0.5, or a whole number, such as {int(gpus)}")
-        engine: EngineName = info.data.get("engine", "auto")
-        most = ABILITIES["causal" if engine == "auto" else engine].devices
         if gpus > most:
             named = "every engine that fits" if engine == "auto" else f"the engine {engine}"
             raise ValueError(
@@ -239,6 +241,8 @@ class ModelCard(BaseModel):
         if self.memory_gb is not None and self.num_gpus is not None:
             raise ValueError("memory_gb and num_gpus both say which share of a GPU a worker gets: remove one of them")
         for name, value in (("accelerator", self.accelerator), ("memory_gb", self.memory_gb)):
+            if value is not None and self.engine == "remote":
+                raise ValueError(f"{name} is of a GPU, and the engine remote uses none: remove {name}")
             if value is not None and (self.device == "cpu" or self.num_gpus == 0):
                 of_cpu = 'device = "cpu"' if self.device == "cpu" else "num_gpus = 0"
                 raise ValueError(f"{name} is of a GPU, and {of_cpu} takes none: remove one of them")
@@ -251,9 +255,7 @@ class ModelCard(BaseModel):
             return 0.0
         if self.num_gpus is not None:
             return self.num_gpus
-        if self.engine == "remote":
-            return 0.0
-        needs_none = self.engine == "stub" and self.accelerator is None and self.memory_gb is None
+        needs_none = not self.has_files and self.accelerator is None and self.memory_gb is None
         return 0.0 if needs_none else 1.0
 
     @property
@@ -301,10 +303,8 @@ ABILITIES: Final[Mapping[EngineName, Abilities]] = {
     "causal": Abilities(schemas=True, adapters=False),
     "seq2seq": TRANSLATION_ONLY,
     "translate": TRANSLATION_ONLY,
-    "remote": Abilities(schemas=True, adapters=False, scores=False),
-    "stub": Abilities(
-        schemas=False, adapters=True, devices=64
-    ),  # it uses none, so a plan or a placement can be tried dry
+    "remote": Abilities(schemas=True, adapters=False, scores=False, devices=0),
+    "stub": Abilities(schemas=False, adapters=True, devices=64),  # so that a placement can be tried dry
 }
 """The abilities of each engine. They stand here because submitting machines need them but have no engines."""
 

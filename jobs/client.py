@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobs.accounts.summary import Tally
     from jobs.batches.batch import Done
     from jobs.batches.budgets.tenant_accounts import AccountState
+    from jobs.batches.quotes.quoted import Quoted
     from jobs.documents.batches.writing import Report
     from jobs.errors import StoreDamaged
     from jobs.findings import Verdict
@@ -133,7 +134,7 @@ class Client:
             run_key: The same rows and options with the same key make the same batch, so a call may be repeated. Default: a new
                 key, which makes a new batch.
             options: See EnqueueOptions: kind, model, fields, name, tenant, priority, deadline, publish_at, limit, strict,
-                output_url, output_format, format, map, extra, header, header_row, with_done, budget.
+                output_url, output_format, format, map, extra, header, header_row, with_done, budget, quote, go_on.
 
         Raises:
             RequestError: There are no rows, or an option is wrong. It is AllRefused if every row is bad, and StrictRefused if
@@ -211,12 +212,27 @@ class Client:
         Once every row has an outcome, this method publishes the batch. Workers or `publish` publish a cancelled batch.
 
         Raises BatchUnfinished (a TimeoutError) if the batch is not published after `timeout_s` seconds (None: wait for ever); the
-        batch itself keeps running. Raises BatchPaused if the batch paused itself, because only `resume` restarts it.
+        batch itself keeps running. Raises BatchPaused if the batch paused itself, or waits for the answer to its quote: only
+        `resume` lets it go on.
         """
         from jobs.operations.waiting import wait
 
         until = None if timeout_s is None else self.clock() + timedelta(seconds=timeout_s)
         return wait(self._statuses, _id(batch), until=until, interval_s=interval_s, sleep=self._sleep, clock=self.clock)
+
+    def quote(self, batch: str | Named, timeout_s: float | None = 0.0, *, interval_s: float = 1.0) -> Quoted:
+        """Return the quote of a batch that was enqueued with `quote`: what the whole takes, from a sample of its rows.
+
+        Workers run the sample. This method waits for the quote at most `timeout_s` seconds; None: for ever. After it, `resume`
+        lets the other rows run, and `cancel` gives them up. Raises BatchUnfinished (a TimeoutError) if there is no quote yet,
+        BatchPaused if the batch paused itself, and RequestError if the batch is not to be quoted.
+        """
+        from jobs.operations.waiting import wait_for_quote
+
+        until = None if timeout_s is None else self.clock() + timedelta(seconds=timeout_s)
+        return wait_for_quote(
+            self._statuses, _id(batch), until=until, interval_s=interval_s, sleep=self._sleep, clock=self.clock
+        )
 
     def results(self, batch: str | Named, *, errors: bool = False, only: Verdict | None = None) -> Results:
         """Return the completed rows of a batch in input order; with `errors`, the rows that did not complete.
@@ -316,7 +332,7 @@ class Client:
         return opened
 
     def resume(self, batch: str | Named, *, budget: Money | str | None = None) -> Money | None:
-        """Resume a batch that paused itself, or with `budget` add so much to its budget, such as `+10EUR`.
+        """Resume a batch that paused itself, let all rows of a quoted batch run, or with `budget` add so much, such as `+10EUR`.
 
         Returns the whole budget then; None without `budget`. A batch that its budget has stopped goes on in a further round, and
         one that still runs goes on beyond its old budget. Raises RequestError if the batch is not paused, or if it has no budget,
@@ -424,7 +440,7 @@ class Client:
 
     def _announce(self, batch_id: str) -> None:
         """Tell workers of a batch that has rows for them, if Redis answers."""
-        from jobs.operations.announcing import announce
+        from jobs.lanes.announcing import announce
 
         announce(self.store, lambda: self.queue, batch_id)
 

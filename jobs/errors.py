@@ -102,7 +102,7 @@ class OutputUnavailable(NightpressError):
 
 
 class BatchPaused(NightpressError):
-    """The first rows of a batch all failed, so the batch was paused and waits for a person."""
+    """A batch waits for a person: its first rows all failed, or nobody has agreed to its quote yet."""
 
     exit_status = 4
 
@@ -149,6 +149,10 @@ class StoreDeleteFailed(StoreUnavailable):
 
 class ModelUnavailable(UnavailableError):
     """Weights, a tokenizer, a device or an optional package are missing."""
+
+
+class HubUnavailable(ModelUnavailable):
+    """The hub that has a model's weights does not answer, or broke off. Another try may succeed."""
 
 
 class RowError(NightpressError):

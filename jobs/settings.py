@@ -151,6 +151,11 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         default=Path("~/.cache/nightpress"), description="Folder for converted weights and embedded servers."
     )
+    node_weights_dir: Path | None = Field(
+        default=None,
+        description="Folder on a local disk of each node. Weights are copied into it before they are loaded, once a node, where "
+        "they lie on a disk that nodes share. None: they are read where they are.",
+    )
     templates_dir: Path | None = Field(
         default=None, description="Folder of templates that replace those of the kinds, by file name."
     )
@@ -319,7 +324,13 @@ class Settings(BaseSettings):
     max_gpus: float | None = Field(
         default=None,
         ge=0,
-        description="Most GPUs that the workers of a fleet hold together. None: all that the Ray cluster has or can grow to.",
+        description="Most GPUs that the workers of a fleet hold together. None: those that the Ray cluster has. A cluster that "
+        "adds nodes by itself needs it: it is how far the fleet lets the cluster grow.",
+    )
+    max_cpus: float | None = Field(
+        default=None,
+        ge=1,
+        description="The same for cores. None: those that the Ray cluster has, but for one.",
     )
     idle_s: float | None = Field(
         default=300.0,
@@ -410,7 +421,7 @@ class Settings(BaseSettings):
             )
         return url if "://" in url else str(absolute(Path(url)))
 
-    @field_validator("templates_dir", "cache_dir", "redis_ca", "spool_dir")
+    @field_validator("templates_dir", "cache_dir", "node_weights_dir", "redis_ca", "spool_dir")
     @classmethod
     def _absolute(cls, folder: Path | None) -> Path | None:
         _check_printable(str(folder))
@@ -448,6 +459,12 @@ class Settings(BaseSettings):
     def known_models(self) -> Models:
         """The models that rows may name."""
         return Models(self.catalog, self.aliases)
+
+    @property
+    def grows_to(self) -> Mapping[str, float]:
+        """What a fleet lets a cluster grow to, by the resources of Ray; without those that are not set."""
+        limits = {"GPU": self.max_gpus, "CPU": self.max_cpus}
+        return {kind: limit for kind, limit in limits.items() if limit is not None}
 
     def options_for(self, url: str) -> Mapping[str, str]:
         """Return `store_options` for a URL of the store's file system, and nothing for any other URL.

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import typer
 
+from jobs.batches.batch import QuoteTerms
 from jobs.batches.open_batches import OpenBatches
 from jobs.commands import cli
 from jobs.intake.accept import IntakeOptions, accept_file
@@ -29,7 +30,7 @@ from jobs.store.opening import open_store
 from workers.worker.worker import Worker, WorkerPlan
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(nightpress [^`]+)`")
 ONLY_PARSED = {"run", "work", "replay", "doctor", "models pull", "resume"}
@@ -212,7 +213,18 @@ def other_batch(name: str, arguments: list[str], night: dict[str, str]) -> str |
     """Return a batch that a line needs in place of the one that the pages share; None if it takes that one."""
     if name == "delete":  # because later lines still need the first
         return published_batch(night)
+    if name == "quote":
+        return quoted_batch()
     return document_batch() if name == "results" and "document" in arguments else None
+
+
+def quoted_batch() -> str:
+    """Make a batch that is quoted, wait for its quote, and return its id."""
+    settings = Settings(store_url=os.environ["NIGHTPRESS_STORE_URL"], model="stub")
+    options = IntakeOptions(name="quoted", quote=QuoteTerms())
+    batch = accept_file(open_store(settings.store_url), "tonight.csv", options, settings, "quoted").batch.batch_id
+    assert cli.main(["quote", batch, "--wait"]) == 0
+    return batch
 
 
 def document_batch() -> str:

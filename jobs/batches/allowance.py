@@ -34,4 +34,5 @@ def allowance(index: OutcomeIndex, lane: str) -> Allowance:
     """Return what may be fed of a batch to a lane in its present round, as the index read it from storage last."""
     if index.book is None:
         return EVERYTHING
-    return Allowance(until=index.book.upto.get(lane, 0), allows=index.book.is_granted)
+    until = index.book.upto.get(lane, 0) if index.current.quoting is None else None  # drawn rows lie anywhere (rule 49)
+    return Allowance(until=until, allows=index.book.is_granted)

@@ -121,6 +121,15 @@ class DocumentSet(_Part):
     list_sha256: Sha256
 
 
+class QuoteTerms(_Part):
+    """The batch is quoted from a sample of its rows before the others run (rule 49 of jobs/PROTOCOL.md).
+
+    `goes_on` is True if the others run as soon as the quote is there, without an answer to it.
+    """
+
+    goes_on: bool = False
+
+
 class Batch(StoredRecord):
     """`batch.json`: the acceptance. `rows` counts all rows of the input, and `refused` the rows that intake refused.
 
@@ -129,8 +138,9 @@ class Batch(StoredRecord):
     the columns of the user's file that were copied into the metadata; tables of results have these columns again. `layout`
     describes the user's file; it is None if no row was refused. `documents` describes the documents whose segments are the rows;
     it is None if the rows came as rows. `glossaries` are the files of terms that intake read, each by its path with its sha256;
-    each row holds those of their terms that stand in its text. `budget` is what all its rows may be charged, without what
-    operators added later (`budget-<n>.json`); None if the batch has no budget of its own.
+    each row holds those of their terms that stand in its text. `quote` is None unless the batch is quoted before it runs.
+    `budget` is what all its rows may be charged, without what operators added later (`budget-<n>.json`); None if the batch has no
+    budget of its own.
     """
 
     batch_id: str
@@ -151,6 +161,7 @@ class Batch(StoredRecord):
     layout: InputLayout | None = None
     documents: DocumentSet | None = None
     glossaries: Mapping[str, Sha256] = {}
+    quote: QuoteTerms | None = None
     budget: Money | None = None
     full_sha256: Sha256
     created_at: Moment
@@ -315,7 +326,8 @@ class BatchPaths:
 
     `open_hint` is an empty file: it says that the batch is open (rule 5 of jobs/PROTOCOL.md). `undelivered` is an empty file: it
     says that the batch owes outputs to its output URL (rule 38). `refused` has the rows that intake refused, as they came.
-    `document_list` names the documents whose segments are the rows.
+    `document_list` names the documents whose segments are the rows. `sample` names the rows that may be drawn to quote the batch,
+    and `quoted` and `agreed` are the markers of the quote and of the answer to it.
     """
 
     def __init__(self, batch_id: str) -> None:
@@ -326,8 +338,15 @@ class BatchPaths:
         self.acceptance = f"{self.root}/batch.json"
         self.refused = f"{self.root}/refused.jsonl"
         self.document_list = f"{self.root}/documents/list.jsonl"
+        self.sample = f"{self.root}/sample.json"
+        self.quoted = f"{self.root}/quoted-1.json"
+        self.agreed = f"{self.root}/agreed-1.json"
         self.segments = f"{self.root}/segments"
         self.compacted = f"{self.root}/compacted"
+
+    def drawn(self, draw: int) -> str:
+        """The marker of a draw of the sample, from the second on."""
+        return f"{self.root}/drawn-{draw}.json"
 
     def unsummed(self, round_: int) -> str:
         """The note that this round needs a summary (rule 39 of jobs/PROTOCOL.md)."""

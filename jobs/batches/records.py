@@ -21,8 +21,15 @@ Record = TypeVar("Record", bound=BaseModel)
 LONGEST_ID: Final = 255
 """No batch id has more characters, since no file system takes a longer name."""
 
-MARKER: Final = re.compile(r"(closed|done|reopen|paused|resumed|given-up|delivered|budget)-([1-9][0-9]{0,6})\.json")
-"""The name of a marker: its decision, and the round; or `budget`, and the number of the entry in the log of budgets."""
+MARKER: Final = re.compile(
+    r"(closed|done|reopen|paused|resumed|given-up|delivered|budget|drawn|quoted|agreed)-([1-9][0-9]{0,6})\.json"
+)
+"""The name of a marker: its decision, and the round; or `budget`, and the number of the entry in the log of budgets; or `drawn`,
+and the number of the draw of a sample.
+"""
+
+_NUMBERED: Final = {"budget": "number", "drawn": "draw"}
+"""The field that holds the number of a marker whose number is not that of a round."""
 
 
 def is_id(text: str) -> bool:
@@ -80,4 +87,4 @@ def _named_by(path: str) -> dict[str, object]:
     match = MARKER.fullmatch(name)
     if match is None:
         return {"batch_id": batch_id}
-    return {"number" if match[1] == "budget" else "round": int(match[2])}
+    return {_NUMBERED.get(match[1], "round"): int(match[2])}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobs.batches.batch import Closed, Done, Paused
+from jobs.batches.quotes.sample import Quoting
 from jobs.batches.segments.head import HeadRow
 from jobs.batches.segments.line import EVERY_ROUND
 
@@ -18,9 +19,10 @@ class Round:
     texts that it must not repeat. `paused` is None if the round was not paused or was resumed.
     `may_pause` is False once the round was paused, since a round is paused at most once. `continues` is True if the round
     follows a soft deadline: jobs that ran when the round before was closed may finish. `given_up` is True if the batch was
-    cancelled after the soft deadline had closed this round, or the round that this one continues. `named` maps each row that was
-    sent back by name to the last round for which it was. `budget_entries` is the number of the last entry in the log of the
-    batch's budgets; 0 if there is none.
+    cancelled after the soft deadline had closed this round, or the round that this one continues. `quoting` is None once every
+    row of the batch may run: it is not quoted, or somebody has agreed to its quote, or this is a further round. `named` maps each
+    row that was sent back by name to the last round for which it was. `budget_entries` is the number of the last entry in the log
+    of the batch's budgets; 0 if there is none.
     """
 
     number: int
@@ -34,6 +36,7 @@ class Round:
     continues: bool = False
     given_up: bool = False
     renewed: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    quoting: Quoting | None = None
     named: Mapping[int, int] = field(default_factory=dict)
     budget_entries: int = 0
 
@@ -41,6 +44,16 @@ class Round:
     def postponed(self) -> bool:
         """Whether the round was closed at the batch's soft deadline. Jobs that ran at that moment may finish."""
         return self.closed is not None and self.closed.reason == "postponed"
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the batch is quoted, and no further row starts until somebody agrees to the quote."""
+        return self.quoting is not None and self.quoting.is_quoted and self.closed is None and self.done is None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no further row starts until an operator says so: the round is paused, or waits for the answer to its quote."""
+        return self.paused is not None or self.awaits_answer
 
     @property
     def has_next_round(self) -> bool:

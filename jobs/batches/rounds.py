@@ -8,7 +8,7 @@ round as soon as it begins. A marker is created once, and the process that creat
 jobs/PROTOCOL.md).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
@@ -26,6 +26,7 @@ from jobs.batches.batch import (
     Resumed,
 )
 from jobs.batches.budgets.entry import BudgetEntry
+from jobs.batches.quotes.sample import Agreed, Drawn, Quoting
 from jobs.batches.records import MARKER, Record, is_id, missing, no_batch, read_record
 from jobs.batches.round import Round
 from jobs.errors import ConflictError, RequestError, StoreDamaged
@@ -129,10 +130,21 @@ def _read_round_or_deletion(store: Store, batch: Batch) -> tuple[Round, bool]:
         continues=continues,
         given_up=("given-up", number - 1 if continues else number) in found,
         renewed=_renewed(reopened[-1]) if reopened else {},
+        quoting=_quoting(store, batch, found) if batch.quote is not None and number == 1 else None,
         named={row: marker.round for marker in reopened for row in marker.rows or ()},
         budget_entries=max((n for kind, n in found if kind == "budget"), default=0),
     )
     return current, deletes == batch.created_at
+
+
+def _quoting(store: Store, batch: Batch, found: Collection[tuple[str, int]]) -> Quoting | None:
+    """Return how far the first round of a batch is quoted; None if somebody has agreed, or nobody is to be asked."""
+    is_quoted = ("quoted", 1) in found
+    if ("agreed", 1) in found or (is_quoted and batch.quote is not None and batch.quote.goes_on):
+        return None
+    draw = max((n for kind, n in found if kind == "drawn"), default=1)
+    rows = read_marker(store, BatchPaths(batch.batch_id).drawn(draw), Drawn).rows if draw > 1 else None
+    return Quoting(draw, rows, is_quoted)
 
 
 def _renewed(marker: Reopen) -> Mapping[int, Sequence[str]]:
@@ -337,14 +349,19 @@ def pause(store: Store, batch: Batch, reason: str, clock: Clock = now) -> Paused
 
 
 def resume(store: Store, batch: Batch, clock: Clock = now) -> None:
-    """Resume a paused round. Raises RequestError if the batch is not paused, and StoreUnavailable."""
-    current = read_round(store, batch)
+    """Resume a paused round, or let all rows of a batch run that is quoted or waits for the answer to its quote.
+
+    A round that is paused while it is quoted is quoted on. Raises RequestError if the batch is not paused, and StoreUnavailable.
+    """
+    current, paths = read_round(store, batch), BatchPaths(batch.batch_id)
     if current.is_over_budget:
         raise RequestError(current.stop_in_words(batch.batch_id))
-    if current.paused is None or current.done is not None:
+    if current.done is not None or (current.paused is None and (current.quoting is None or current.closed is not None)):
         raise RequestError(f"batch {batch.batch_id} is not paused: look at its status.")
-    path = BatchPaths(batch.batch_id).resumed(current.number)
-    create_marker(store, batch, path, Resumed(round=current.number, at=clock()))
+    if current.paused is not None:
+        create_marker(store, batch, paths.resumed(current.number), Resumed(round=current.number, at=clock()))
+    else:
+        create_marker(store, batch, paths.agreed, Agreed(at=clock()))
 
 
 def create_reopen(store: Store, batch: Batch, marker: Reopen) -> bool:

@@ -1,4 +1,4 @@
-"""`enqueue`: makes a batch of a file of requests. Only the batch's id goes to standard output."""
+"""`enqueue` makes a batch of a file of requests, and prints only its id on standard output. `quote` shows what it will take."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.commands.options import input_file as opt
-from jobs.commands.session import Session
-from jobs.errors import OutputUnavailable
+from jobs.commands.options import shell_completion as completion
+from jobs.commands.session import BATCH, Session
+from jobs.errors import BatchUnfinished, OutputUnavailable, RequestError
 from jobs.formats.results.form import ResultForm
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobs.batches.quotes.quoted import Quoted
     from jobs.operations.enqueue_options import EnqueueOptions
     from jobs.operations.enqueueing import AcceptedBatch
+    from jobs.operations.status import BatchStatus, Status
 
 SHOWN_FAULTS = 20
 """At most this many refused rows are named; `failed list` names all."""
@@ -23,6 +28,7 @@ SHOWN_FAULTS = 20
 def register(app: typer.Typer) -> None:
     """Add the command of this module."""
     app.command(epilog="Example: nightpress enqueue night.jsonl --model smollm2-135m --deadline 06:00")(enqueue)
+    app.command(epilog="Example: nightpress quote night-5f2c81")(quote)
 
 
 def enqueue(
@@ -59,10 +65,15 @@ def enqueue(
     run_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The same rows with the same key are one batch.")
     ] = None,
+    quote: Annotated[
+        bool,
+        typer.Option("--quote", help="Run a sample of the rows, say what the whole takes, and wait for an answer."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --quote: run the other rows without an answer.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Make no batch; show its rows, faults, tokens and cost.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run or --quote: as JSON.")] = False,
 ) -> None:
     """Make a batch of a file or of documents, and print its id.
 
@@ -94,17 +105,121 @@ def enqueue(
         "strict": strict,
         "output_url": output_url,
         "output_format": output_format,
+        "quote": quote,
+        "go_on": yes,
     }
+    if dry_run and quote:
+        raise RequestError("--dry-run runs nothing, and --quote runs a sample: give one of them")
+    if as_json and not dry_run and not quote:
+        raise RequestError("--json belongs to --dry-run and --quote: the id is printed alone")
     if dry_run:
         _estimate(session, files, options, as_json=as_json)
         return
     accepted = session.client.enqueue(files, run_key=_run_key(run_key, again=again), **options)
     _report(session, accepted)
-    try:
-        session.write(accepted.id, at_once=True)
-    except OutputUnavailable as error:
-        raise OutputUnavailable(f"{error}. The batch {accepted.id} is accepted all the same") from None
-    _say_if_queue_is_away(session)
+    if not as_json:
+        try:
+            session.write(accepted.id, at_once=True)
+        except OutputUnavailable as error:
+            raise OutputUnavailable(f"{error}. The batch {accepted.id} is accepted all the same") from None
+    if quote:
+        _quote_new(session, accepted, as_json=as_json, yes=yes)
+    else:
+        _say_if_queue_is_away(session)
+
+
+def quote(
+    ctx: typer.Context,
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=BATCH, autocompletion=completion.batches)],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the quote is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show the quote of a batch that was enqueued with --quote.
+
+    The quote says what the whole batch takes, from a sample of its rows: tokens, charge and device time, each with an interval
+    that holds the truth in 95 of 100 batches, and the bound by max_tokens. Exit status 4 if it is not there yet.
+    """
+    from jobs.commands.views.quote import answers, heading, notes, strata_table, table
+    from jobs.prices import formatted
+
+    session: Session = ctx.obj
+    batch_id = session.batch(batch).batch_id
+    quoted = session.client.quote(batch_id, None if wait else 0.0)
+    if as_json:
+        session.write_json({"batch": batch_id, **quoted.model_dump(mode="json")})
+        return
+    session.write(f"{batch_id}: {heading(quoted)}")
+    session.write_table(table(quoted))
+    if (strata := strata_table(quoted)) is not None:
+        session.write_table(strata, gap=True)
+    for line in notes(quoted):
+        session.write(line)
+    one = session.client.status(batch_id)
+    if one.state == "quoted":
+        session.write(answers(batch_id))
+    elif one.state == "published":
+        tokens = one.usage.prompt_tokens + one.usage.completion_tokens
+        session.write(
+            f"the batch is published: it took {tokens:,} tokens, and is charged {formatted(one.usage.charge, one.currency)}"
+        )
+
+
+def _quote_new(session: Session, accepted: AcceptedBatch, *, as_json: bool, yes: bool) -> None:
+    """Wait for the quote of a batch, show it, and ask for an answer. Raises BatchUnfinished if no worker runs the sample."""
+    from jobs.commands.views.quote import heading, notes, strata_table, table
+    from jobs.operations.waiting import wait_for_quote
+
+    if not accepted.is_quoted:
+        raise RequestError(f"{accepted.id} exists already, and was enqueued without --quote: --again makes another")
+    session.say(f"a sample of its rows runs first; the quote can be read again: nightpress quote {accepted.id}")
+    drawn: int | None = None
+
+    def look(now: Status, one: BatchStatus) -> None:
+        nonlocal drawn
+        if now.queue_fault is not None or not _has_worker(session, now, accepted.models):
+            reason = now.queue_fault or "no worker is at work on its models"
+            raise BatchUnfinished(
+                f"{accepted.id} is not quoted yet: {reason}. It is accepted: once nightpress work runs, "
+                f"nightpress quote {accepted.id} --wait shows the quote"
+            )
+        if one.drawn != drawn:
+            drawn = one.drawn
+            session.say(f"  {drawn or 0:,} rows are drawn, {one.worked:,} of them have an outcome")
+
+    reader = session.client.status_reader()
+    quoted = wait_for_quote(reader, accepted.id, until=None, sleep=session.sleep, clock=session.clock, look=look)
+    if as_json:
+        session.write_json({"batch": accepted.id, **quoted.model_dump(mode="json")})
+    else:
+        for line in (heading(quoted), *table(quoted).lines(session.width)):
+            session.say(line)
+        for line in (*(strata.lines(session.width) if (strata := strata_table(quoted)) else ()), *notes(quoted)):
+            session.say(line)
+    _ask(session, accepted.id, quoted, yes=yes)
+
+
+def _has_worker(session: Session, now: Status, models: Sequence[str]) -> bool:
+    """Whether a worker of each model was heard of lately, so that the sample is run."""
+    from jobs.commands.views.status import SILENT_S
+
+    heard = {worker.lane for worker in now.workers if worker.silent_s < SILENT_S}
+    return all(session.settings.lane_of(model) in heard for model in models)
+
+
+def _ask(session: Session, batch_id: str, quoted: Quoted, *, yes: bool) -> None:
+    """Let the other rows run if the user agrees, on a terminal or by --yes; else say how to answer later."""
+    from jobs.commands.views.quote import answers
+
+    if session.client.status(batch_id).state != "quoted":
+        session.say(
+            f"{batch_id} goes on" if quoted.sampled < quoted.rows else f"{batch_id} is done: nothing is left to run"
+        )
+        return
+    if yes or (session.can_ask and session.asks(f"run the other {quoted.rows - quoted.sampled:,} rows?")):
+        session.client.resume(batch_id)
+        session.say(f"{batch_id} goes on")
+    else:
+        session.say(answers(batch_id))
 
 
 def _run_key(named: str | None, *, again: bool) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from jobs.batches.batch import Batch
+from jobs.batches.batch import Batch, QuoteTerms
 from jobs.batches.rounds import now
 from jobs.did_you_mean import did_you_mean, same_name
 from jobs.errors import RequestError, StoreUnavailable
@@ -33,6 +33,7 @@ from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_fields import TENANT, given_field
 from jobs.intake.row_reader import RowDefaults, RowReader
+from jobs.intake.sampling import Sampler
 from jobs.intake.staging import Staging
 from jobs.kinds.kind import Kind
 from jobs.kinds.registry import load_kinds
@@ -51,7 +52,8 @@ class IntakeOptions:
     `deadline_typed` and `publish_at_typed` hold the texts that the user typed for `deadline` and `publish_at`. The id of the
     batch is made from these texts: `+8h` means another time at each call, but it is the same option.
     `document` is the name of the format of documents, where it is given; `with_done` sends segments that are translated already.
-    `budget` is what all rows of the batch may be charged.
+    `budget` is what all rows of the batch may be charged. With `quote`, the batch is quoted from a sample of its rows before the
+    others run.
     """
 
     kind: str | None = None
@@ -75,9 +77,12 @@ class IntakeOptions:
     document: str | None = None
     with_done: bool = False
     budget: Money | None = None
+    quote: QuoteTerms | None = None
 
     def typed(self) -> dict[str, str]:
-        """Return every given option as text, for the hash in the batch's id. `strict` is left out, since it changes no batch."""
+        """Return every given option as text, for the hash in the batch's id. `strict` is left out, since it changes no batch, and
+        so is `quote`, so that a quoted batch does not run again under the same run key without a quote.
+        """
         values: dict[str, Any] = {
             "kind": self.kind,
             "model": self.model,
@@ -149,7 +154,8 @@ def accept(
             a batch that may have been accepted.
     """
     memory = RowLookup(store, kinds, settings)
-    with staged(lines, options, kinds, settings, names_in_memory, memory) as staging:
+    sampler = None if options.quote is None else Sampler(kinds, settings)
+    with staged(lines, options, kinds, settings, names_in_memory, memory, sampler) as staging:
         accepted = _accepted(store, staging, options, settings, run_key, clock)
     if accepted.created:
         batch = accepted.batch
@@ -165,10 +171,11 @@ def staged(
     settings: Settings,
     names_in_memory: int = NAMES_IN_MEMORY,
     memory: RowLookup | None = None,
+    sampler: Sampler | None = None,
 ) -> Iterator[Staging]:
     """Read all rows of an input into a Staging, and yield the Staging. The files of the Staging are deleted at the end.
 
-    `memory` is closed at the end. Without it, rows go without the translation memory.
+    `memory` is closed at the end. Without it, rows go without the translation memory. `sampler` chooses the rows for a quote.
 
     Raises RequestError if an option or the whole input is wrong, and StoreUnavailable if the input or the scratch folder fails.
     """
@@ -176,7 +183,7 @@ def staged(
     columns = NO_CHOICE if isinstance(lines, DocumentInput) else checked_fields(options.columns, reader.known)
     try:
         with tempfile.TemporaryDirectory(prefix="nightpress-") as scratch:
-            staging = Staging(Path(scratch), settings, names_in_memory, memory)
+            staging = Staging(Path(scratch), settings, names_in_memory, memory, sampler)
             with closing(staging), ExitStack() as files:
                 if isinstance(lines, DocumentInput):
                     staging.documents = lines.staged(Path(scratch), settings, files, names_in_memory)
@@ -252,6 +259,7 @@ def _batch(staging: Staging, options: IntakeOptions, tenant: str, run_key: str, 
         documents=documents,
         budget=options.budget,
         glossaries=staging.glossaries,
+        quote=options.quote,
         options=typed,
         full_sha256=full,
         created_at=created_at,

@@ -1,8 +1,9 @@
 """Writes the files of a new batch into the store. The batch is accepted when `batch.json` is written.
 
-The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the documents whose segments are
-the rows, the refused rows as they came, their final failures, `batch.json`, the open hint. The open hint is an empty file that
-lets fleets find an open batch sooner. A folder without `batch.json` is not a batch (rules 3 and 4).
+The order is: the id of the store if it has none yet (rule 42 of jobs/PROTOCOL.md), the inputs, the sample if the batch is quoted
+(rule 49), the documents whose segments are the rows, the refused rows as they came, their final failures, `batch.json`, the open
+hint. The open hint is an empty file that lets fleets find an open batch sooner. A folder without `batch.json` is not a batch
+(rules 3 and 4).
 """
 
 import hashlib
@@ -12,7 +13,8 @@ from itertools import islice
 from typing import Final
 
 from jobs.batches.batch import Batch, BatchPaths, LaneInput
-from jobs.batches.input import lane_input, read_rows
+from jobs.batches.input import lane_input, read_row, read_rows
+from jobs.batches.quotes.sample import Sample
 from jobs.batches.rounds import is_left_over, is_open, load_batch, to_bytes
 from jobs.batches.segments import segment
 from jobs.batches.segments.line import Outcome
@@ -50,6 +52,7 @@ def write_batch(store: Store, batch: Batch, staging: Staging) -> tuple[Batch, bo
             with store.writer(paths.input(lane)) as target, staging.lane_path(lane).open("rb") as source:
                 shutil.copyfileobj(source, target, 1 << 20)
         batch = _as_stored(store, batch, staging.lanes_with_memory)
+        _keep_sample(store, batch, staging)
         _keep_documents(store, paths, staging)
         if batch.refused:
             with store.writer(paths.refused) as target, staging.as_they_came.open("rb") as source:
@@ -90,6 +93,37 @@ def _stored_lane(store: Store, batch: Batch, lane: str) -> LaneInput:
         return ours
     cost = sum(request.cost for request in read_rows(store, batch.batch_id, lane))
     return ours.model_copy(update={"bytes": size, "sha256": digest.hexdigest(), "cost": cost})
+
+
+def _keep_sample(store: Store, batch: Batch, staging: Staging) -> None:
+    """Write the rows by which the batch may be quoted. Their places are those of the inputs as they lie in the store."""
+    if staging.sampler is None:
+        return
+    sample = staging.sampler.sample(batch.batch_id)
+    ours = staging.lanes()
+    for lane in batch.lanes:
+        if batch.lanes[lane].sha256 != ours[lane].sha256:
+            sample = _placed_anew(store, sample, lane)
+    store.create(BatchPaths(batch.batch_id).sample, to_bytes(sample))
+
+
+def _placed_anew(store: Store, sample: Sample, lane: str) -> Sample:
+    """Return the sample with the places of a lane's rows as they are in the stored input."""
+    rows = {one.row for one in sample.rows_of([len(one.drawn) for one in sample.strata], lane)}
+    places: dict[int, tuple[int, int, int]] = {}
+    with lane_input(store, sample.batch_id, lane) as file:
+        offset = 0
+        for line in file:
+            if (request := read_row(line.rstrip(b"\n"))) is not None and request.row in rows:
+                places[request.row] = (request.row, offset, len(line))
+            offset += len(line)
+    strata = [
+        one.model_copy(update={"drawn": tuple(places.get(row[0], row) for row in one.drawn)})
+        if one.lane == lane
+        else one
+        for one in sample.strata
+    ]
+    return sample.model_copy(update={"strata": tuple(strata)})
 
 
 def _keep_documents(store: Store, paths: BatchPaths, staging: Staging) -> None:

@@ -27,6 +27,7 @@ from jobs.intake.refusals import AllRefused, FaultGroups
 from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowReader
+from jobs.intake.sampling import Sampler
 from jobs.settings import Settings
 from jobs.store.checksum import with_checksum
 
@@ -64,6 +65,7 @@ class Staging:
         settings: The settings, which know the lane of a model.
         names_in_memory: At most this many custom_ids are kept in memory.
         memory: Adds to each row what the translation memory knows of it. This object closes it.
+        sampler: Chooses the rows by which the batch may be quoted; None if it is not to be quoted.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Staging:
         settings: Settings,
         names_in_memory: int = NAMES_IN_MEMORY,
         memory: RowLookup | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
+        self.sampler = sampler
         self.rows = 0
         self.refused = 0
         self.faults: list[RowFault] = []
@@ -201,14 +205,17 @@ class Staging:
             request = self._memory.with_memory(request)
             line = request.to_bytes()
             lane.has_memory = True
-        lane.add(with_checksum(line) + b"\n", request.cost)
+        stored = with_checksum(line) + b"\n"
+        offset = lane.add(stored, request.cost)
+        if self.sampler is not None:
+            self.sampler.add(request, lane.name, offset, len(stored))
         self.kinds[request.kind] = self.kinds.get(request.kind, 0) + 1
 
     def _new_lane(self, model: str) -> "_Lane":
         name = self._settings.lane_of(model)
         if name not in self._lanes:
             file = self._files.enter_context(self.lane_path(name).open("wb", buffering=1 << 20))
-            self._lanes[name] = _Lane(model, file)
+            self._lanes[name] = _Lane(name, model, file)
         self._lane_of_model[model] = self._lanes[name]
         return self._lanes[name]
 
@@ -245,7 +252,8 @@ class Staging:
 class _Lane:
     """The file of one lane, with its counts and its hash."""
 
-    def __init__(self, model: str, file: BinaryIO) -> None:
+    def __init__(self, name: str, model: str, file: BinaryIO) -> None:
+        self.name = name
         self._model = model
         self._file = file
         self._rows = 0
@@ -254,12 +262,15 @@ class _Lane:
         self._hash = hashlib.sha256()
         self.has_memory = False
 
-    def add(self, line: bytes, cost: int) -> None:
+    def add(self, line: bytes, cost: int) -> int:
+        """Add a line, and return its byte offset."""
+        offset = self._bytes
         self._file.write(line)
         self._hash.update(line)
         self._rows += 1
         self._bytes += len(line)
         self._cost += cost
+        return offset
 
     def input(self) -> LaneInput:
         sha256 = self._hash.hexdigest()

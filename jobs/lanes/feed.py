@@ -10,6 +10,7 @@ now.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, Protocol
 
@@ -19,6 +20,8 @@ from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.input import lane_input, read_row
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.quotes.drawn_input import DrawnInput
+from jobs.batches.quotes.sample import fed_a_part
 from jobs.batches.rounds import Clock, now
 from jobs.errors import NoBatch, StoreDamaged
 from jobs.lanes.job import InputSlice
@@ -53,13 +56,36 @@ class FeedQueue(Schedule, Lanes, Protocol):
 class Chunk:
     """A part of the input: its rows without an outcome, and the bytes that their requests take on the queue (`size`).
 
-    The next chunk begins at the byte offset `next_cursor`. If the input ends with this chunk, `at_end` is True.
+    The next chunk begins at the cursor `next_cursor`. If the input ends with this chunk, `at_end` is True.
     """
 
     rows: list[FeedRow]
     size: int
     next_cursor: int
     at_end: bool
+
+
+class LaneLines(Protocol):
+    """The part of a lane's input that may be fed."""
+
+    def lines(self, cursor: int) -> Iterator[tuple[int, bytes, int]]:
+        """Yield the lines from a cursor on, each with its byte offset in the input before it, and the cursor after it."""
+        ...
+
+
+class WholeInput:
+    """The whole input of a lane. Its cursor is a byte offset."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def lines(self, cursor: int) -> Iterator[tuple[int, bytes, int]]:
+        """Yield the lines from a byte offset on. Beyond the end there are none, as with a cursor that counts drawn rows."""
+        self._file.seek(cursor)  # if the file is at this position already, it keeps its read-ahead buffer
+        offset = cursor
+        for line in self._file:
+            yield offset, line, offset + len(line)
+            offset += len(line)
 
 
 class Feeder:
@@ -174,13 +200,13 @@ class Feeder:
         )
 
     def _is_held(self, index: OutcomeIndex) -> bool:
-        """Whether no row of the batch may start: it is closed, paused or published.
+        """Whether no row of the batch may start: it is closed, paused or published, or waits for the answer to its quote.
 
-        A paused batch may be resumed, and a closed one reopened, so their markers are read again once in `batch_scan_s` seconds.
+        A held batch may be resumed, and a closed one reopened, so their markers are read again once in `batch_scan_s` seconds.
         """
-        if (index.closed or index.current.paused) and self._due(f"{index.batch.batch_id} held"):
+        if (index.closed or index.current.is_held) and self._due(f"{index.batch.batch_id} held"):
             index.refresh()
-        return index.closed is not None or index.current.paused is not None or index.done is not None
+        return index.closed is not None or index.current.is_held or index.done is not None
 
     def _due(self, what: str) -> bool:
         """Whether `batch_scan_s` seconds have passed since this function last returned True for `what`."""
@@ -198,24 +224,35 @@ class Feeder:
         cursor = self._cursor(lane, index, schedule) if room.is_left else None
         fed = Room(0, 0)
         if cursor is not None:
-            with lane_input(self._store, batch_id, lane) as file:
-                fed = self._feed_from(file, lane, index, cursor, room)
+            with self._input(lane, index) as source:
+                fed = self._feed_from(source, lane, index, cursor, room)
         if fed.rows:
             logger().debug("batch.fed", batch=batch_id, lane=lane, rows=fed.rows)
         if cursor is not None or self._due(f"{lane}/{batch_id}"):
             self.drop_what_ended(lane, index)
         return fed
 
-    def _feed_from(self, file: BinaryIO, lane: str, index: OutcomeIndex, start: int, room: Room) -> Room:
-        """Feed the input from the byte offset `start` on. Returns how many rows and bytes were put on the lane."""
+    @contextmanager
+    def _input(self, lane: str, index: OutcomeIndex) -> Iterator["LaneLines"]:
+        """Open what may be fed of a lane: all of its input, or only the rows that were drawn to quote the batch (rule 49)."""
+        if (quoting := index.current.quoting) is not None:
+            while index.current.quoting == quoting and self._granted(lane, index, CHUNK_ROWS):
+                pass  # a budget grants drawn rows before they are fed
+            yield DrawnInput.read(self._store, index.batch, quoting, lane)
+            return
+        with lane_input(self._store, index.batch.batch_id, lane) as file:
+            yield WholeInput(file)
+
+    def _feed_from(self, source: "LaneLines", lane: str, index: OutcomeIndex, start: int, room: Room) -> Room:
+        """Feed the input from the cursor `start` on. Returns how many rows and bytes were put on the lane."""
         left, mismatches = room, 0
         last_from = index.first_of_last_missing(LAST_ROWS_PER_SLOT * self._slots.get(lane, 1))
         cursor: int | None = start
         while cursor is not None and left.is_left and mismatches < MISMATCHES:
             most = Room(min(left.rows, CHUNK_ROWS), min(left.size, CHUNK_BYTES))
-            if allowance(index, lane).ends_at(cursor):
+            if self._grants_on(lane, index, cursor) and allowance(index, lane).ends_at(cursor):
                 self._granted(lane, index, left.rows)
-            chunk = self._chunk(file, index, cursor, most, last_from, allowance(index, lane))
+            chunk = self._chunk(source, index, cursor, most, last_from, allowance(index, lane))
             place = (index.round, cursor, chunk.next_cursor, chunk.at_end)
             reply = self._queue.feed(
                 lane, index.batch.batch_id, *place, chunk.rows, finish=index.current.continues, due_ms=_due_ms(index)
@@ -223,12 +260,16 @@ class Feeder:
             if reply.accepted:
                 left = left.minus(Room(len(chunk.rows), chunk.size))
                 cursor = reply.cursor
-                if chunk.at_end and not (left.is_left and self._granted(lane, index, left.rows)):
+                may_grant = left.is_left and self._grants_on(lane, index, reply.cursor)
+                if chunk.at_end and not (may_grant and self._granted(lane, index, left.rows)):
                     cursor = None
                     self._ended.add((lane, index.batch.batch_id, index.round))
             else:
                 mismatches += 1
+                before = index.current.quoting
                 cursor = self._after_mismatch(index, reply)
+                if index.current.quoting != before:  # other rows may be fed now: the next call opens them
+                    break
         return room.minus(left)
 
     def _cursor(self, lane: str, index: OutcomeIndex, schedule: BatchSchedule | None) -> int | None:
@@ -256,9 +297,15 @@ class Feeder:
 
     def _may_go_on(self, lane: str, index: OutcomeIndex, cursor: int) -> bool:
         """Whether rows behind the cursor may be fed, although the queue takes the cursor for the end of the input."""
-        if index.book is None:
+        if index.book is None or not self._grants_on(lane, index, cursor):
             return False
         return not allowance(index, lane).ends_at(cursor) or self._granted(lane, index, CHUNK_ROWS)
+
+    def _grants_on(self, lane: str, index: OutcomeIndex, cursor: int) -> bool:
+        """Whether rows behind the cursor may be granted. A lane that was fed a sample goes on from the beginning, once a sweeper
+        has reset it.
+        """
+        return index.current.quoting is None and not fed_a_part(index.batch.lanes[lane].bytes, cursor, None)
 
     def _granted(self, lane: str, index: OutcomeIndex, rows: int) -> bool:
         """Grant the next rows of a batch that a budget limits. Returns whether there is anything to feed.
@@ -304,7 +351,7 @@ class Feeder:
         self._ended.discard((lane, batch_id, round_))
 
     def _chunk(
-        self, file: BinaryIO, index: OutcomeIndex, cursor: int, room: Room, last_from: int, allowed: Allowance
+        self, source: "LaneLines", index: OutcomeIndex, cursor: int, room: Room, last_from: int, allowed: Allowance
     ) -> Chunk:
         """Return the next chunk: rows without an outcome that are `allowed`, until `room` is full. The last row may exceed the
         bytes of `room`.
@@ -313,25 +360,18 @@ class Feeder:
         """
         rows: list[FeedRow] = []
         size, next_cursor, at_end = 0, cursor, True
-        for offset, line in self._lines(file, cursor):
+        for offset, line, after in source.lines(cursor):
             if allowed.ends_at(offset):  # the end for now
                 break
             if len(rows) >= room.rows or size >= room.size:
                 at_end = False
                 break
-            next_cursor = offset + len(line)
+            next_cursor = after
             row = self._row(index, offset, line.rstrip(b"\n"), last_from)
             if row is not None and allowed.allows(row.row):
                 rows.append(row)
                 size += len(row.payload) if isinstance(row.payload, bytes) else REFERENCE_BYTES
         return Chunk(rows, size, next_cursor, at_end)
-
-    def _lines(self, file: BinaryIO, cursor: int) -> Iterator[tuple[int, bytes]]:
-        file.seek(cursor)  # if the file is at this position already, it keeps its read-ahead buffer
-        offset = cursor
-        for line in file:
-            yield offset, line
-            offset += len(line)
 
     def _row(self, index: OutcomeIndex, offset: int, line: bytes, last_from: int) -> FeedRow | None:
         request = read_row(line)

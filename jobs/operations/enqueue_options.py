@@ -7,6 +7,7 @@ from typing import Any, TypedDict, TypeVar, cast
 
 import orjson
 
+from jobs.batches.batch import QuoteTerms
 from jobs.did_you_mean import did_you_mean
 from jobs.documents.registry import FORMATS
 from jobs.errors import RequestError
@@ -47,6 +48,8 @@ class EnqueueOptions(TypedDict, total=False):
             Default: jsonl.
         format: The format of the input file: jsonl, csv, openai or parquet, or that of documents, such as po or markdown.
             Default: intake recognises it by the file's name and content.
+        quote: Whether to quote the batch: a sample of its rows runs first, and the others wait for an answer.
+        go_on: With `quote`: run the others without an answer, as soon as the quote is there.
         with_done: Whether to send segments too that are translated already in their document.
         budget: What all rows may be charged together, such as `20EUR`. At its end the batch is published with what is ready, and
             waits for more.
@@ -79,6 +82,8 @@ class EnqueueOptions(TypedDict, total=False):
     header_row: int | None
     with_done: bool
     budget: Money | str | None
+    quote: bool
+    go_on: bool
 
 
 def intake_options(
@@ -111,12 +116,20 @@ def intake_options(
     given["columns"] = columns_of(mapped, extra, header, given.pop("header_row", None))
     if (written := given.pop("format", None)) is not None:
         given["form" if written in list(InputFormat) else "document"] = _input_format(written)
+    given["quote"] = _quote_terms(given.pop("quote", False), given.pop("go_on", False))
     output_form = _named(ResultForm, given.pop("output_format", ResultForm.JSONL), "output format")
     if (place := given.get("output_url")) is not None:
         given.update(output_url=check_output_url(place, output_form), output_form=str(output_form))
     elif output_form is ResultForm.DOCUMENT:
         raise RequestError("--output-format document needs --output-url: the folder that the documents go to")
     return IntakeOptions(**given)
+
+
+def _quote_terms(quote: bool, go_on: bool) -> QuoteTerms | None:
+    """Return how the batch is quoted; None if it is not. Raises RequestError if nothing is to be quoted, and yet agreed to."""
+    if go_on and not quote:
+        raise RequestError("--yes answers a quote: give --quote too")
+    return QuoteTerms(goes_on=go_on) if quote else None
 
 
 def rights_of(given: Collection[str] | str) -> RowsMaySet:

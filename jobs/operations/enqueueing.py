@@ -40,6 +40,7 @@ class AcceptedBatch:
         remarks: Remarks of kinds on accepted rows that are probably a mistake, each with the number of these rows.
         documents: How many documents the rows are the segments of; 0 if the rows came as rows.
         languages: The languages that these documents are translated into.
+        is_quoted: Whether a sample of the batch is drawn to quote it before the other rows run.
         is_new: False if the same rows, options and run key made this batch before.
     """
 
@@ -52,6 +53,7 @@ class AcceptedBatch:
     remarks: Mapping[str, int]
     documents: int = 0
     languages: Sequence[str] = ()
+    is_quoted: bool = False
 
 
 def enqueue(
@@ -86,6 +88,7 @@ def enqueue(
         remarks=accepted.remarks,
         documents=batch.documents.files if batch.documents else 0,
         languages=batch.documents.languages if batch.documents else (),
+        is_quoted=batch.quote is not None,
     )
 
 

@@ -9,14 +9,18 @@ from datetime import datetime
 from typing import Any, Literal
 
 from jobs.batches.budgets.state import BudgetState
+from jobs.batches.quotes.quoted import Quoted
 from jobs.checks.batch.report import Audit
 from jobs.lanes.protocol import WorkerRecord
 from jobs.usage import Remembered, Usage
 
-State = Literal["open", "queued", "loading", "running", "paused", "cancelling", "expiring", "publishing", "published"]
+State = Literal[
+    "open", "queued", "loading", "running", "paused", "quoted", "cancelling", "expiring", "publishing", "published"
+]
 """`open` means not published, and no more is known, since no queue answers. `loading` means that workers load the model of the
-rows that wait. `publishing` means that the round waits for a publisher, because every row has its outcome or the soft deadline
-has come. A batch is `paused` also if a budget is used up and what was ready is published: it goes on once there is more.
+rows that wait. `quoted` means that the batch is quoted, and waits for an answer. `publishing` means that the round waits for a
+publisher, because every row has its outcome or the soft deadline has come. A batch is `paused` also if a budget is used up and
+what was ready is published: it goes on once there is more.
 """
 
 
@@ -50,6 +54,8 @@ class BatchStatus:
         currency: The currency of the amounts, which are integers in billionths of it.
         created_at: When the batch was accepted, in UTC as all times here.
         deadline: The deadline that the batch was enqueued with; None if it has none.
+        drawn: How many rows are drawn into the sample by which the batch is quoted; None unless it is being quoted.
+        quote: The quote of the batch; None if it has none. A status of many batches shows it only while it waits for an answer.
         paused_reason: Why the batch paused itself; None unless it did.
         budget: How much of its budget is used; None if no budget limits the batch.
         published_at: When the latest round was published; None while the batch is open.
@@ -90,6 +96,8 @@ class BatchStatus:
     verdicts: Mapping[str, int] = field(default_factory=dict)
     deadline: datetime | None = None
     paused_reason: str | None = None
+    drawn: int | None = None
+    quote: Quoted | None = None
     budget: BudgetState | None = None
     published_at: datetime | None = None
     delivered: bool | None = None
@@ -144,7 +152,8 @@ class BatchStatus:
         values = asdict(self)
         usage, wasted = values.pop("usage"), values.pop("wasted")
         audit = None if self.audit is None else self.audit.model_dump(mode="json")
-        return {**values, **usage, "wasted": wasted, "audit": audit}
+        quote = None if self.quote is None else self.quote.model_dump(mode="json")
+        return {**values, **usage, "wasted": wasted, "audit": audit, "quote": quote}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from jobs.batches.batch import Batch, BatchPaths, CloseReason, Done
 from jobs.batches.budgets.state import BudgetState, state_of
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import read_usage
+from jobs.batches.quotes.quoted import read_quoted
+from jobs.batches.quotes.sample import drawn_counts, read_sample
 from jobs.batches.records import no_batch
 from jobs.batches.round import Round
 from jobs.batches.rounds import Clock, budget_at, now, read_round, require_batch
@@ -63,7 +65,8 @@ class StatusReader:
         prices: The prices. A batch without any outcome is shown in the currency of these prices.
         clock: Returns the time, in UTC.
         lanes: Lanes whose workers are shown even if the queue has heard of no batch in them.
-        counts_late: Whether to fill `BatchStatus.late` and to name the clusters of `BatchStatus.audit`. If True, the heads of all
+        counts_late: Whether to fill `BatchStatus.late`, to name the clusters of `BatchStatus.audit`, and to show quotes that
+            somebody has agreed to. If True, the heads of all
             segments of a published batch are read.
     """
 
@@ -126,10 +129,19 @@ class StatusReader:
                 current = watched.index.current
                 done = current.published
                 if done is None:
-                    status = _unfinished(watched.index, lanes, self.prices.currency)
+                    status = self._with_quote(_unfinished(watched.index, lanes, self.prices.currency), watched.index)
                     return watched.progress.look(self.store, watched.index, status, lanes, self.clock())
         self._forget(batch_id)
         return self._published(batch, current, done)
+
+    def _with_quote(self, one: BatchStatus, index: OutcomeIndex) -> BatchStatus:
+        """Add how far the batch is quoted. A quote that was agreed to is added only if details are wanted."""
+        batch, quoting = index.batch, index.current.quoting
+        if batch.quote is None:
+            return one
+        if quoting is None or quoting.is_quoted:
+            return replace(one, quote=read_quoted(self.store, batch)) if quoting or self.counts_late else one
+        return replace(one, drawn=sum(drawn_counts(self.store, batch, read_sample(self.store, batch), quoting)))
 
     def _watch(self, batch: Batch) -> _Watched:
         """Return the memory of the batch. It is empty for a new batch, even if a deleted batch had the same id."""
@@ -175,6 +187,7 @@ class StatusReader:
             verdicts={str(verdict): rows for verdict, rows in done.verdicts.items()},
             published_at=done.at,
             delivered=is_delivered(self.store, batch, done) if batch.output_url else None,
+            quote=read_quoted(self.store, batch) if batch.quote is not None and self.counts_late else None,
             audit=audit,
         )
 
@@ -273,8 +286,8 @@ def _state(index: OutcomeIndex, lanes: Mapping[str, LaneSnapshot] | None, leased
         return "cancelling" if index.current.given_up else _ENDING[index.closed.reason]
     if index.complete:
         return "publishing"
-    if index.current.paused is not None:
-        return "paused"
+    if index.current.is_held:
+        return "paused" if index.current.paused is not None else "quoted"
     if lanes is None or leased:
         return "open" if lanes is None else "running"
     ours = [lanes[lane] for lane in index.batch.lanes if lane in lanes]

@@ -49,6 +49,9 @@ class Stratum:
     bound: int
 
 
+LARGE_SHARE: Final = 0.05
+"""From this share in the amount of the sample on, a single row is a sign of rows that are rare and huge."""
+
 Measure = tuple[Mapping[Key, Stratum], Mapping[Key, Sketch]]
 """An amount of a batch, such as tokens: its strata, and the sketches of the sampled rows by the keys of these."""
 

@@ -25,6 +25,7 @@ from jobs.batches.budgets.stopping import outlook
 from jobs.batches.input import rows_without_request
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.quotes.sample import fed_a_part
 from jobs.batches.rounds import close, open_next_round
 from jobs.batches.segments.compaction import compact
 from jobs.batches.segments.line import Outcome
@@ -34,6 +35,7 @@ from jobs.lanes.protocol import BatchSchedule, Lanes
 from jobs.logs import logger
 from jobs.prices import Prices
 from jobs.publishing.publish import publish
+from jobs.publishing.sampling import Sampling
 from jobs.store.damage import Damage
 from jobs.store.store import Store
 
@@ -73,6 +75,14 @@ class Sweeper:
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
     _fed_again: set[tuple[str, int]] = field(default_factory=set)
     _publishing: dict[str, Future[None]] = field(default_factory=dict)
+    _sampling: Sampling = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what draws samples. It asks the clock of this object."""
+        self._sampling = Sampling(self.store, self.prices, self._now, self._is_spent)
+
+    def _now(self) -> datetime:
+        return self.clock()
 
     def sweep(self) -> int:
         """Look at every open batch once. Returns how many are still open. Raises UnavailableError.
@@ -135,11 +145,12 @@ class Sweeper:
             and any(not _drained(schedule) for schedule in seen.values() if schedule is not None)
         ):
             return None
+        self._sampling.draw_on(index)
         index.refresh()
         is_granted = self._close_over_budget(index)
         if index.done is None and index.complete:
             self._publish_aside(index)
-        elif index.done is None and index.current.paused is None and is_granted:
+        elif index.done is None and not index.current.is_held and not self._feed_on(index, seen) and is_granted:
             self._feed_again(index, seen)
         if index.done is not None or index.closed is not None or (index.current.paused and any(seen.values())):
             self._drop(index)
@@ -174,12 +185,14 @@ class Sweeper:
         return seen
 
     def _close_in_time(self, index: OutcomeIndex) -> None:
-        """Close a batch at its deadline, and in round 1 also at its soft deadline (`publish_at`), unless the round is paused.
+        """Close a batch at its deadline, and in round 1 also at its soft deadline (`publish_at`), unless the round is paused or
+        is quoted: its other rows would run in the next round, although nobody has agreed.
 
         A batch that was cancelled while it was postponed is closed at once.
         """
         at = self.clock()
-        soft = index.batch.publish_at if index.round == 1 and index.current.paused is None else None
+        waits = index.current.paused is not None or index.current.quoting is not None
+        soft = index.batch.publish_at if index.round == 1 and not waits else None
         if index.closed is not None or index.done is not None:
             return
         reason: CloseReason
@@ -198,14 +211,39 @@ class Sweeper:
             index.refresh()
             self._drop(index)
 
+    def _feed_on(self, index: OutcomeIndex, seen: Mapping[str, BatchSchedule | None]) -> bool:
+        """Have rows fed that may run since the lane was fed: those of a new draw, or all rows once somebody agreed to the quote.
+
+        Returns False if there are none, so that rows without an outcome were lost.
+        """
+        batch, drawn = index.batch, self._sampling.drawn_in(index)
+        behind = {
+            lane: schedule
+            for lane, schedule in seen.items()
+            if schedule is not None and fed_a_part(batch.lanes[lane].bytes, schedule.cursor, drawn.get(lane))
+        }
+        for lane, schedule in behind.items():
+            self.queue.reset(lane, batch.batch_id, schedule.version)
+        return bool(behind)
+
+    @property
+    def _granter(self) -> Granter:
+        return Granter(self.store, self.prices, self.accounts, self.clock)
+
+    def _is_spent(self, index: OutcomeIndex) -> bool:
+        """Whether a budget pays for no further row, and every granted row has its outcome."""
+        granter = self._granter
+        return granter.limits(index) and index.limit().is_idle and not outlook(granter, index).more
+
     def _close_over_budget(self, index: OutcomeIndex) -> bool:
         """Close a round whose granted rows all have their outcomes, if no budget pays for any other row.
 
         Returns False if further rows may be granted: a feeder grants them, and no row of the batch is lost.
         """
-        if index.done is not None or index.complete or index.current.paused is not None:
+        current = index.current
+        if index.done is not None or index.complete or current.paused is not None or current.quoting is not None:
             return True
-        more, stop = outlook(Granter(self.store, self.prices, self.accounts, self.clock), index)
+        more, stop = outlook(self._granter, index)
         if stop is None:
             return not more
         number, until, words = stop
@@ -236,13 +274,13 @@ class Sweeper:
             self.accounts.settle(index, at_end=True)
 
     def _publish(self, batch: Batch, publishing: Future[None]) -> None:
-        began, batch_id = time.monotonic(), batch.batch_id
+        began = time.monotonic()
         try:
-            result = publish(self.store, batch_id, prices=self.prices, clock=self.clock)
+            result = publish(self.store, batch.batch_id, prices=self.prices, clock=self.clock)
             if isinstance(result, Done):
                 self.on_published(batch, result, time.monotonic() - began)
                 counts = {str(status): n for status, n in result.counts.items()}
-                logger().info("batch.published", batch=batch_id, round=result.round, **counts)
+                logger().info("batch.published", batch=batch.batch_id, round=result.round, **counts)
         except BaseException as error:  # noqa: BLE001 - raised again by a sweep
             publishing.set_exception(error)
         else:

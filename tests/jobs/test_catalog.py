@@ -10,14 +10,16 @@ from jobs.catalog import ABILITIES, SHIPPED, ModelCard
 from jobs.errors import RequestError
 from jobs.settings import Settings, load
 
+REMOTE = {"engine": "remote", "source": "https://host/v1"}
+
 
 @pytest.mark.parametrize("gpus", [0, 0.0001, 0.25, 0.5, 1])
-@pytest.mark.parametrize("engine", ["auto", *ABILITIES])
+@pytest.mark.parametrize("engine", sorted({"auto", *ABILITIES} - {"remote"}))
 def test_a_worker_may_have_a_share_of_a_gpu_or_one(engine: Any, gpus: float) -> None:
     assert ModelCard(engine=engine, num_gpus=gpus).gpus == gpus
 
 
-@pytest.mark.parametrize("engine", sorted({"auto", *ABILITIES} - {"stub"}))
+@pytest.mark.parametrize("engine", sorted({"auto", *ABILITIES} - {"stub", "remote"}))
 def test_several_gpus_are_refused_for_engines_that_use_one(engine: Any) -> None:
     with pytest.raises(ValidationError, match=r"num_gpus\n.*on one GPU, so no worker can use 4: set num_gpus to 1"):
         ModelCard(engine=engine, num_gpus=4)
@@ -43,6 +45,8 @@ def test_the_stub_may_hold_several_gpus_so_that_a_placement_can_be_tried() -> No
         pytest.param({"num_gpus": 0, "accelerator": "H200"}, "num_gpus = 0 takes none", id="a type of no GPU"),
         pytest.param({"accelerator": ""}, "match pattern", id="a type without a name"),
         pytest.param({"accelerator": "NVIDIA H200"}, "match pattern", id="a type with a space"),
+        pytest.param({**REMOTE, "num_gpus": 1}, "remote uses no GPU: remove num_gpus", id="a GPU of a server's client"),
+        pytest.param({**REMOTE, "accelerator": "L4"}, "remote uses none: remove accelerator", id="a type of none"),
         pytest.param({"resources": {"GPU": 1}}, "set num_gpus", id="GPUs among the resources"),
         pytest.param({"resources": {"CPU": 1}}, "a worker takes one", id="cores among the resources"),
         pytest.param({"resources": {"memory": 1e9}}, "set memory_gb", id="memory among the resources"),
@@ -72,6 +76,7 @@ def test_labels_are_selected_as_ray_selects_them(value: str) -> None:
 
 def test_a_card_that_says_nothing_needs_one_gpu_and_the_stub_none() -> None:
     assert (ModelCard(source="a/b").gpus, SHIPPED["stub"].gpus, ModelCard(device="cpu").gpus) == (1.0, 0.0, 0.0)
+    assert ModelCard(**REMOTE).gpus == 0.0
     assert ModelCard(engine="stub", accelerator="H200").gpus == 1.0
 
 

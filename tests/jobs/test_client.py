@@ -26,7 +26,7 @@ import redis
 import jobs
 from jobs import Client
 from jobs.batches.batch import Done
-from jobs.batches.rounds import pause
+from jobs.batches.rounds import pause, require_batch
 from jobs.errors import BatchPaused, BatchUnfinished, NoBatch, RequestError, StoreDamaged
 from jobs.intake.refusals import AllRefused, StrictRefused
 from jobs.lanes.redis_queue import RedisQueue
@@ -34,6 +34,7 @@ from jobs.operations.enqueueing import AcceptedBatch
 from jobs.operations.status import BatchStatus, Status
 from jobs.publishing.publish import Incomplete
 from jobs.settings import Settings
+from jobs.store.opening import open_store
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf
@@ -433,3 +434,30 @@ def test_results_of_one_verdict(client: Client, shelf: Shelf, *, published: bool
     with pytest.raises(RequestError, match="rows with the verdict fit completed: leave out errors"):
         client.results("night-1", errors=True, only="fit")
     assert client.status("night-1").verdicts == {"fit": 1, "review": 1}
+
+
+def test_a_batch_is_announced_to_the_workers_of_its_lane(
+    shelf: Shelf, tmp_path: Path, fake_client: redis.Redis
+) -> None:
+    """It is announced when it is accepted, resumed and sent back."""
+    settings = Settings(store_url=str(tmp_path / "store"), model="stub")
+    queue = RedisQueue(fake_client, store=open_store(settings.store_url))
+    with Client(settings, queue=queue, clock=shelf.clock) as client:
+        batch = client.enqueue([ROW])
+        (lane,) = require_batch(client.store, batch.id).lanes
+
+        def is_announced() -> bool:
+            woken = queue.wait_for_rows(lane, 0.02)
+            while queue.wait_for_rows(lane, 0.02):
+                pass
+            return woken
+
+        assert is_announced()
+        pause(client.store, require_batch(client.store, batch.id), "only failures")
+        client.resume(batch)
+        assert is_announced()
+        client.cancel(batch)
+        client.publish(batch)
+        is_announced()
+        client.retry(batch)
+        assert is_announced()

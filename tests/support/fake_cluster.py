@@ -7,9 +7,10 @@ test moves it.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from workers.fleet.handles import Capacity, End
+from workers.fleet.desk.seat import Holder, Orders, Seat, Wish
+from workers.fleet.handles import Capacity, End, Found
 from workers.worker.worker import WorkerPlan
 
 
@@ -32,9 +33,7 @@ class FakeLog:
 
 @dataclass(eq=False)
 class FakeWorker:
-    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up. A lost one has died by itself, and one
-    with `exit` has ended by itself.
-    """
+    """A worker on a `FakeCluster`. A slow worker gets room, but does not come up. It ends by itself if `exit` is set."""
 
     cluster: "FakeCluster"
     plan: WorkerPlan
@@ -47,7 +46,6 @@ class FakeWorker:
     killed: bool = False
     log: FakeLog = field(default_factory=FakeLog)
     running: int | None = None
-    lost: bool = False
 
     @property
     def alive(self) -> bool:
@@ -61,7 +59,6 @@ class FakeWorker:
     def ended(self) -> bool:
         return (
             self.killed
-            or self.lost
             or self.exit is not None
             or (self.alive and self.cluster.seconds >= self.stopped_at + self.cluster.draining_s)
         )
@@ -122,6 +119,8 @@ class FakeCluster:
     freeing_s: float = 0.0
     freed_at: float = float("-inf")
     address: str = "a fake cluster"
+    is_private: bool = False
+    keeps: bool = False
     others: list[Mapping[str, float]] = field(default_factory=list)
     drains: dict[str, float] = field(default_factory=dict)
     loads: bool = True
@@ -173,6 +172,11 @@ class FakeCluster:
         self.workers.append(FakeWorker(self, plan, Counter(needs), self.slow))
         return self.workers[-1]
 
+    def left(self) -> Sequence[Found]:
+        if not self.keeps:
+            return ()
+        return [Found(one.plan.worker, one.plan.alias, one) for one in self.workers if not one.killed]
+
     def capacity(self) -> Capacity:
         totals = [
             total for node, total in zip(self.nodes, self._totals, strict=True) if self.id_of(node) not in self.drains
@@ -197,3 +201,48 @@ class FakeCluster:
 
     def close(self) -> None:
         pass
+
+
+# -- the desk of a store on it --------------------------------------------------------------------------------------------
+
+
+def holder(name: str, kind: Literal["foreground", "detached"] = "foreground") -> Holder:
+    return Holder(name, kind, "gpu-1", 7, "2026-12-01T22:00:00+00:00")
+
+
+@dataclass
+class DeskRoom:
+    """The place of the desk: empty, or with a seat. `seconds` is its time."""
+
+    seat: Seat | None = None
+    seconds: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class FakeDesk:
+    """The desk in a room, as `holder` uses it."""
+
+    room: DeskRoom
+    holder: Holder
+    told: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def take(self) -> Holder | None:
+        if self.room.seat is None:
+            self.room.seat = Seat(self.holder, self.room.monotonic)
+            return None
+        return self.room.seat.take(self.holder)
+
+    def join(self, wish: Wish) -> None:
+        if self.room.seat is not None:
+            self.room.seat.join(self.holder.id, wish)
+
+    def beat(self, figures: Mapping[str, Any]) -> Orders:
+        self.told.append(figures)
+        return Orders(is_lost=True) if self.room.seat is None else self.room.seat.sit(self.holder.id, figures)
+
+    def leave(self) -> None:
+        if self.room.seat is not None and self.room.seat.holder.id == self.holder.id:
+            self.room.seat = None

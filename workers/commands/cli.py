@@ -12,7 +12,8 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ from jobs.commands.options import shell_completion as completion
 from jobs.commands.options.review import AcceptReview
 from jobs.commands.options.row_name import RowCommand
 from jobs.commands.session import BATCH, ROW
-from jobs.errors import ModelUnavailable, RequestError
+from jobs.errors import ModelUnavailable, RequestError, UnavailableError
 from jobs.printable import shell_word
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def run(
     form: opt.Format = None,
     with_done: opt.All = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
+        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as its rows keep busy]")
     ] = None,
     strict: opt.Strict = False,
     again: Annotated[
@@ -128,10 +129,20 @@ def run(
     raise typer.Exit(0 if is_whole and done.is_kept(batch.rows, accept_review=accept_review) else 1)
 
 
+class WorkAction(StrEnum):
+    """What `work` does with a fleet that runs."""
+
+    STATUS = "status"
+    STOP = "stop"
+
+
 def work(
     ctx: typer.Context,
+    action: Annotated[
+        WorkAction | None, typer.Argument(metavar="[ACTION]", help="status or stop, of the fleet that runs.")
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
+        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as its rows keep busy]")
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -140,13 +151,23 @@ def work(
         ),
     ] = None,
     until_empty: Annotated[bool, typer.Option("--until-empty", help="End when no batch is open.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave the fleet running on the cluster, and end this command.")
+    ] = False,
+    now: Annotated[bool, typer.Option("--now", help="With stop: wait for no row.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With status: one JSON object.")] = False,
 ) -> None:
     """Run a fleet of workers for all open batches.
 
     Joins the Ray cluster that is set or found, or starts a local one. On Ctrl-C or SIGTERM, rows that are nearly done
-    finish, and the others go back to the queue.
+    finish, and the others go back to the queue. If the cluster has a fleet of the same store already, this command stands by.
+    `work status` shows the fleet of the store on the cluster, and `work stop` ends it.
     """
     _needs_packages()
+    _check_work_options(
+        action, {"--workers": workers, "--model": model, "--until-empty": until_empty, "--detach": detach}, now, as_json
+    )
+    from workers.commands import detached
     from workers.commands.interrupts import on_interrupt
     from workers.commands.work import Work
     from workers.logs import standard_error
@@ -154,6 +175,21 @@ def work(
     session: Session = ctx.obj
     settings = _settings(session)
     standard_error.configure(settings.log_level, settings.log_format)
+    if detach:
+        session.say(detached.detach(settings, tuple(model or ()), workers))
+        return
+    if action is WorkAction.STOP:
+        session.say(detached.stop(settings, now=now))
+        return
+    if action is WorkAction.STATUS:
+        shown = detached.status(settings)
+        if shown is None:
+            raise UnavailableError("no fleet of this store runs on this cluster: nightpress work --detach starts one")
+        if as_json:
+            session.write_json(shown)
+        for line in detached.status_lines(shown) if not as_json else ():
+            session.write(line)
+        return
     job = Work(settings, tuple(model or ()), workers, until_empty)
     interrupted: list[int] = []
 
@@ -190,7 +226,7 @@ def nightly(
     rows_may_set: opt.RowsMaySet = None,
     budget: opt.BudgetOfEach = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as the devices hold]")
+        int | None, typer.Option(min=1, help="Workers for each model.  [default: as many as its rows keep busy]")
     ] = None,
 ) -> None:
     """Publish every file of a folder by the morning.
@@ -303,6 +339,19 @@ def pull(
     session: Session = ctx.obj
     card = session.settings.catalog[known(alias, session.settings)]
     session.write(weights.pull(alias, card, session.settings.cache_dir))
+
+
+def _check_work_options(action: WorkAction | None, of_a_start: Mapping[str, object], now: bool, as_json: bool) -> None:
+    """Raise RequestError if options of `work` do not go together."""
+    given = [name for name, value in of_a_start.items() if value]
+    if action is not None and given:
+        raise RequestError(f"work {action} takes no {given[0]}")
+    if of_a_start["--detach"] and of_a_start["--until-empty"]:
+        raise RequestError("--detach and --until-empty do not go together: a detached fleet runs until work stop")
+    if now and action is not WorkAction.STOP:
+        raise RequestError("--now goes with nightpress work stop")
+    if as_json and action is not WorkAction.STATUS:
+        raise RequestError("--json goes with nightpress work status")
 
 
 def _settings(session: Session) -> Settings:

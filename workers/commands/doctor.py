@@ -18,7 +18,9 @@ from workers.engines.choice import choose
 from workers.engines.registry import identity
 from workers.engines.remote.loading import model_of
 from workers.engines.weights import folder_of, locate
-from workers.fleet.cluster import chosen_address, connect, leave
+from workers.fleet.cluster import chosen_address, connect, leave, nodes_of
+from workers.fleet.handles import Capacity
+from workers.fleet.nodes.shortage import places, shortage
 
 
 def checks(settings: Settings) -> Iterator[Check]:
@@ -31,7 +33,7 @@ def checks(settings: Settings) -> Iterator[Check]:
             "workers", False, f"{', '.join(missing)} not installed: this machine submits only", INSTALL, needed=False
         )
         return
-    yield _ray(settings)
+    yield from _ray(settings)
     yield _device()
     for name in ("cache_dir", "spool_dir"):
         yield from _folder(name, getattr(settings, name))
@@ -39,23 +41,45 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield _model(alias, card, settings.cache_dir, needed=alias == settings.model)
 
 
-def _ray(settings: Settings) -> Check:
+def _ray(settings: Settings) -> Iterator[Check]:
+    """Yield a check of the Ray that `work` would join, and if that is a cluster, one of each model's places there."""
     try:
         installed = version("ray")
     except PackageNotFoundError:
-        return Check("ray", False, "its package is damaged", INSTALL)
+        yield Check("ray", False, "its package is damaged", INSTALL)
+        return
     try:
         address = chosen_address(settings.ray_address)
         if address is None:
-            return Check("ray", True, f"{installed}; `work` starts a local one, which asks for a token")
+            yield Check("ray", True, f"{installed}; `work` starts a local one, which asks for a token")
+            return
         joined = connect(address)
-        capacity = joined.capacity()
+        capacity, draining = joined.capacity(), len(joined.draining())
+        joined.close()
         leave()
     except UnavailableError as error:
         fault, _, remedy = str(error).partition(". ")
-        return Check("ray", False, f"{installed}: {fault}", remedy)
+        yield Check("ray", False, f"{installed}: {fault}", remedy)
+        return
     sizes = ", ".join(f"{capacity.total(kind):g} {kind}" for kind in ("CPU", "GPU"))
-    return Check("ray", True, f"{installed}, joined {address}: {len(capacity.nodes)} nodes, {sizes}")
+    drains = f", and {draining} that drain" if draining else ""
+    yield Check("ray", True, f"{installed}, joined {address}: {len(capacity.nodes)} nodes, {sizes}{drains}")
+    yield from places_of_models(settings, capacity)
+
+
+def places_of_models(settings: Settings, capacity: Capacity) -> Iterator[Check]:
+    """Yield for each model where its workers may run on a cluster, or what the cluster lacks for them.
+
+    A lack is only a note where the cluster may grow: the nodes that are wanted may not have been added yet.
+    """
+    nodes, may_grow = nodes_of(capacity), capacity.grown.get("GPU", 0.0) > 0
+    for alias, card in sorted(settings.catalog.items()):
+        if found := places(card, nodes, may_grow=may_grow):
+            yield Check(f"places of {alias}", True, found)
+        else:
+            fault, remedy = shortage(card, nodes, may_grow=may_grow)
+            needed = alias == settings.model and not capacity.grown
+            yield Check(f"places of {alias}", False, fault, remedy, needed=needed)
 
 
 def _folder(name: str, folder: Path) -> Iterator[Check]:

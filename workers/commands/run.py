@@ -25,6 +25,7 @@ from jobs.settings import Settings
 from jobs.store.store import Store
 from workers.commands.work import known
 from workers.fleet.cluster import connect
+from workers.fleet.desk.seat import Wish
 from workers.fleet.fleet import Fleet
 from workers.fleet.supervisor import Supervisor
 
@@ -73,10 +74,10 @@ class Run:
         self.supervisor = Supervisor(
             self.settings,
             self.store,
-            partial(connect, address, local=address is None),
+            partial(connect, address, local=address is None, grows_to=self.settings.grows_to),
             self.report,
             only=frozenset([self.batch.batch_id]),
-            workers=self.workers,
+            wish=Wish(workers=self.workers),
             sweep_s=SWEEP_S,
         )
 

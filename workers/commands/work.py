@@ -1,10 +1,14 @@
 """`nightpress work`: a fleet on a Ray cluster for all open batches, until it is interrupted.
 
-The fleet has workers for the models that were asked for, or else for those that open batches need. Several of these commands may
-run at once, on any machines: they share the queue and the storage, and nothing else.
+The fleet has workers for the models that were asked for, or else for those that open batches need. On one cluster all fleets of a
+store are one: a second command stands by, what it wants is done by the first, and it takes over when the first ends. On different
+clusters any number may run: they share the queue and the storage, and nothing else.
 """
 
 import contextlib
+import os
+import secrets
+import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +22,7 @@ from jobs.batches.batch import Batch, Done
 from jobs.errors import NoBatch, RequestError, StoreUnavailable, UnavailableError
 from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import LaneSnapshot
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
 from jobs.operations.status import BatchStatus
 from jobs.operations.status_reader import StatusReader
@@ -27,12 +32,15 @@ from jobs.publishing.remembering import Rememberer
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.damage import Damage
+from jobs.store.identity import make_id
 from jobs.store.opening import open_store
 from jobs.store.store import NAMED_PATHS, Store
 from workers.fleet.after_publishing import AfterPublishing
 from workers.fleet.cluster import connect
+from workers.fleet.desk.seat import Desk, Holder, Wish
 from workers.fleet.fleet import Fleet
-from workers.fleet.supervisor import Supervisor
+from workers.fleet.handles import Cluster
+from workers.fleet.supervisor import Supervisor, open_models
 from workers.monitoring.fleet_metrics import FleetMetrics
 from workers.monitoring.monitor import Monitor
 from workers.monitoring.traces import RowTraces, open_traces
@@ -51,13 +59,15 @@ FINISH_S: Final = 0.5
 class Work:
     """Runs a fleet until `interrupt` is called, or with `until_empty` until no batch is open. A Work is its supervisor's Goal.
 
-    Raises RequestError if the settings ask for traces and OpenTelemetry is not installed.
+    With `holder` it is the work of a detached supervisor: its workers outlive it. Raises RequestError if the settings ask for
+    traces and OpenTelemetry is not installed.
     """
 
     settings: Settings
     aliases: Sequence[str] = ()
     workers: int | None = None
     until_empty: bool = False
+    holder: Holder | None = None
     supervisor: Supervisor = field(init=False)
     _monitor: Monitor = field(default_factory=Monitor)
     _traces: RowTraces | None = field(init=False)
@@ -79,9 +89,12 @@ class Work:
         self.supervisor = Supervisor(
             settings,
             store,
-            partial(connect, settings.ray_address),
+            partial(connect, settings.ray_address, grows_to=settings.grows_to)
+            if self.holder is None
+            else partial(kept_cluster, store, settings.grows_to),
             lambda event, message: logger().warning(event, message=message),
-            workers=self.workers,
+            wish=Wish(tuple(self.aliases), self.workers),
+            open_desk=partial(open_desk, store, self.holder),
             sweep_s=settings.publish_check_s,
             on_published=self._published,
             after_sweep=self._after_sweep,
@@ -117,7 +130,7 @@ class Work:
 
     def models(self, sweeper: Sweeper) -> Iterable[str]:
         self._monitor.watch(sweeper.store, sweeper.queue)
-        return self.aliases or {lane.model for index in sweeper.batches for lane in index.batch.lanes.values()}
+        return self.aliases or open_models(sweeper.batches)
 
     def look(self, sweeper: Sweeper) -> None:
         pass
@@ -183,6 +196,39 @@ class Work:
         except OSError as error:
             raise RequestError(f"no metrics at {host}:{port}: {error.strerror}. Set metrics_port.") from None
         logger().info("metrics.served", host=host, port=port)
+        if self.settings.redis_url is not None:  # an embedded server is not there yet; `models` tells of it
+            store = self.supervisor.store
+            self._monitor.watch(store, RedisQueue.from_settings(self.settings, store))
+
+
+def open_desk(store: Store, holder: Holder | None, cluster: Cluster) -> Desk | None:
+    """Return the desk of a store on a cluster, for the detached supervisor `holder` or else for this process.
+
+    Returns None for a cluster that no other process can join. Raises StoreUnavailable if the store's id cannot be read.
+    """
+    if cluster.is_private:
+        return None
+    from workers.fleet.desk.ray_desk import RayDesk, namespace_of
+
+    ours = Holder(
+        id=secrets.token_hex(8),
+        kind="foreground",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        since=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return RayDesk(namespace_of(make_id(store)), holder or ours)
+
+
+def kept_cluster(store: Store, grows_to: Mapping[str, float]) -> Cluster:
+    """Return the cluster of a detached supervisor, which keeps its workers when the supervisor dies.
+
+    `grows_to` says which resources it may grow to.
+    """
+    from workers.fleet.actor import RayCluster
+    from workers.fleet.desk.ray_desk import namespace_of
+
+    return RayCluster("the Ray of the detached supervisor", namespace=namespace_of(make_id(store)), grows_to=grows_to)
 
 
 def check_delivered(store: Store) -> None:

@@ -16,6 +16,7 @@ from workers.engines.options import parse_options
 from workers.engines.protocol import Engine
 from workers.engines.scoring import ScoringEngine
 from workers.engines.stub.engine import StubEngine, StubOptions
+from workers.engines.warm_start import copied
 from workers.engines.weights import folder_of, require, resolve, revision_of
 
 STUB_REVISION: Final = "stub-1"
@@ -36,8 +37,11 @@ def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int 
     return load(alias, card, cache_dir, max_slots=max_slots).engine
 
 
-def load(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None = None) -> Loaded:
-    """Load a model. Its engine has at most `max_slots` slots. None: no limit.
+def load(
+    alias: str, card: ModelCard, cache_dir: Path, local_dir: Path | None = None, *, max_slots: int | None = None
+) -> Loaded:
+    """Load a model. Its engine has at most `max_slots` slots. None: no limit. Its weights are first copied into `local_dir`, if
+    that is given.
 
     Raises:
         ModelUnavailable: The weights, the tokenizer, the device or a package is missing, or an option is unknown or wrong.
@@ -54,7 +58,7 @@ def load(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None 
         return Loaded(remote.load_engine(alias, card, slots=slots), "remote", identity(alias, card))
     require("torch", "transformers")
     choice = choose(card, None if card.engine != "auto" or card.gguf_file else resolve(alias, card, cache_dir))
-    engine, name = _made(alias, card, cache_dir, choice, max_slots)
+    engine, name = _made(alias, card, (cache_dir, local_dir), choice, max_slots)
     return Loaded(engine, name, identity(alias, card, name))
 
 
@@ -91,14 +95,16 @@ def identity(alias: str, card: ModelCard, engine: EngineName | None = None) -> d
 
 
 def _made(
-    alias: str, card: ModelCard, cache_dir: Path, choice: Choice, max_slots: int | None
+    alias: str, card: ModelCard, dirs: tuple[Path, Path | None], choice: Choice, max_slots: int | None
 ) -> tuple[Engine, EngineName]:
     """Return the engine of a model, and its name. If CTranslate2 was chosen and cannot convert the model, that is `seq2seq`."""
+    cache_dir, local_dir = dirs
     if card.engine == "auto":
         logger().info("engine.chosen", model=alias, engine=choice.engine, reason=choice.reason)
 
     def files() -> Path:
-        return resolve(alias, card, cache_dir)
+        folder = resolve(alias, card, cache_dir)
+        return folder if local_dir is None else copied(alias, revision_of(alias, card), folder, local_dir)
 
     if choice.engine == "causal":
         from workers.engines.causal.loading import DEFAULT_SLOTS, load_engine
@@ -117,7 +123,7 @@ def _made(
         except Unconvertible as error:
             if card.engine != "auto":
                 raise
-            return _made(alias, card, cache_dir, Choice("seq2seq", str(error)), max_slots)
+            return _made(alias, card, dirs, Choice("seq2seq", str(error)), max_slots)
     from workers.engines.seq2seq.loading import DEFAULT_SLOTS as SEQ2SEQ_SLOTS
     from workers.engines.seq2seq.loading import load_engine as load_seq2seq
 

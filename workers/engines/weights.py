@@ -16,12 +16,14 @@ import re
 import shutil
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from jobs.catalog import ModelCard
-from jobs.errors import ModelUnavailable
+from jobs.errors import HubUnavailable, ModelUnavailable
 from workers.engines.networks import load_network
+from workers.engines.warm_start import alone, folder_name, shown, unless_stalled
 
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -58,7 +60,7 @@ def resolve(alias: str, card: ModelCard, cache_dir: Path) -> Path:
     Raises:
         ModelUnavailable: There are no weights, or the weights cannot be downloaded or converted. The message says what to do.
     """
-    weights = _local(card) or _download(alias, card)
+    weights = _local(card) or _download(alias, card, cache_dir)
     return weights.folder if weights.gguf_file is None else _converted(alias, weights, cache_dir)
 
 
@@ -66,7 +68,7 @@ def pull(alias: str, card: ModelCard, cache_dir: Path) -> str:
     """Download and convert the weights as `resolve` does. Returns a text that tells a person where the weights are."""
     if not card.has_files:
         return "needs no files"
-    weights = _local(card) or _download(alias, card, is_pull=True)
+    weights = _local(card) or _download(alias, card, cache_dir, is_pull=True)
     return str(weights.folder if weights.gguf_file is None else _converted(alias, weights, cache_dir))
 
 
@@ -210,17 +212,53 @@ def _check_gguf(path: Path) -> None:
         raise ModelUnavailable(f"{path} is no GGUF file: mend the model's source")
 
 
-def _download(alias: str, card: ModelCard, *, is_pull: bool = False) -> _Weights:
+def _download(alias: str, card: ModelCard, cache_dir: Path, *, is_pull: bool = False) -> _Weights:
+    """Return the weights from the hub's cache. They are downloaded first if needed, by one process of the machine at a time.
+
+    Raises HubUnavailable if another try may succeed, else ModelUnavailable.
+    """
     if (weights := _snapshot(card)) is not None:
         return weights
-    reason = f"{card.source} on the hub holds no {card.gguf_file or 'weights'}"
-    try:
-        if (weights := _snapshot(card, download=True)) is not None:
+    fault, reason = ModelUnavailable, f"{card.source} on the hub holds no {card.gguf_file or 'weights'}"
+    if _HUB_ID.fullmatch(card.source):
+        from huggingface_hub import constants
+
+        with alone(cache_dir, alias, f"{card.source}@{card.revision}"):
+            try:
+                if (weights := _snapshot(card)) is None and not constants.HF_HUB_OFFLINE:
+                    folder = _repository(card.source)
+                    with shown(alias, card.source, folder):
+                        weights = unless_stalled(partial(_snapshot, card, download=True), folder)
+                elif weights is None:
+                    reason = "HF_HUB_OFFLINE is set"
+            except Exception as error:  # noqa: BLE001 - the hub's HTTP client raises other errors in other releases
+                fault = ModelUnavailable if _is_refusal(error) else HubUnavailable
+                reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if weights is not None:
             return weights
-    except Exception as error:  # noqa: BLE001 - the hub's HTTP client raises other errors in other releases
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
     detail = f" ({reason})" if _HUB_ID.fullmatch(card.source) else ""
-    raise ModelUnavailable(f"no weights of model {alias} can be had{detail}: {_remedy(alias, card, is_pull=is_pull)}")
+    raise fault(f"no weights of model {alias} can be had{detail}: {_remedy(alias, card, is_pull=is_pull)}")
+
+
+def _repository(source: str) -> Path:
+    """Return the folder of a hub repository in the hub's cache, with all its revisions."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{source.replace('/', '--')}"
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether the hub has refused a download, so that another try would fail in the same way: its status says so."""
+    from huggingface_hub.errors import HFValidationError
+
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(error, HFValidationError) or (
+            status is not None and 400 <= status < 500 and status not in (408, 429)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
@@ -275,12 +313,17 @@ def _named_by(index: Path, single: str) -> set[str]:
 def _converted(alias: str, weights: _Weights, cache_dir: Path) -> Path:
     """Return the safetensors folder of a GGUF file. The file is converted unless that was done before.
 
-    Two processes may convert the same file at the same time.
+    One process of the machine converts it, and others wait. Without locks of files two may convert it at the same time.
     """
     ready = _cache_folder(alias, weights, cache_dir)
     if ready.is_dir():
         return ready
     require("torch", "transformers", "gguf", "accelerate")
+    with alone(cache_dir, alias, weights.revision):
+        return ready if ready.is_dir() else _converted_here(alias, weights, ready)
+
+
+def _converted_here(alias: str, weights: _Weights, ready: Path) -> Path:
     scratch = ready.with_name(f".{ready.name}.{uuid.uuid4().hex}")
     try:
         scratch.mkdir(parents=True)
@@ -316,8 +359,7 @@ def _convert(weights: _Weights, folder: Path) -> None:
 
 
 def _cache_folder(alias: str, weights: _Weights, cache_dir: Path) -> Path:
-    key = hashlib.sha256(weights.revision.encode()).hexdigest()[:12]
-    return cache_dir.expanduser() / "models" / f"{re.sub(r'[^A-Za-z0-9._-]', '-', alias)}-{key}"
+    return cache_dir.expanduser() / "models" / folder_name(alias, weights.revision)
 
 
 def _fingerprint(folder: Path) -> str:

@@ -7,6 +7,7 @@ and repeats no call: only the queue decides on retries, and the fleet replaces w
 """
 
 import atexit
+import contextlib
 import math
 import os
 import re
@@ -26,7 +27,7 @@ import ray
 from jobs.errors import UnavailableError
 from jobs.logs import logger
 from workers.fleet.gcs_watch import GcsWatch, end_process
-from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End
+from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End, Found
 from workers.fleet.log_relay.worker_log import RayLog, logs_folder, read_to_the_end
 from workers.fleet.nodes.draining import DrainWatch
 from workers.fleet.nodes.needs import Node, ray_needs, selectors
@@ -43,6 +44,8 @@ REPORTS_PER_S: Final = 50.0
 """The workers of a cluster together report at most about so often, beside what has changed."""
 TICK_S: Final = 0.2
 """Seconds between two looks of a worker at whether something has changed."""
+KEPT: Final = "worker"
+"""The name of a detached worker begins with this; the alias of its model, its own name and that of its log follow."""
 FAULTS: Final = ("store_fault", "queue_fault", "store_damage")
 """The fields of a status that report a fault: a change of one is reported at once."""
 SILENT_S: Final = 30.0
@@ -79,7 +82,7 @@ class NodeWorker(Worker):
         self._reports = 0
         if (
             threading.current_thread() is threading.main_thread()
-        ):  # Ray makes actors there, and handlers can be set only there
+        ):  # Ray makes actors there; only there handlers can be set
             signal.signal(signal.SIGTERM, self._on_sigterm)
         threading.Thread(target=self._run_to_its_end, name="run", daemon=True).start()
 
@@ -239,6 +242,12 @@ def why(error: BaseException) -> str:
     return f"{type(error).__name__}: {detail[1]}: {detail[2].partition(' Some common causes')[0]}"
 
 
+def named_actors(namespace: str) -> Sequence[str]:
+    """Return the names of the actors in a namespace, also of those that wait for room."""
+    found = ray.util.list_named_actors(all_namespaces=True)
+    return [str(one["name"]) for one in found if one["namespace"] == namespace]
+
+
 def grown() -> Mapping[str, float]:
     """Return the resources that the cluster has once its autoscaler has added all nodes that it may; empty without one."""
     try:
@@ -249,10 +258,25 @@ def grown() -> Mapping[str, float]:
 
 
 class RayCluster:
-    """The Ray cluster that this process has joined. Its control store is watched from the first `check` on."""
+    """The Ray cluster that this process has joined. Its control store is watched from the first `check` on.
 
-    def __init__(self, address: str) -> None:
+    With a `namespace`, workers are detached actors with names in it, which outlive this process. `is_private` is whether this
+    process has started the cluster. `grows_to` says which resources it may grow to by further nodes.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        is_private: bool = False,
+        namespace: str | None = None,
+        grows_to: Mapping[str, float] | None = None,
+    ) -> None:
         self.address = address
+        self.is_private = is_private
+        self.keeps = namespace is not None
+        self._namespace = namespace
+        self._grows_to = grows_to or {}
         self._labels: set[str] = set()
         self._watch: GcsWatch | None = None
         self._drains: DrainWatch | None = None
@@ -271,7 +295,26 @@ class RayCluster:
             concurrency_groups={CONTROL: 3, REPORTS: 4},
         )(NodeWorker)
         log = f"{plan.worker}-{secrets.token_hex(4)}"  # unique: a worker that replaces a dead worker has the same name
-        worker = RayWorker(actor_class.remote(plan, log), self._is_lost, log)
+        if self._namespace is not None:
+            name = f"{KEPT}/{plan.alias}/{plan.worker}/{log}"
+            actor_class = actor_class.options(name=name, namespace=self._namespace, lifetime="detached")
+        return self._follow(actor_class.remote(plan, log), log)
+
+    def left(self) -> Sequence[Found]:
+        if self._namespace is None:
+            return ()
+        found = []
+        for name in named_actors(self._namespace):
+            kind, _, rest = name.partition("/")
+            if kind == KEPT:
+                alias, worker, log = rest.split("/")
+                with contextlib.suppress(ValueError):  # it has just ended
+                    actor = ray.get_actor(name, namespace=self._namespace)
+                    found.append(Found(worker, alias, self._follow(actor, log)))
+        return found
+
+    def _follow(self, actor: Any, log: str) -> RayWorker:
+        worker = RayWorker(actor, self._is_lost, log)
         self._workers.add(worker)
         return worker
 
@@ -284,7 +327,12 @@ class RayCluster:
             if name in nodes:
                 free.update(Node(resources, nodes[name].labels).with_labels(self._labels))
         totals = [node.with_labels(self._labels) for node in nodes.values()]
-        return Capacity(free, totals, grown(), [node.labels for node in nodes.values()])
+        return Capacity(free, totals, self._grown(totals), [node.labels for node in nodes.values()])
+
+    def _grown(self, totals: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+        """Return the resources that the cluster may grow to; empty if it may not. A limit below what it has is no growth."""
+        found = {**grown(), **self._grows_to}
+        return found if any(n > sum(one.get(kind, 0.0) for one in totals) for kind, n in found.items()) else {}
 
     def draining(self) -> Mapping[str, float]:
         if self._drains is None:

@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jobs.logs import logger
-from workers.fleet.handles import Capacity
+from workers.fleet.handles import ROUNDING, Capacity
 from workers.fleet.nodes.needs import ray_needs
 from workers.fleet.replica import Replica
-from workers.fleet.staffing.demand import ROUNDING
 
 START_S: Final = 5.0
 """A worker that is not up after this many seconds may lack room.
 
 Also, no moves are planned for this long after a worker has left: the cluster first gives the freed room to workers that wait.
 """
+FETCH_S: Final = 60.0
+"""A worker that has waited for its weights for this many seconds makes way for another model. What was fetched is kept."""
 LONG_S: Final = 60.0
 """A worker that is not up after this many seconds lacks room.
 
@@ -63,7 +64,7 @@ class Room:
     def may_grow(self, needs: Mapping[str, float]) -> bool:
         """Whether the cluster can grow by each resource of `needs` of which too little is free."""
         return all(
-            self.capacity.most(kind) - self.capacity.total(kind) >= need - ROUNDING
+            self.capacity.may_grow_by(kind, need)
             for kind, need in needs.items()
             if self.capacity.free.get(kind, 0.0) < need - ROUNDING
         )
@@ -227,14 +228,16 @@ def _idle_for(wanted: Sequence[Replica], idle: Sequence[Replica], room: Room) ->
 def _spared_for(first: Replica, replicas: Sequence[Replica], room: Room) -> list[Replica]:
     """Return a list with one worker that leaves for `first`; an empty list if no model can spare enough.
 
-    Each model keeps a worker. A model can spare enough if `first` would find enough of the resource that it lacks after all other
-    workers of the model left. Among these models, the model with most workers gives up one.
+    Each model keeps a worker, unless that has waited for its weights for FETCH_S seconds: a slow hub keeps no device from others.
+    A model can spare enough if `first` would find enough of the resource that it lacks after all other workers of the model
+    left. Among these models, the model with most workers gives up one.
     """
     lack = _lack(first, room)
     holders = [replica for replica in replicas if replica.active and lack in replica.needs]
     for alias, n in Counter(replica.alias for replica in holders).most_common():
         last = max((replica for replica in holders if replica.alias == alias), key=lambda replica: replica.number)
-        if n > 1 and room.capacity.free.get(lack, 0.0) + (n - 1) * last.needs[lack] >= first.needs[lack] - ROUNDING:
+        spare = n - (last.fetching_s < FETCH_S)
+        if spare and room.capacity.free.get(lack, 0.0) + spare * last.needs[lack] >= first.needs[lack] - ROUNDING:
             return [last]
     return []
 

@@ -20,18 +20,18 @@ from jobs.catalog import ModelCard
 from jobs.errors import UnavailableError
 from jobs.logs import logger
 from workers.fleet.handles import Capacity, Cluster
-from workers.fleet.nodes.needs import Node, needs
+from workers.fleet.nodes.needs import Node, needs, room_for
 from workers.fleet.ray_access import START, found_address, require_token, use_private_token
 from workers.logs import libraries
 
 _HOST_AND_PORT: Final = re.compile(r"[^/]+:\d+")
 
 
-def connect(address: str | None, *, local: bool = False) -> Cluster:
+def connect(address: str | None, *, local: bool = False, grows_to: Mapping[str, float] | None = None) -> Cluster:
     """Join the Ray cluster at `address`. Without an address, join the cluster that is found, or else start a local one.
 
     The address `auto` means a cluster that is found. The flag `local`, or the address `local`, always starts one. If this
-    process has joined a cluster already, that cluster is used.
+    process has joined a cluster already, that cluster is used. `grows_to` says which resources a cluster may grow to.
 
     Raises UnavailableError if no cluster answers at `address`, if the cluster takes in clients without a token, or if Ray does
     not start.
@@ -42,7 +42,7 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     from workers.fleet.actor import RayCluster
 
     if ray.is_initialized():
-        return RayCluster("the Ray of this process")
+        return RayCluster("the Ray of this process", is_private=address is None, grows_to=grows_to)
     address = None if local else chosen_address(address)
     with sigterm_handler_kept(), _one_line(address):
         if address is None:
@@ -62,7 +62,9 @@ def connect(address: str | None, *, local: bool = False) -> Cluster:
     ray._private.worker.print_to_stdstream = _ray_says  # noqa: SLF001 - Ray would print it on standard output, in colours
     if logs.is_json():
         libraries.give_up_handlers("ray")
-    return RayCluster("a local Ray of its own" if address is None else address)
+    if address is None:
+        return RayCluster("a local Ray of its own", is_private=True)
+    return RayCluster(address, grows_to=grows_to)
 
 
 def _set_variables() -> None:
@@ -162,6 +164,11 @@ def needs_of(card: ModelCard, cluster: Cluster) -> Mapping[str, float]:
     """
     capacity = cluster.capacity()
     return needs(card, nodes_of(capacity), may_grow=capacity.grown.get("GPU", 0.0) > 0)
+
+
+def workers_that_fit(needed: Mapping[str, float], capacity: Capacity) -> int | None:
+    """Return how many workers with these needs the empty nodes hold; None if the cluster can grow by further nodes."""
+    return None if capacity.grown else sum(room_for(needed, node) for node in nodes_of(capacity))
 
 
 def nodes_of(capacity: Capacity) -> list[Node]:

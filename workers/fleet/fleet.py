@@ -15,7 +15,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
-from jobs.errors import ModelUnavailable, QueueUnavailable, StoreDamaged, StoreUnavailable, UnavailableError
+from jobs.errors import (
+    HubUnavailable,
+    ModelUnavailable,
+    QueueUnavailable,
+    StoreDamaged,
+    StoreUnavailable,
+    UnavailableError,
+)
 from jobs.logs import logger
 from jobs.settings import Settings
 from workers.fleet.allocation import START_S, Room, WaitingModels, plan_giving_back, plan_moves
@@ -45,6 +52,10 @@ EXIT_S: Final = 10.0
 """Seconds. A worker that still drains this long after `drain_s` is killed."""
 KILL_S: Final = 0.5
 """Seconds to wait for the death of a worker that was killed, so that its log is complete."""
+AGAIN_S: Final = 300.0
+"""Seconds after which a detached fleet tries a model again that could not be loaded."""
+ADOPT_S: Final = 5.0
+"""Seconds that a fleet waits for the first word of the workers that it adopts."""
 BURY_S: Final = 10.0
 """Seconds that a fleet waits at its end until all its workers are dead and their logs are read."""
 FAULTS: Final = {"store_fault": StoreUnavailable, "queue_fault": QueueUnavailable, "store_damage": StoreDamaged}
@@ -93,6 +104,52 @@ class Fleet:
         self._add(alias, n)
         self.watch()
 
+    def adopt(self) -> None:
+        """Take over the workers that an earlier fleet of this store has left on a cluster that keeps them.
+
+        Waits until those that run have told how they are, for ADOPT_S seconds at most: others count as waiting for room.
+        """
+        for found in self.cluster.left():
+            self._relay.follow(found.worker, found.handle.log)
+            if found.alias not in self.settings.catalog:
+                self._relay.leave(found.handle.log)
+                self.aside(found.handle.kill)
+                continue
+            number = 1 + max((one.number for one in self.replicas if one.alias == found.alias), default=-1)
+            needs = needs_of(self.settings.catalog[found.alias], self.cluster)
+            self.replicas.append(
+                Replica(found.alias, number, found.handle, found.worker, needs, started_at=self.monotonic())
+            )
+        until = self.monotonic() + ADOPT_S
+        while (
+            left := [one.handle for one in self.replicas if one.handle is not None and not one.handle.is_placed()]
+        ) and (self.monotonic() < until):
+            left[0].end(0.1)
+            self.cluster.check()
+        self._note_placed()
+        if self.replicas:
+            logger().info("fleet.adopted", workers=len(self.replicas))
+
+    def abandon(self) -> None:
+        """Leave the workers to another fleet, which has adopted them."""
+        self.cluster.close()
+        self.replicas.clear()
+        self.retiring.clear()
+
+    def figures(self) -> Mapping[str, Mapping[str, int]]:
+        """Return how many workers each model should have, is asked for, has running, and has loaded."""
+        figures: dict[str, dict[str, int]] = {}
+        wanted = {} if self._plan is None else self._plan.workers
+        for alias in sorted({*wanted, *(replica.alias for replica in self.replicas)}):
+            ours = [replica for replica in self.replicas if replica.alias == alias]
+            figures[alias] = {
+                "planned": wanted.get(alias, 0),
+                "asked": sum(replica.handle is not None for replica in ours),
+                "up": sum(replica.placed for replica in ours),
+                "loaded": sum(replica.loaded for replica in ours),
+            }
+        return figures
+
     def follow(self, plan: FleetPlan) -> None:
         """Have as many workers of each model as the plan says. A worker that has come up stays until its model is idle.
 
@@ -124,7 +181,8 @@ class Fleet:
         A worker on a node that drains is told to leave, and its successor is started at once.
 
         Raises:
-            ModelUnavailable: A worker cannot start, because its model is missing or for an unknown reason.
+            ModelUnavailable: A worker cannot start, because its model is missing or for an unknown reason. A detached fleet logs
+                this, and tries again later.
             UnavailableError: The cluster is lost.
         """
         self.cluster.check()
@@ -264,7 +322,7 @@ class Fleet:
     def _asked(self) -> Counter[str]:
         """Return the resources that all workers hold or wait for."""
         asked = Counter[str]()
-        for replica in self.replicas:
+        for replica in self._everyone():
             if replica.handle is not None:
                 asked.update(replica.needs)
         return asked
@@ -343,6 +401,7 @@ class Fleet:
                 replica.placed_at = self.monotonic()
             if replica.handle is not None and not replica.loaded:
                 replica.loaded = replica.handle.was_loaded()
+                replica.fetching_s = float((replica.handle.status() or {}).get("fetching_s", 0.0))
 
     def _everyone(self) -> list[Replica]:
         return [*self.replicas, *self.retiring]
@@ -380,17 +439,33 @@ class Fleet:
             handle = replica.handle
             if handle is None or replica.leaving or (end := handle.end()) is None:
                 continue
-            if isinstance(end.error, ModelUnavailable):  # another start would fail in the same way
-                raise end.error from None
             self._end(replica)
+            is_silent_hub = isinstance(end.error, HubUnavailable)
+            if (
+                isinstance(end.error, ModelUnavailable) and not is_silent_hub
+            ):  # another start would fail in the same way
+                self._give_up(replica, end.error)
+                continue
             if not end.left:
                 replica.failed_starts = 0 if handle.was_loaded() else replica.failed_starts + 1
             self._back_off(replica, end)
+            if is_silent_hub and any(one.loaded and one.alias != replica.alias for one in self.replicas):
+                continue  # other models go on, and this one is tried again
             if replica.failed_starts >= START_TRIES:
-                raise ModelUnavailable(
+                fault = (
                     f"no worker for {replica.alias} can start, {replica.failed_starts} have died before their model was "
                     f"loaded: {end.reason}. Try `nightpress doctor`, and look at the workers' logs."
                 )
+                self._give_up(replica, ModelUnavailable(fault))
+
+    def _give_up(self, replica: Replica, error: ModelUnavailable) -> None:
+        """Raise the error of a model that cannot be loaded. A detached fleet logs it and tries again later: nobody reads it now,
+        and the other models must go on.
+        """
+        if not self.cluster.keeps:
+            raise error from None
+        logger().error("model.unavailable", model=replica.alias, error=str(error), again_s=AGAIN_S)
+        replica.start_at, replica.failed_starts = self.monotonic() + AGAIN_S, 0
 
     def _back_off(self, replica: Replica, end: End) -> None:
         """Decide when the worker that died or left is replaced, and log its end."""

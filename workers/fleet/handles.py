@@ -7,6 +7,8 @@ from typing import Any, Final, Protocol
 from workers.fleet.log_relay.relay import WorkerLog
 from workers.worker.worker import WorkerPlan
 
+ROUNDING: Final = 1e-6
+"""Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
 GCS_TIMEOUT_VARIABLE: Final = "RAY_gcs_rpc_server_reconnect_timeout_s"
 """The environment variable that says how many seconds Ray waits for its control store before it gives up. If it is not set, Ray
 waits for 60 s.
@@ -33,6 +35,10 @@ class Capacity:
     def most(self, kind: str) -> float:
         """Return how much of one resource all nodes have, or would have once the cluster has grown."""
         return max(self.total(kind), self.grown.get(kind, 0.0))
+
+    def may_grow_by(self, kind: str, amount: float) -> bool:
+        """Whether the cluster may grow by so much of a resource. If it grows, nodes bring what `grown` does not name."""
+        return bool(self.grown) and (kind not in self.grown or self.grown[kind] - self.total(kind) >= amount - ROUNDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,10 @@ class WorkerHandle(Protocol):
         ...
 
     def end(self, timeout_s: float = 0.0) -> End | None:
-        """Return how the worker ended; None if it still runs after `timeout_s`. Without a timeout, as far as it has told."""
+        """Return how the worker ended; None if it still runs after `timeout_s`.
+
+        Without a timeout, only what the worker has told counts.
+        """
         ...
 
     def was_loaded(self) -> bool:
@@ -87,13 +96,32 @@ class WorkerHandle(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A worker that an earlier fleet has left on the cluster: its name, the alias of its model, and its handle."""
+
+    worker: str
+    alias: str
+    handle: WorkerHandle
+
+
 class Cluster(Protocol):
-    """Nodes on which workers run. `address` names the cluster for the log."""
+    """Nodes on which workers run. `address` names the cluster for the log.
+
+    A *private* cluster was started by this process, and ends with it. The workers of a cluster that *keeps* them live on when
+    this process ends.
+    """
 
     address: str
+    is_private: bool
+    keeps: bool
 
     def start(self, plan: WorkerPlan, needs: Mapping[str, float]) -> WorkerHandle:
         """Start a worker as soon as a node has the resources `needs` free. Returns at once."""
+        ...
+
+    def left(self) -> Sequence[Found]:
+        """Return the workers that an earlier fleet of the same store has left; none if the cluster keeps no workers."""
         ...
 
     def capacity(self) -> Capacity:

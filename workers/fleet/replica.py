@@ -23,7 +23,8 @@ class Replica:
     worker has loaded its model. `held_back` is whether a worker is not asked for, since the fleet asks for all that it may.
     `grave` is set once the last worker is dead and its log is read; until then no other worker takes its name. `idle_since` is
     when its worker was first seen without a row; None if it has rows. `drained_by` is when a worker must have left that was told
-    to leave; `moves` counts how often the replica has moved to another node while its worker still drained.
+    to leave; `moves` counts how often the replica has moved to another node while its worker still drained. `fetching_s` is for
+    how many seconds its worker has waited for the weights of its model.
     """
 
     alias: str
@@ -36,6 +37,7 @@ class Replica:
     loaded: bool = False
     leaving_until: float | None = None
     drained_by: float | None = None
+    fetching_s: float = 0.0
     parked: bool = False
     waiting_since: float | None = None
     started_at: float = 0.0
@@ -71,7 +73,7 @@ class Replica:
         """Forget the replica's worker, which has ended. If `parked`, no other worker is started for now."""
         self.handle, self.idle_since = None, None
         self.placed, self.loaded, self.leaving_until, self.parked = False, False, None, parked
-        self.drained_by = None
+        self.drained_by, self.fetching_s = None, 0.0
 
     def successor(self) -> "Replica":
         """Return a replica for the same place, whose worker may start while the present one still drains."""

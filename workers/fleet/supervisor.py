@@ -9,13 +9,14 @@ import atexit
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.open_batches import OpenBatches
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.errors import StoreDamaged, UnavailableError
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.logs import logger
@@ -26,6 +27,8 @@ from jobs.store.store import Store
 from workers.fleet import embedded_redis
 from workers.fleet.aside import Aside, in_line
 from workers.fleet.cluster import sigterm_handler_kept
+from workers.fleet.desk.attendance import Attendance
+from workers.fleet.desk.seat import Desk, Orders, Wish
 from workers.fleet.fleet import Fleet
 from workers.fleet.gcs_watch import end_process
 from workers.fleet.handles import Cluster
@@ -47,6 +50,11 @@ EMBEDDED: Final = (
 )
 STAFF_S: Final = 1.0
 """Seconds between two checks of which models need workers, and how many workers the cluster holds."""
+
+
+def open_models(batches: Iterable[OutcomeIndex]) -> set[str]:
+    """Return the models that open batches need."""
+    return {lane.model for index in batches for lane in index.batch.lanes.values()}
 
 
 class Goal(Protocol):
@@ -81,10 +89,12 @@ class Supervisor:
     """Runs a fleet over the open batches of `store`, or over the batches `only`.
 
     `connect` joins the cluster. `report` is called with a log event and a line for a person when something is away, back or
-    damaged. `workers` is the number of workers for each model; by default the rows and the room decide (see `demand`). `sweep_s`
-    is the time between two sweeps, in seconds. `on_published` and `after_sweep` are given to the Sweeper. `timings` collects how
-    many seconds the start of the Redis server and of Ray took. Rounds are published and dead workers buried on other threads, so
-    that neither waits for the other: `publishing` and `burying` run their tasks.
+    damaged. `wish` says which models the command is for, and how many workers each has; by default the rows and the room decide
+    (see `staffing`). `sweep_s` is the time between two sweeps, in seconds. `on_published` and `after_sweep` are given to the
+    Sweeper. `timings` collects how many seconds the start of the Redis server and of Ray took. Rounds are published and dead
+    workers buried on other threads, so that neither waits for the other: `publishing` and `burying` run their tasks. `open_desk`
+    gives the desk of the store on a cluster, so that only one fleet of the store runs there; None allows any number. It may
+    raise StoreUnavailable.
     """
 
     settings: Settings
@@ -92,14 +102,16 @@ class Supervisor:
     connect: Callable[[], Cluster]
     report: Callable[[str, str], object]
     only: frozenset[str] | None = None
-    workers: int | None = None
+    wish: Wish = field(default_factory=Wish)
     sweep_s: float = 1.0
     on_published: OnPublished = lambda *_: None
     after_sweep: Callable[[bool], object] = lambda _: None
     timings: dict[str, float] = field(default_factory=dict)
     publishing: Callable[[Callable[[], object]], object] = field(default_factory=lambda: Aside(name="publishing"))
     burying: Callable[[Callable[[], object]], object] = field(default_factory=lambda: Aside(name="burying"))
+    open_desk: Callable[[Cluster], Desk | None] = lambda _: None
     interrupts: int = 0
+    _orders: Orders = field(default_factory=Orders)
     _outages: Outages = field(init=False)
     _staffing: Staffing = field(init=False)
     _staffed_at: float = float("-inf")
@@ -107,7 +119,7 @@ class Supervisor:
     def __post_init__(self) -> None:
         folder = embedded_redis.folder_of(self.settings) if self.settings.redis_url is None else None
         self._outages = Outages(self.report, folder)
-        self._staffing = Staffing(self.settings, self.workers)
+        self._staffing = Staffing(self.settings, self.wish.workers)
 
     def interrupt(self) -> None:
         """Drain the workers and end. A second call ends the workers at once. Safe in a signal handler."""
@@ -132,8 +144,11 @@ class Supervisor:
                     sweeper.aside = in_line
                     goal.is_reached(sweeper, self.sweep(goal, sweeper))
                 elif (cluster := self._joined(joining, goal)) is not None:
-                    fleet = Fleet(self.settings, url, cluster, self.only, queue.leave, self.burying)
-                    self._supervise(goal, sweeper, fleet)
+                    attendance = Attendance(self.open_desk, cluster, self.wish, self._outages)
+                    with attendance.seated(lambda: self._stands_by(goal, sweeper)) as is_seated:
+                        if is_seated:
+                            fleet = Fleet(self.settings, url, cluster, self.only, queue.leave, self.burying)
+                            self._supervise(goal, sweeper, fleet, attendance)
         finally:
             if joining is not None:
                 self._give_up(joining)
@@ -160,9 +175,18 @@ class Supervisor:
                 raise damage[0]
         return still_open
 
-    def _supervise(self, goal: Goal, sweeper: Sweeper, fleet: Fleet) -> None:
+    def _stands_by(self, goal: Goal, sweeper: Sweeper) -> bool:
+        """Sweep once while another supervisor has the workers. Returns whether to go on standing by."""
+        goal.show_phase("standing by: another supervisor has the workers")
+        if self.interrupts or goal.is_reached(sweeper, self.sweep(goal, sweeper)):
+            return False
+        time.sleep(self.sweep_s)
+        return not self.interrupts
+
+    def _supervise(self, goal: Goal, sweeper: Sweeper, fleet: Fleet, attendance: Attendance) -> None:
         is_over, swept_at = False, float("-inf")
         try:
+            fleet.adopt()
             with self._outages.waited_for(), collect_damage([]):
                 sweeper.batches.scan()
                 self._count(goal, sweeper, fleet)
@@ -177,14 +201,19 @@ class Supervisor:
                     is_over = goal.is_reached(sweeper, self.sweep(goal, sweeper, fleet))
                     self._staff(goal, sweeper, fleet)
                 goal.tick(sweeper, fleet)
+                self._obey(attendance, fleet)
                 if not is_over:
                     time.sleep(min(TICK_S, self.sweep_s))
             # A published batch has no rows left to finish, so workers that served only it need no drain.
             drain_s = 0.0 if is_over and self.only is not None else self.settings.drain_s
-            fleet.drain(drain_s, meanwhile=lambda: self._while_draining(goal, fleet))
+            fleet.drain(drain_s, meanwhile=lambda: self._while_draining(goal, fleet, attendance))
             if not is_over:
                 sweeper.aside = in_line
                 goal.is_reached(sweeper, self.sweep(goal, sweeper))  # publishes what the drain has finished
+        except BaseException:
+            if fleet.cluster.keeps:
+                fleet.abandon()  # the next supervisor adopts the workers
+            raise
         finally:
             fleet.kill()
 
@@ -193,14 +222,31 @@ class Supervisor:
         if is_early or fleet.cluster.is_away():
             return
         self._staffed_at = time.monotonic()
-        fleet.follow(self._staffing.plan(self._staffing.known(goal.models(sweeper)), fleet))
+        fleet.follow(self._staffing.plan(self._models(goal, sweeper), fleet))
 
     def _count(self, goal: Goal, sweeper: Sweeper, fleet: Fleet) -> None:
         """Count the rows to do of the models that the goal needs, and of those that the fleet has workers of."""
         ours = {replica.alias for replica in fleet.replicas}
-        self._staffing.count(ours.union(self._staffing.known(goal.models(sweeper))), sweeper)
+        self._staffing.count(ours.union(self._models(goal, sweeper)), sweeper)
 
-    def _while_draining(self, goal: Goal, fleet: Fleet) -> None:
+    def _models(self, goal: Goal, sweeper: Sweeper) -> Sequence[str]:
+        """Return the models that need workers now: those of the goal, and those that commands wish which have joined."""
+        aliases = set(goal.models(sweeper))
+        for wish in self._orders.wishes:
+            aliases.update(wish.models or open_models(sweeper.batches))
+        return self._staffing.known(aliases)
+
+    def _obey(self, attendance: Attendance, fleet: Fleet) -> None:
+        """Tell the desk how the fleet is, and follow its orders: to stop, and what commands wish that have joined."""
+        rows = self._staffing.rows
+        models = {alias: {"rows": rows.get(alias, 0), **figures} for alias, figures in fleet.figures().items()}
+        self._orders = attendance.beat({"models": models, "state": "draining" if self.interrupts else "working"})
+        self.interrupts = max(self.interrupts, self._orders.stops, int(self._orders.is_lost))
+        wished = [wish.workers for wish in (self.wish, *self._orders.wishes) if wish.workers is not None]
+        self._staffing.workers = max(wished, default=None)
+
+    def _while_draining(self, goal: Goal, fleet: Fleet, attendance: Attendance) -> None:
+        self._obey(attendance, fleet)
         if self.interrupts > 1:
             fleet.kill()
         if self.interrupts:

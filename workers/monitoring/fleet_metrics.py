@@ -158,7 +158,8 @@ class FleetMetrics:
             if end is not None or now >= due:
                 margins.append((due - max(now, end or now)).total_seconds())
         gauges: Gauges = {("nightpress_open_batches", (state,)): (float(n),) for state, n in states.items()}
-        gauges |= {("nightpress_open_rows", (state,)): (float(n),) for state, n in rows.items()}
+        if not indexes or any(index.batch.batch_id in self._progress for index in indexes):
+            gauges |= {("nightpress_open_rows", (state,)): (float(n),) for state, n in rows.items()}
         gauges["nightpress_late_batches", ()] = (float(late),)
         gauges |= _budgets(indexes)
         if margins:
@@ -184,7 +185,7 @@ def _budgets(indexes: Sequence[OutcomeIndex]) -> Gauges:
 def _state(index: OutcomeIndex) -> str:
     if index.closed is not None:
         return "closed"
-    return "open" if index.current.paused is None else "paused"
+    return "paused" if index.current.is_held else "open"
 
 
 def _due(index: OutcomeIndex) -> datetime | None:

@@ -13,7 +13,9 @@ from typing import Any, Final
 from workers.monitoring.probes import Answer, Probe, answers
 
 STALL_S: Final = 3600.0
-"""A loop that has made no round for this many seconds is stuck. The loop publishes too, which takes minutes for a large batch."""
+"""A loop that has made no round for this many seconds is stuck. This is far more than a round of a large fleet takes, because a
+restart in the middle of one would do harm.
+"""
 
 FAULTS: Final = {"store_fault": "store", "queue_fault": "queue"}
 """The fields of a worker's status that report a fault, and the check that each of them fails."""

@@ -138,7 +138,8 @@ FLEET_METRICS: Final[dict[str, MetricInfo]] = {
         state=("open", "paused", "closed"),
     ),
     "nightpress_open_rows": _gauge(
-        "Rows of open batches at the last progress of the log.", state=("completed", "failed", "left")
+        "Rows of open batches, as the log last had them: at most a minute old. Absent before that.",
+        state=("completed", "failed", "left"),
     ),
     "nightpress_open_budgets": _gauge(
         "Budgets of open batches, in the currency: in sum, what their rows were charged, and what is reserved for rows at work.",

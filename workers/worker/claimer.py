@@ -20,6 +20,7 @@ from jobs.batches.request_row import RowRequest
 from jobs.errors import NoBatch, QueueUnavailable, RowError, StoreDamaged, StoreUnavailable, UnavailableError
 from jobs.kinds.avoiding import avoiding
 from jobs.kinds.kind import Kind
+from jobs.lanes.idling import OUTAGE_S, SHORTEST_S, BackOff, WakeCalls
 from jobs.lanes.job import Job, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement
 from jobs.lanes.requests import load_request, renewed
@@ -30,7 +31,6 @@ from workers.worker.context import WorkerContext
 from workers.worker.failing_batches import Round
 from workers.worker.flusher import Flusher
 from workers.worker.heartbeat import Pulse
-from workers.worker.idling import OUTAGE_S, SHORTEST_S, BackOff, WakeCalls
 from workers.worker.lane_keeper import LaneKeeper
 from workers.worker.outage import Outage
 

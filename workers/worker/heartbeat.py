@@ -26,8 +26,8 @@ BEAT_S: Final = 5.0
 AGAIN_S: Final = 0.2
 """Seconds between two tries while Redis is away.
 
-If this time were longer, leases would be lost when Redis is back: idle workers ask for jobs every `POLL_S` seconds, and may
-take jobs whose lease ran out.
+If this time were longer, leases would be lost when Redis is back: other workers ask for jobs soon after, and may take jobs whose
+lease ran out.
 """
 
 

@@ -22,6 +22,7 @@ from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.engines.protocol import Engine
 from workers.engines.registry import Loaded, load
+from workers.engines.warm_start import fetching_s
 from workers.monitoring.traces import RowTraces, open_traces
 from workers.monitoring.worker_metrics import WorkerMetrics
 from workers.worker.context import WorkerContext
@@ -77,7 +78,7 @@ class Worker:
         if not self._begins():
             return self._figures()
         with self._shown_as_loading():
-            loaded = load(plan.alias, card, plan.settings.cache_dir)
+            loaded = load(plan.alias, card, plan.settings.cache_dir, plan.settings.node_weights_dir)
         self._timings["load_s"] = time.monotonic() - began
         engine, load_s = loaded.engine, round(self._timings["load_s"], 2)
         device = engine.stats().device
@@ -154,6 +155,7 @@ class Worker:
             "model": self._plan.alias,
             "running": runner.running if runner else 0,
             "store_fault": runner.store_fault if runner else "",
+            "fetching_s": fetching_s(),
             "queue_fault": runner.queue_fault if runner else "",
             "store_damage": runner.store_damage if runner else "",
             "engine": {} if stats is None else {name: getattr(stats, name) for name in stats.__slots__},

@@ -19,6 +19,7 @@ from jobs.batches.budgets.entry import BudgetEntry, GrantedRows
 from jobs.batches.budgets.reservation import reservation
 from jobs.batches.input import lane_input, read_row
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.quotes.drawn_input import DrawnInput
 from jobs.batches.rounds import Clock, create_marker, now
 from jobs.prices import Prices
 from jobs.store.store import Store
@@ -215,6 +216,8 @@ class Granter:
         book = index.limit()
         prices, purse = book.prices or self.prices, _Purse(self.accounts, index)
         choice = Choice(book.upto.get(lane, 0))
+        if index.current.quoting is not None:
+            return self._drawn(index, lane, rows, prices, purse)
         with lane_input(self.store, index.batch.batch_id, lane) as file:
             for line in _lines_from(file, choice.upto):
                 row = read_row(line.rstrip(b"\n"))
@@ -227,6 +230,25 @@ class Granter:
                     else:
                         choice.add(row.row, amount, self.accounts.of(row.tenant))
                 choice.upto += len(line)
+        return choice
+
+    def _drawn(self, index: OutcomeIndex, lane: str, rows: int, prices: Prices, purse: "_Purse") -> Choice:
+        """Return the next rows of a lane's sample (rule 48). They lie anywhere in the input, so `upto` stays where it is, and a
+        row that costs too much is left out without a count.
+        """
+        book, choice = index.limit(), Choice(index.limit().upto.get(lane, 0))
+        if index.current.quoting is None or index.current.awaits_answer:
+            return choice
+        for _, line, _ in DrawnInput.read(self.store, index.batch, index.current.quoting, lane).lines(0):
+            row = read_row(line.rstrip(b"\n"))
+            if row is None or index.has_outcome(row.row) or book.is_granted(row.row):
+                continue
+            amount = reservation(row, prices)
+            if book.budget is not None and amount > book.budget:
+                continue
+            if choice.rows == rows or not purse.pays(amount, self.accounts.of(row.tenant), choice):
+                break
+            choice.add(row.row, amount, self.accounts.of(row.tenant))
         return choice
 
 

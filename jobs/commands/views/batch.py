@@ -5,6 +5,7 @@ from datetime import datetime
 
 from jobs.commands.views.audit import audit_lines
 from jobs.commands.views.fitting import kept_together
+from jobs.commands.views.quote import answers, summary
 from jobs.operations.status import BatchStatus, describe_memory, describe_verdicts
 from jobs.prices import formatted
 
@@ -19,6 +20,7 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     yield f"{one.id}  {one.state}" + (f", round {one.round}" if one.round > 1 else "")
     if one.paused_reason is not None:
         yield f"  {paused(one)}"
+    yield from _quote_lines(one)
     if one.documents:
         yield f"  {documents_in_words(one.documents, one.languages)}"
     refused = f", {one.refused:,} more refused" if one.refused else ""
@@ -42,6 +44,16 @@ def batch_lines(one: BatchStatus, clock: datetime) -> Iterator[str]:
     if one.budget is not None:
         yield f"  budget: {one.budget.in_words()}"
     yield from _after_publishing(one)
+
+
+def _quote_lines(one: BatchStatus) -> Iterator[str]:
+    """Yield how far the batch is quoted, or its quote."""
+    if one.drawn is not None:
+        yield f"  {rows_in_words(one.drawn)} drawn into the sample that it is quoted by"
+    if one.quote is not None:
+        yield f"  quote: {summary(one.quote)}; {_see(f'quote {one.id}')}"
+    if one.state == "quoted":
+        yield f"  {answers(one.id, kept_together)}"
 
 
 def documents_in_words(count: int, languages: Sequence[str]) -> str:

@@ -102,6 +102,8 @@ def _notes(now: Status) -> Iterator[str]:
     for one in now.batches:
         if one.paused_reason is not None:
             yield f"{one.id} is {paused(one)}"
+        if one.state == "quoted":
+            yield f"{one.id} waits for the answer to its quote: {kept_together(f'nightpress quote {one.id}')}"
         if one.delivered is False:
             yield f"{one.id}: {undelivered(one)}"
         if one.audit is not None and (note := audit_note(one.audit, one.id)) is not None:

@@ -20,9 +20,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from jobs.commands.views.quote import LARGE_SHARE
-
-from jobs.planning.quotes import Key, Measure, Quote, Stratum, further_rows, most_sampled, quote
+from jobs.planning.quotes import LARGE_SHARE, Key, Measure, Quote, Stratum, further_rows, most_sampled, quote
 from jobs.planning.sketch import Sketch
 
 PROMPT_PRICE: Final = 10

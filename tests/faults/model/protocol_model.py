@@ -11,9 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from jobs.batches.batch import BatchPaths
+import pytest
+
+from jobs.batches.batch import BatchPaths, QuoteTerms
 from jobs.batches.budgets.reservation import capped, reservation
 from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.known_batches import KnownBatches
@@ -54,6 +57,8 @@ SETTINGS: Final = Settings(
     batch_scan_s=5.0,
     tenants={SHARED: TenantSettings(budget_a_day=Money(amount=700_000, currency=PRICES.currency))},
 )
+FIRST_DRAW: Final = 2
+"""The rows of each stratum in the first draw of a quoted batch. The model sets this number, since its batches are small."""
 PACKETS: Final = 40
 """The number of latest packets that the network may deliver a second time."""
 
@@ -117,6 +122,22 @@ class World:
         self.pass_ms(LEASE_MS - 1)
         self.queue.beat(LANE, [], LEASE_MS, WorkerRecord("another", 1, "n", LANE, 0))
         self.pass_ms(2)
+
+    def may_run(self, batch_id: str, row: int) -> bool:
+        """Check rule 49 from the files alone: until somebody agrees to a quote, only drawn rows run in the first round."""
+        folder = Path(self.folder) / "batches" / batch_id
+        terms = json.loads((folder / "batch.json").read_bytes())["quote"]
+        is_quoted = (folder / "quoted-1.json").exists()
+        if terms is None or (folder / "agreed-1.json").exists() or (is_quoted and terms["goes_on"]):
+            return True
+        draws = sorted(folder.glob("drawn-*.json"))
+        strata = json.loads((folder / "sample.json").read_bytes())["strata"]
+        first = [min(FIRST_DRAW, one["rows"]) for one in strata]
+        counts = json.loads(draws[-1].read_bytes())["rows"] if draws else first
+        self.seen |= {"a sample is drawn"} | ({"further rows are drawn"} if draws else set())
+        return any(
+            row in [drawn[0] for drawn in one["drawn"][:count]] for one, count in zip(strata, counts, strict=True)
+        )
 
     def disturb(self) -> None:
         self.disturbances += 1
@@ -359,6 +380,7 @@ class Worker(Process):
         if job.burial:
             self.finished.append((batch_id, *self.outcome_builder.buried(job, row, now)))
             return
+        assert job.lease.round > 1 or self.world.may_run(batch_id, row.row), f"{job.key} ran before anybody agreed"
         self.world.claims[job.key, job.lease.round] += 1
         most = MAX_ATTEMPTS + job.crashes  # a crash costs no attempt
         assert self.world.claims[job.key, job.lease.round] <= most, f"{job.key} was run too often"
@@ -454,8 +476,14 @@ class Worker(Process):
             self.world.claims.subtract((lease.key, lease.round) for lease in leases if lease not in gone)
 
 
-def submit(world: World, rows: int, budget: int | None = None) -> str:
+def submit(world: World, rows: int, quote: QuoteTerms | None = None, budget: int | None = None) -> str:
     lines = [b'{"kind":"chat","model":"stub","prompt":"a %d"}\n' % row for row in range(rows)]
     money = None if budget is None else Money(amount=budget, currency=PRICES.currency)
-    options = IntakeOptions(name="a", budget=money)
+    options = IntakeOptions(name="a", quote=quote, budget=money)
     return accept(world.store, lines, options, kinds=load_kinds(), settings=SETTINGS, run_key="a").batch.batch_id
+
+
+def draw_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a batch of a few rows be quoted by `FIRST_DRAW` of them, and by half of them at most."""
+    monkeypatch.setattr("jobs.planning.quotes.LEAST_ROWS", FIRST_DRAW)
+    monkeypatch.setattr("jobs.planning.quotes.MOST_SHARE", 2)

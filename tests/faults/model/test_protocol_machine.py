@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 
 from jobs.accounts.summary import Tally
 from jobs.accounts.tallies import tallies
-from jobs.batches.batch import Renewal
+from jobs.batches.batch import QuoteTerms, Renewal
 from jobs.batches.published import verify
 from jobs.batches.rounds import add_to_budget, close, reopen, require_batch, resume
 from jobs.batches.rounds import pause as hold
@@ -57,6 +57,7 @@ from tests.faults.model.protocol_model import (
     SweeperProcess,
     Worker,
     World,
+    draw_few_rows,
 )
 from tests.faults.model.stepping import Fate
 
@@ -67,6 +68,7 @@ PICK: Final = st.integers(0, 7)
 MINUTES: Final = st.sampled_from([None, None, 4, 15])
 SOFT: Final = st.sampled_from([None, None, 1, 3])
 """The soft deadline in minutes. It always comes before the deadline."""
+QUOTES: Final = st.sampled_from([None, None, QuoteTerms(), QuoteTerms(goes_on=True)])
 ENDINGS: Final = st.sampled_from(["completed", "completed", "failed", "retried"])
 BUDGETS: Final = st.sampled_from([None, None, 100_000, 200_000, 400_000])
 """Budgets in billionths. A row of the model has a reservation of about 93,000, and is charged a quarter to all of it."""
@@ -94,9 +96,19 @@ class Protocol(RuleBasedStateMachine):
 
     # -- what is submitted, and what operators do
 
-    @initialize(key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT, budget=BUDGETS)
-    def begin(self, key: str, rows: int, minutes: int | None, soft: int | None, budget: int | None) -> None:
-        self.submit(key, rows, False, minutes, soft, 4, 0, None, budget)
+    @initialize(
+        key=st.sampled_from("abc"), rows=st.integers(1, 5), minutes=MINUTES, soft=SOFT, budget=BUDGETS, quote=QUOTES
+    )
+    def begin(
+        self,
+        key: str,
+        rows: int,
+        minutes: int | None,
+        soft: int | None,
+        budget: int | None,
+        quote: QuoteTerms | None,
+    ) -> None:
+        self.submit(key, rows, False, minutes, soft, 4, 0, None, budget, quote)
 
     @rule(
         key=st.sampled_from("abc"),
@@ -108,6 +120,7 @@ class Protocol(RuleBasedStateMachine):
         who=PICK,
         steps=STEPS,
         budget=BUDGETS,
+        quote=QUOTES,
     )
     def submit(
         self,
@@ -120,13 +133,16 @@ class Protocol(RuleBasedStateMachine):
         who: int,
         steps: int | None,
         budget: int | None,
+        quote: QuoteTerms | None,
     ) -> None:
         lines = [_line(key, row) for row in range(rows)] + [b"no JSON\n"] * bad
         deadline, publish_at = (
             None if minute is None else EVENING.replace(minute=minute) for minute in (minutes, soft)
         )
         tenant = "a" if key == "a" else SHARED
-        options = IntakeOptions(name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at)
+        options = IntakeOptions(
+            name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at, quote=quote
+        )
         if budget is not None:
             options = replace(options, budget=Money(amount=budget, currency=PRICES.currency))
 
@@ -185,7 +201,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(which=PICK, who=PICK, resumed=st.booleans(), steps=STEPS)
     def hold(self, which: int, who: int, resumed: bool, steps: int | None) -> None:
-        """Pause a batch as the breaker does, or resume it as an operator does."""
+        """Pause a batch as the breaker does, or resume it as an operator does, who also agrees to a quote."""
         process = self._anyone(self.others, who)
 
         def act(batch: str) -> None:
@@ -441,7 +457,8 @@ def _line(key: str, row: int) -> bytes:
 
 
 @pytest.fixture
-def _quiet() -> None:
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_few_rows(monkeypatch)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
 
 

@@ -1,5 +1,6 @@
 """Shows jobs/batches/outcome_index.py: what storage knows of an open batch, incrementally and over rounds."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -249,3 +250,16 @@ def test_in_a_further_round_carried_rows_have_a_verdict_once_it_is_published(she
     index.refresh()
     assert (index.verdicts, index.missing) == ({"fit": 1}, 0)
     assert shelf.publish().verdicts == {"fit": 2, "review": 1}
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 301])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_first_of_the_last_missing_rows_is_found_from_any_end(shelf: Any, rows: int, seed: int) -> None:
+    index = OutcomeIndex(shelf.store, shelf.accept().model_copy(update={"rows": rows}))
+    chance = random.Random(seed)
+    for share in (0.0, 0.01, 0.5, 1.0):
+        index._states = bytearray(int(chance.random() < share) for _ in range(rows))
+        missing = [row for row in range(rows) if not index._states[row]]
+        for count in (1, 2, 3, rows // 2 + 1, rows, 4 * rows):
+            should = missing[-count] if count <= len(missing) else 0
+            assert index.first_of_last_missing(count) == should, (share, count)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ import yaml
 
 pytest.importorskip("promql_parser", reason="the parser of Prometheus' expressions is not installed")
 pytest.importorskip("grafana_foundation_sdk", reason="Grafana's model of a dashboard is not installed")
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from scripts.checks.monitoring.check import (
     FOLDER,
@@ -24,6 +29,8 @@ from scripts.checks.monitoring.check import (
     round_trip_faults,
 )
 from scripts.checks.monitoring.expressions import ExpressionError, labels_of
+from workers.monitoring.counts import Key, families
+from workers.monitoring.table import TABLE
 
 PROMTOOL = shutil.which(os.environ.get("PROMTOOL", "promtool"))
 ALERTS = yaml.safe_load((FOLDER / "alerts.yaml").read_text())
@@ -172,6 +179,29 @@ def test_a_dashboard_with_a_fault_is_refused(place: tuple[Any, ...], value: obje
     inner[place[-1]] = value
     found = dashboard_faults(dashboard) if place != ("panels",) else round_trip_faults(dashboard)
     assert fault in "\n".join(found)
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
+def test_promtool_has_nothing_against_the_names_of_our_metrics() -> None:
+    samples: dict[Key, tuple[float, ...]] = {
+        (name, tuple(f"{label} of it" for label in info.labels)): (1.0,)
+        * max(1, len(info.buckets) + 2 * bool(info.buckets))
+        for name, info in TABLE.items()
+    }
+    registry = CollectorRegistry()
+    registry.register(Given(list(families(samples))))
+    linted = subprocess.run(
+        [str(PROMTOOL), "check", "metrics"], input=generate_latest(registry), capture_output=True, check=False
+    )
+    assert (linted.returncode, linted.stderr) == (0, b"")
+
+
+class Given(Collector):
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")

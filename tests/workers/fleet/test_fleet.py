@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
-from jobs.errors import QueueUnavailable, StoreDamaged, StoreUnavailable
+from jobs.errors import ModelUnavailable, QueueUnavailable, StoreDamaged, StoreUnavailable
 from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
 from workers.commands.run import phase_of
 from workers.fleet.aside import in_line
-from workers.fleet.fleet import Fleet
+from workers.fleet.fleet import AGAIN_S, Fleet
+from workers.fleet.handles import End
 
 
 @pytest.fixture
@@ -136,3 +139,44 @@ def test_a_model_counts_as_loading_until_one_of_its_workers_has_loaded_it(fleet:
     fleet.replicas[0].loaded = False
     assert phase_of(fleet) == "generating, loading other for 80 s"
     fleet.replicas[0].alias = "stub"
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["detached", "in the foreground"])
+def test_a_model_that_cannot_be_loaded_ends_a_command_and_no_detached_fleet(
+    fleet: Fleet, cluster: FakeCluster, keeps: bool
+) -> None:
+    cluster.keeps = keeps
+    cluster.workers[0].exit = End("there is no folder", ModelUnavailable("there is no folder"))
+    if not keeps:
+        with pytest.raises(ModelUnavailable, match="there is no folder"):
+            fleet.watch()
+        return
+    with capture_logs() as logs:
+        fleet.watch()
+    assert [(log["event"], log["model"], log["again_s"]) for log in logs] == [("model.unavailable", "stub", AGAIN_S)]
+    cluster.seconds += AGAIN_S - 1
+    fleet.watch()
+    assert len(cluster.workers) == 2
+    cluster.seconds += 1
+    fleet.watch()
+    assert len(cluster.workers) == 3
+
+
+def test_workers_that_an_earlier_fleet_has_left_are_adopted_and_none_beside_them_is_started(
+    fleet: Fleet, cluster: FakeCluster
+) -> None:
+    """One of them still waits for room. One is of a model that the catalog no longer has, and is ended."""
+    cluster.keeps = True
+    fleet.staff("stub", 3)
+    cluster.workers[1].plan = replace(cluster.workers[1].plan, alias="gone")
+    names = [replica.worker for replica in fleet.replicas]
+    fleet.abandon()
+    assert not any(worker.killed for worker in cluster.workers)
+    adopting = Fleet(Settings(), "redis://nowhere", cluster, aside=in_line, monotonic=cluster.monotonic)
+    adopting.adopt()
+    adopting.staff("stub", 2)
+    assert [replica.worker for replica in adopting.replicas] == [names[0], names[2]]
+    assert [replica.placed for replica in adopting.replicas] == [True, False]
+    assert [worker.killed for worker in cluster.workers] == [False, True, False]
+    assert len(cluster.workers) == 3
+    adopting.kill()

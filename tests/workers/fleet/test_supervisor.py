@@ -28,8 +28,9 @@ from tests.support.fake_cluster import FakeCluster
 from workers.commands.interrupts import on_interrupt
 from workers.fleet import supervisor as supervising
 from workers.fleet.aside import Aside, in_line
+from workers.fleet.desk.seat import Wish
 from workers.fleet.fleet import Fleet
-from workers.fleet.handles import Cluster
+from workers.fleet.handles import Cluster, End
 from workers.fleet.supervisor import Supervisor
 
 
@@ -82,7 +83,9 @@ def supervisor(
 ) -> Supervisor:
     events = [] if reported is None else reported
     store = open_store(settings.store_url)
-    more = {"workers": 1, "burying": in_line, **more}  # a thread would move the time of the fake cluster
+    more = {"burying": in_line, **more}  # a thread would move the time of the fake cluster
+    wish = Wish(workers=more.pop("workers", 1))
+    more["wish"] = wish
     return Supervisor(settings, store, connect, lambda event, _: events.append(event), sweep_s=0.01, **more)
 
 
@@ -130,7 +133,7 @@ def test_a_hundred_workers_lost_at_once_hold_up_no_publishing(settings: Settings
         if n == 2:
             cluster.die_slowly = may_die.wait
             for worker in cluster.active():
-                worker.lost = True
+                worker.exit = End("it was lost")
             batch_id = submit(settings, "k")
             close(made.store, batch_id, "cancelled")
         if n > 2 and not may_die.is_set() and made.store.exists(BatchPaths(batch_id).done(1)):
@@ -159,7 +162,7 @@ def test_workers_are_replaced_while_a_long_publishing_goes_on(
 
     def on_tick(n: int) -> None:
         if n == 2:
-            cluster.workers[0].lost = True
+            cluster.workers[0].exit = End("it was lost")
         if len(cluster.workers) == 2:
             may_publish.set()
         if may_publish.is_set() and goal.open[-1] == 0:

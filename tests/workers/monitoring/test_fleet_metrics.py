@@ -270,6 +270,7 @@ def test_paused_batches_and_lanes_are_told_apart(tmp_path: Path) -> None:
     }
     fleet = FleetMetrics()
     fleet.update([], lanes, indexes, datetime.now(UTC))
+    assert values(fleet, "nightpress_open_rows") == {}, "nobody has looked yet how far they are"
     states = {dict(labels)["state"]: n for labels, n in values(fleet, "nightpress_open_batches").items()}
     assert states == {"open": 1, "paused": 1, "closed": 1}
     paused = values(fleet, "nightpress_lane_paused")

@@ -179,7 +179,7 @@ def test_only_a_loop_that_stands_still_while_all_is_there_is_dead(clock: Clock, 
     found = health(clock, asked, Asked())
     found.beat(1, [LOADED])
     clock.now += STALL_S - 1
-    assert found.alive()[0], "a large batch is published on this loop"
+    assert found.alive()[0], "a round of a large fleet may take long"
     clock.now += 2
     is_alive, body = found.alive()
     assert not is_alive

@@ -2,13 +2,16 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra `traces` is not installed")
 
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import SecretStr
 from structlog.testing import capture_logs
@@ -17,7 +20,7 @@ from jobs.errors import RequestError
 from jobs.generation import Completion
 from jobs.lanes.job import Job, JobKey, Lease
 from jobs.settings import Settings, TraceSettings
-from tests.support.otlp import Receiver, running
+from tests.support.traces.otlp import Receiver, running
 from workers.commands.work import Work
 from workers.monitoring.trace_ids import root_span_id, trace_id
 from workers.monitoring.traces import RowTraces, open_traces
@@ -55,17 +58,30 @@ def test_spans_come_to_a_receiver_of_otlp(receiver: Receiver, path: str, wanted:
     assert row.status.message == "empty_output"
 
 
-def test_the_end_of_a_process_does_not_wait_for_a_receiver_that_hangs(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Hanging(SpanExporter):
+    """A receiver that does not answer until it is let go, or gives up after 20 s."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go, self.gave_up = threading.Event(), threading.Event(), False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.asked.set()
+        self.gave_up = not self.let_go.wait(20)
+        return SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_the_end_of_a_process_does_not_wait_for_a_receiver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.monitoring.traces.CLOSE_S", 0.05)
-    receiver.hangs = True
-    traces = open_traces(TraceSettings(endpoint=receiver.url, share=1.0), {})
-    assert traces is not None
+    exporter = Hanging()
+    traces = RowTraces(exporter, 1.0, {})
     traces.span(trace_id("a-1", 3, 1), "flush", 5_000, 7_000, {})
     traces.close()
-    assert receiver.asked.wait(20)
-    assert not receiver.let_go.is_set(), "it still hangs, and we have gone on"
+    assert exporter.asked.wait(20)
+    assert not exporter.gave_up, "it still hangs, and we have gone on"
+    exporter.let_go.set()
 
 
 def test_a_receiver_that_takes_nothing_is_named_once_and_so_is_its_return() -> None:

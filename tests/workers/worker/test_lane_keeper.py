@@ -14,8 +14,8 @@ import redis
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.rounds import pause, require_batch, resume
 from jobs.errors import StoreUnavailable
+from jobs.lanes.announcing import announce
 from jobs.lanes.protocol import Settlement
-from jobs.operations.announcing import announce
 from jobs.store.local import LocalStore
 from tests.support.clocks import MovedClock
 from tests.support.lane import LEASE_MS, ME
@@ -291,7 +291,7 @@ def test_a_worker_that_waits_claims_once_it_is_woken(
     fleet_of: Callable[..., Fleet], until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By itself, it would wait for longer than this test."""
-    monkeypatch.setattr("workers.worker.idling.BackOff.next_s", lambda *_: 1e6)
+    monkeypatch.setattr("jobs.lanes.idling.BackOff.next_s", lambda *_: 1e6)
     fleet = fleet_of(2)
     fleet.claimers[0]._claim_if_room()
     with fleet.claimers[1]:
@@ -310,7 +310,7 @@ def test_a_row_that_ends_does_not_make_a_waiting_worker_claim(
     fleet_of: Callable[..., Fleet], until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end of a night each row that ends would cost a claim for which there are no jobs."""
-    monkeypatch.setattr("workers.worker.idling.BackOff.next_s", lambda *_: 1e6)
+    monkeypatch.setattr("jobs.lanes.idling.BackOff.next_s", lambda *_: 1e6)
     fleet = fleet_of(2)
     fleet.claimers[0]._claim_if_room()
     claimer = fleet.claimers[1]
@@ -325,7 +325,7 @@ def test_a_row_that_ends_does_not_make_a_waiting_worker_claim(
 def test_a_waiting_worker_stops_at_once(
     fleet_of: Callable[..., Fleet], until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.worker.idling.BackOff.next_s", lambda *_: 1e6)
+    monkeypatch.setattr("jobs.lanes.idling.BackOff.next_s", lambda *_: 1e6)
     fleet = fleet_of(2)
     fleet.claimers[0]._claim_if_room()
     with fleet.claimers[1] as claimer:

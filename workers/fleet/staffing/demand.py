@@ -6,17 +6,15 @@ nodes for each worker that waits stays within the plan. `share_out` decides, fro
 
 import heapq
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import Lanes
-from workers.fleet.handles import Capacity
+from jobs.planning.quotes import LEAST_ROWS
+from workers.fleet.handles import ROUNDING, Capacity
 
-ROUNDING: Final = 1e-6
-"""Tolerance of comparisons, in CPUs or GPUs: fractions of a GPU are added up as floats."""
 SLOTS: Final = 32
 """Rows that one worker is taken to run at once until a worker of its model has told its number of slots."""
 
@@ -25,6 +23,7 @@ SLOTS: Final = 32
 class Want:
     """What a model wants: workers that need the resources `needs` each, for `rows` rows, `slots` of them at once in a worker.
 
+    `fit` is the number of workers that the nodes hold; None if the cluster can grow by further nodes.
     `fixed` is the number of workers that a person has set; None lets the rows decide. `least` is the number that deadlines need;
     None if it is not known.
     """
@@ -33,6 +32,7 @@ class Want:
     needs: Mapping[str, float]
     rows: int
     slots: int = SLOTS
+    fit: int | None = None
     fixed: int | None = None
     least: int | None = None
 
@@ -42,7 +42,8 @@ class Want:
         if self.fixed is not None:
             return self.fixed
         busy = math.ceil(self.rows / max(1, self.slots))
-        return busy if self.least is None else min(busy, self.least)
+        limits = [n for n in (busy, self.least, None if self.fit is None else max(1, self.fit)) if n is not None]
+        return min(limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def rows_to_do(queue: Lanes, batches: OpenBatches, lane: str) -> int:
     """Return about how many rows of a lane are left: those on the queue, and those of open batches that are not fed yet.
 
     A batch of several lanes may be counted in each with all rows that it lacks, up to the rows of the lane. Rows that are paused
-    do not count. Raises QueueUnavailable if Redis does not answer.
+    do not count. Of a batch that is quoted only the sample may run, so its rows that are not fed yet are a guess. Raises
+    QueueUnavailable if Redis does not answer.
     """
     seen = queue.snapshot(lane)
     if seen.paused:
@@ -73,27 +75,26 @@ def rows_to_do(queue: Lanes, batches: OpenBatches, lane: str) -> int:
     rows = seen.leased + seen.ready + seen.delayed
     for index in batches:
         here = index.batch.lanes.get(lane)
-        if here is not None and index.closed is None and index.current.paused is None:
+        if here is not None and index.closed is None and not index.current.is_held:
             schedule = seen.batches.get(index.batch.batch_id)
+            left = min(here.rows, index.missing if index.current.quoting is None else LEAST_ROWS)
             if schedule is None or schedule.round != index.round:
-                rows += min(here.rows, index.missing)
+                rows += left
             elif not (schedule.at_end or schedule.closed):
-                rows += max(1, min(here.rows, index.missing) - schedule.live)
+                rows += max(1, left - schedule.live)
     return rows
 
 
-def room_for_us(capacity: Capacity, held: Mapping[str, float], max_gpus: float | None) -> Mapping[str, float]:
+def room_for_us(capacity: Capacity, held: Mapping[str, float], limits: Mapping[str, float]) -> Mapping[str, float]:
     """Return the resources that the workers of a fleet may hold together. `held` is what they hold now.
 
-    That is all that the cluster has or can grow to, less what other programs hold, and at most `max_gpus` GPUs.
+    That is all that the cluster has or can grow to, less what other programs hold, and at most what `limits` names.
     """
     room = {}
     for kind in {kind for node in capacity.nodes for kind in node} | set(capacity.grown):
         others = max(0.0, capacity.total(kind) - capacity.free.get(kind, 0.0) - held.get(kind, 0.0))
         room[kind] = capacity.most(kind) - others
-    if max_gpus is not None:
-        room["GPU"] = min(room.get("GPU", 0.0), max_gpus)
-    return room
+    return {kind: min(n, limits.get(kind, n)) for kind, n in room.items()}
 
 
 def share_out(wants: Sequence[Want], room: Mapping[str, float]) -> FleetPlan:
@@ -103,7 +104,7 @@ def share_out(wants: Sequence[Want], room: Mapping[str, float]) -> FleetPlan:
     worker goes to the model with most rows for each slot that it has, as long as it fits. Workers without a GPU leave a core to
     what is no worker.
     """
-    left: dict[str, float] = defaultdict(float, room)
+    left = dict(room)
     workers = {want.alias: want.most for want in wants if want.fixed is not None}
     for want in wants:
         _take(want.needs, want.fixed or 0, left)
@@ -128,9 +129,12 @@ def share_out(wants: Sequence[Want], room: Mapping[str, float]) -> FleetPlan:
 
 def _take(needs: Mapping[str, float], workers: int, left: dict[str, float]) -> None:
     for kind, need in needs.items():
-        left[kind] -= need * workers
+        if kind in left:
+            left[kind] -= need * workers
 
 
 def _fits(needs: Mapping[str, float], left: Mapping[str, float]) -> bool:
-    spare = {} if len(needs) > 1 else {"CPU": 1.0}
-    return all(left.get(kind, 0.0) - spare.get(kind, 0.0) >= need - ROUNDING for kind, need in needs.items())
+    """Whether a further worker fits. Resources other than CPU and GPU, such as labels of nodes, count if the room tells them."""
+    spare = {} if "GPU" in needs else {"CPU": 1.0}
+    known = {kind: left.get(kind, 0.0 if kind in ("CPU", "GPU") else math.inf) for kind in needs}
+    return all(known[kind] - spare.get(kind, 0.0) >= need - ROUNDING for kind, need in needs.items())

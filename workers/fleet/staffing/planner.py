@@ -8,7 +8,7 @@ from jobs.catalog import ModelCard
 from jobs.logs import logger
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from workers.fleet.cluster import needs_of
+from workers.fleet.cluster import needs_of, workers_that_fit
 from workers.fleet.fleet import Fleet
 from workers.fleet.staffing.demand import SLOTS, FleetPlan, Want, room_for_us, rows_to_do, share_out
 
@@ -48,27 +48,28 @@ class Staffing:
 
     def plan(self, aliases: Iterable[str], fleet: Fleet) -> FleetPlan:
         """Return how many workers each of `aliases` should have, and each further model that the fleet has workers of."""
-        slots = _slots(fleet)
+        slots, capacity = _slots(fleet), fleet.cluster.capacity()
         wanted = set(aliases)
+        brings_cores = (
+            bool(capacity.grown) and "CPU" not in capacity.grown
+        )  # further nodes with GPUs have cores for them
         wants = []
         for alias in sorted(wanted | {replica.alias for replica in fleet.replicas}):
             card = self.settings.catalog[alias]
             if self.workers is not None and alias not in wanted:
                 continue
-            wants.append(
-                Want(
-                    alias,
-                    needs_of(card, fleet.cluster),
-                    self.rows.get(alias, 0),
-                    slots.get(alias) or slots_of(card),
-                    self.workers,
-                )
-            )
+            needs, rows = needs_of(card, fleet.cluster), self.rows.get(alias, 0)
+            fit = workers_that_fit(needs, capacity)
+            if brings_cores and "GPU" in needs:
+                needs = {kind: need for kind, need in needs.items() if kind != "CPU"}
+            wants.append(Want(alias, needs, rows, slots.get(alias) or slots_of(card), fit, self.workers))
         held = Counter[str]()
         for replica in fleet.replicas:
             if replica.placed:
                 held.update(replica.needs)
-        return share_out(wants, room_for_us(fleet.cluster.capacity(), held, self.settings.max_gpus))
+        plan = share_out(wants, room_for_us(capacity, held, self.settings.grows_to))
+        most = {kind: n for kind, n in plan.most.items() if kind != "CPU" or not brings_cores}
+        return FleetPlan(plan.workers, most)
 
 
 def slots_of(card: ModelCard) -> int:

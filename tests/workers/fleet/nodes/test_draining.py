@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import pytest
 import structlog
@@ -24,8 +23,8 @@ def cluster() -> FakeCluster:
 
 @pytest.fixture
 def fleet(cluster: FakeCluster) -> Iterator[Fleet]:
-    clocks: dict[str, Any] = {"monotonic": cluster.monotonic, "clock": cluster.monotonic}
-    made = Fleet(Settings(drain_s=20), "redis://nowhere", cluster, aside=in_line, **clocks)
+    clock = cluster.monotonic
+    made = Fleet(Settings(drain_s=20), "redis://nowhere", cluster, aside=in_line, monotonic=clock, clock=clock)
     made.staff("stub", 2)
     cluster.place()
     made.watch()

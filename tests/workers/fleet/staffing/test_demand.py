@@ -91,8 +91,8 @@ def test_the_first_worker_is_asked_for_even_if_the_cluster_cannot_hold_it() -> N
     ],
 )
 def test_the_room_for_a_fleet(free: int, held: int, max_gpus: float | None, grown: int, room: float) -> None:
-    capacity = Capacity({"GPU": free, "CPU": 64}, [{"GPU": 8, "CPU": 64}], {"GPU": grown} if grown else {})
-    assert room_for_us(capacity, Counter({"GPU": held}), max_gpus)["GPU"] == room
+    capacity = Capacity({"GPU": free, "CPU": 64}, [{"GPU": 8, "CPU": 64}], grown={"GPU": grown} if grown else {})
+    assert room_for_us(capacity, Counter({"GPU": held}), {} if max_gpus is None else {"GPU": max_gpus})["GPU"] == room
 
 
 # -- what is to do --------------------------------------------------------------------------------------------------------

@@ -84,6 +84,15 @@ def test_a_limit_of_gpus_is_kept_and_both_models_have_workers(make_night: Callab
     assert len(night.cluster.nodes) == 1 + 6
 
 
+def test_nodes_bring_cores_if_only_the_growth_of_gpus_is_known(make_night: Callable[..., Night]) -> None:
+    """The head has four cores, and each worker needs one."""
+    night = make_night()
+    night.cluster.grown = {"GPU": 8}
+    night.rows.update(a=9500, b=9500)
+    night.pass_s(60)
+    assert night.asked() == {"a": 4, "b": 4}
+
+
 def test_a_model_that_comes_later_gets_a_worker_within_the_limit(make_night: Callable[..., Night]) -> None:
     """The first model has all that may be asked for, so it gives a worker up. The cluster never holds more than the limit."""
     night = make_night(max_gpus=4)

@@ -20,7 +20,7 @@ from jobs.lanes.job import Job, JobKey, Lease
 from jobs.settings import TraceSettings
 from tests.support.engines import Scripted, answer, fault
 from tests.support.night import LANE
-from tests.support.otlp import running
+from tests.support.traces.otlp import running
 from tests.support.worker_night import WorkerNight
 from workers.engines.stub.engine import StubEngine, StubOptions
 from workers.monitoring.trace_ids import root_span_id, trace_id

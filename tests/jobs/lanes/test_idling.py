@@ -1,4 +1,4 @@
-"""Shows workers/worker/idling.py: how long workers wait, and that each is woken once."""
+"""Shows jobs/lanes/idling.py: how long workers wait, and that each is woken once."""
 
 import random
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.errors import QueueUnavailable
-from workers.worker.idling import CLAIMS_S, LONGEST_S, SHORTEST_S, BackOff, WakeCalls
+from jobs.lanes.idling import CLAIMS_S, LONGEST_S, SHORTEST_S, BackOff, WakeCalls
 
 
 def waits(workers: int, n: int) -> list[float]:
