@@ -23,7 +23,7 @@ from workers.engines.causal.probe import Unfit, prepare_for_slots, why_alone
 from workers.engines.causal.runtime.cuda_graphs import CudaGraphs, Recorder
 from workers.engines.causal.slot_engine import SlotEngine
 from workers.engines.device.pinning import Core
-from workers.engines.device.placement import Placement, place
+from workers.engines.device.placement import Placement, keep_to_share, place
 from workers.engines.networks import load_network
 from workers.engines.options import parse_options
 from workers.engines.protocol import Engine
@@ -80,13 +80,14 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
     placement = place(card)
     if placement.device.type == "cpu":
         torch.set_num_threads(options.threads)
+    share = keep_to_share(card, placement.device)
     folder = resolve()
     try:
         model = load_model(folder, placement, card)
     except Exception as error:  # broken files raise errors that have no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"model {alias} cannot be loaded from {folder}: {reason}") from error
-    return build_engine(alias, model, options, slots=slots, began_ns=began_ns)
+    return build_engine(alias, model, options, slots=slots, began_ns=began_ns, share=share)
 
 
 def build_engine(
@@ -97,8 +98,9 @@ def build_engine(
     slots: int,
     began_ns: int | None = None,
     recorder: Recorder | None = None,
+    share: int | None = None,
 ) -> Engine:
-    """Return the engine of a loaded model.
+    """Return the engine of a loaded model. `share` is the memory of its GPU that it may take, in bytes; None: all.
 
     `recorder` records the decode steps of a slot engine. If it is None, `CudaGraphs` records them if the device is a GPU and the
     option `graphs` is on; otherwise no steps are recorded.
@@ -114,7 +116,8 @@ def build_engine(
                 model,
                 slots=slots,
                 step_tokens=options.step_tokens or STEP_TOKENS.get(model.placement.device.type, 512),
-                cache_bytes=options.cache_bytes or cache_bytes_available(model.placement.device, options.threads),
+                cache_bytes=options.cache_bytes
+                or cache_bytes_available(model.placement.device, options.threads, share),
                 token_bytes=token_bytes,
                 prefix_sharing=options.prefix_sharing,
                 recorder=recorder
@@ -168,13 +171,15 @@ def _end_token(alias: str, model: CausalModel, named: int | str) -> int:
     return int(tokens[0])
 
 
-def cache_bytes_available(device: torch.device, threads: int) -> int:
+def cache_bytes_available(device: torch.device, threads: int, share: int | None = None) -> int:
     """Return the memory that the KV cache may take, in bytes.
 
-    On a GPU this is 85 % of the free memory of the GPU. On a CPU this is half the free memory, divided by the number of workers
-    (one for every `threads` cores), but at least 64 MiB.
+    On a GPU this is 85 % of its free memory, or of what this process has left of its `share`, if that is less. On a CPU this is
+    half the free memory, divided by the number of workers (one for every `threads` cores), but at least 64 MiB.
     """
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * 0.85)
+        free = torch.cuda.mem_get_info(device)[0]
+        left = free if share is None else max(1, min(free, share - torch.cuda.memory_reserved(device)))
+        return int(left * 0.85)
     workers = max(1, (os.cpu_count() or 1) // threads)
     return max(1 << 26, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") // 2 // workers)

@@ -50,6 +50,30 @@ def place(card: ModelCard) -> Placement:
     return Placement(torch.device("cpu"), _dtype_of(card, torch.bfloat16 if _cpu_has_bf16() else torch.float32), "cpu")
 
 
+def memory_share(card: ModelCard, total: int) -> int:
+    """Return the bytes of a GPU's memory that a worker of a model may take, of `total` bytes: all, if its card says nothing.
+
+    Otherwise the worker that comes first would leave nothing to another on the same GPU.
+    """
+    if card.memory_gb is not None:
+        return min(total, int(card.memory_gb * (1 << 30)))
+    return int(total * min(1.0, card.gpus or 1.0))
+
+
+def keep_to_share(card: ModelCard, device: torch.device) -> int | None:
+    """Let torch take no more of a GPU's memory than the share of a worker. Returns that share in bytes; None on other devices.
+
+    A worker that needs more gets torch's error for a lack of memory, and takes none from its neighbours.
+    """
+    if device.type != "cuda":
+        return None
+    total = torch.cuda.mem_get_info(device)[1]
+    share = memory_share(card, total)
+    if share < total:
+        torch.cuda.set_per_process_memory_fraction(share / total, device)
+    return share
+
+
 def _dtype_of(card: ModelCard, best: torch.dtype) -> torch.dtype:
     by_name = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     return by_name.get(card.dtype, best)

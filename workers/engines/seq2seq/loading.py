@@ -13,7 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
 from workers.engines.device.pinning import Core
-from workers.engines.device.placement import Placement, place
+from workers.engines.device.placement import Placement, keep_to_share, place
 from workers.engines.families.codec import Codec
 from workers.engines.families.detection import family_of
 from workers.engines.families.loading import load_codec
@@ -49,6 +49,7 @@ def load_engine(
     placement = translator_placement(card, folder)
     if placement.device.type == "cpu":
         torch.set_num_threads(options.threads)
+    keep_to_share(card, placement.device)
     try:
         codec = load_codec(
             folder,
