@@ -46,6 +46,7 @@ class FakeWorker:
     killed: bool = False
     log: FakeLog = field(default_factory=FakeLog)
     running: int | None = None
+    has_told: bool = False
 
     @property
     def alive(self) -> bool:
@@ -66,7 +67,7 @@ class FakeWorker:
     # -- what a fleet calls -----------------------------------------------------------------------------------------
 
     def is_placed(self) -> bool:
-        return self.killed or self.alive
+        return self.killed or (self.alive and self.has_told)
 
     def node(self) -> str:
         return "" if self.room is None else self.cluster.id_of(self.room)
@@ -194,7 +195,8 @@ class FakeCluster:
         self.requests.append(bundles)
 
     def check(self) -> None:
-        pass
+        for worker in self.workers:
+            worker.has_told = worker.has_told or worker.alive
 
     def is_away(self) -> bool:
         return self.away

@@ -271,6 +271,7 @@ class Fleet:
 
         `meanwhile` is called several times a second; it may call `kill`.
         """
+        self.cluster.check()  # a worker that has just come up may hold rows already
         self._note_placed()
         for replica in self.replicas:
             if replica.pending:
