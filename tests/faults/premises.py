@@ -35,6 +35,7 @@ from jobs.kinds.registry import load_kinds
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.lanes.scripts import sources
+from jobs.prices import Money
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
@@ -151,16 +152,19 @@ class Premises:
         prompt: Callable[[int], str] = "Say {}.".format,
         deadline: datetime | None = None,
         first: Mapping[str, Any] | None = None,
+        budget: Money | None = None,
         **fields: Any,
     ) -> str:
         """Submit a batch of chats, and return its id. `fields` are added to each row, `first` to the first row alone."""
         lines = [{"kind": "chat", "prompt": prompt(n), **fields} for n in range(rows)]
-        return self.submit_lines([{**lines[0], **(first or {})}, *lines[1:]], deadline)
+        return self.submit_lines([{**lines[0], **(first or {})}, *lines[1:]], deadline, budget)
 
-    def submit_lines(self, rows: Sequence[Mapping[str, Any]], deadline: datetime | None = None) -> str:
+    def submit_lines(
+        self, rows: Sequence[Mapping[str, Any]], deadline: datetime | None = None, budget: Money | None = None
+    ) -> str:
         """Submit a batch of these rows from this process, and return its id."""
         lines = [json.dumps(row).encode() for row in rows]
-        options = IntakeOptions(name="night", deadline=deadline)
+        options = IntakeOptions(name="night", deadline=deadline, budget=budget)
         made = accept(self.store, lines, options, kinds=load_kinds(), settings=self.settings, run_key="k")
         return made.batch.batch_id
 

@@ -22,7 +22,8 @@ from jobs.batches.batch import Batch, Count, Moment, StoredRecord
 from jobs.batches.budgets.entry import AccountName, BudgetEntry, EntryNumber
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.records import parse_record
-from jobs.batches.rounds import Clock, now, to_bytes
+from jobs.batches.rounds import Clock, create_marker, load_batch, now, to_bytes
+from jobs.errors import NoBatch
 from jobs.prices import Money
 from jobs.settings import Settings
 from jobs.store.damage import damaged_file
@@ -143,9 +144,28 @@ class TenantAccounts:
         return datetime(end.year, end.month, end.day, tzinfo=zone)
 
     def may_return(self, account: str, index: OutcomeIndex) -> bool:
-        """Whether the account may get money back from another batch, whose rows are at work."""
+        """Whether the account may get money back from another batch, whose rows are at work.
+
+        What is held for a batch that was published by a process that died is given back now.
+        """
         mine = _name(index)
-        return any(not entry.settles for name, entry in self._log(account).of_batch.items() if name != mine)
+        unsettled = [name for name, entry in self._log(account).of_batch.items() if not entry.settles and name != mine]
+        return sum(map(self._is_at_work_or_settled_now, unsettled)) > 0
+
+    def _is_at_work_or_settled_now(self, name: str) -> bool:
+        """Whether a batch is open, or gave money back in this call. Its last entry is not settled."""
+        batch_id, _, created_at = name.rpartition("@")
+        batch = load_batch(self._store, batch_id)
+        if batch is None or batch.created_at.isoformat() != created_at:
+            return False
+        index = OutcomeIndex(self._store, batch)
+        try:
+            index.refresh()
+        except NoBatch:
+            return False
+        if index.done is not None and index.book is not None:
+            self.settle(index, at_end=True)
+        return True
 
     def hold(self, index: OutcomeIndex, entry: BudgetEntry) -> bool:
         """Let accounts hold for a batch what an entry of its log is to say. Returns False if one of them has too little left."""
@@ -163,11 +183,26 @@ class TenantAccounts:
                 continue
             owed = book.settled(account) if at_end else book.charged(account)
             entry = self._log(account).of_batch.get(_name(index))
-            if entry is None or entry.covers > book.number:
+            if entry is None or (entry.covers > book.number and not self._void(index, at_end=at_end)):
                 continue
             surplus = entry.held - owed
             if surplus >= self.chunk(account) or ((at_end or book.is_idle) and (surplus or not entry.settles)):
                 self._write(account, index, book.number, owed, settles=True)
+
+    def _void(self, index: OutcomeIndex, *, at_end: bool) -> bool:
+        """Take the place of a grant that an account holds money for, and that its process has not made. Returns whether it did.
+
+        That process may have died. If it lives, it finds its place taken and begins anew. A batch whose rows are at work is left
+        to it.
+        """
+        book = index.limit()
+        if not (at_end or book.is_idle):
+            return False
+        entry = BudgetEntry(number=book.number + 1, round=index.round, budget=book.budget, at=self._clock())
+        if not create_marker(self._store, index.batch, index.paths.budget(entry.number), entry):
+            return False
+        index.enter(entry)
+        return True
 
     def states(self) -> list[AccountState]:
         """Return the accounts of all tenants in their present periods."""

@@ -50,6 +50,14 @@ class Published:
                     self._world.seen.add(f"round {min(int(match[1]), 4)} published")
                 assert self._done[key] == raw, f"{match[0]} of {batch} changed"
 
+    def of_tenant(self, tenant: str) -> int:
+        """What the published rows of all batches of a tenant are charged, in the highest round of each."""
+        sums = 0
+        for batch in {batch for batch, _ in self._done}:
+            if json.loads((self.folder(batch) / "batch.json").read_bytes())["tenant"] == tenant:
+                sums += self.charged(batch)[1]
+        return sums
+
     def charged(self, batch: str) -> tuple[int, int]:
         """The number of completed rows of the highest round, and the sum of their charges."""
         lines = self._completed[max(key for key in self._done if key[0] == batch)].values()
@@ -67,6 +75,7 @@ class _Round:
         self._batch = folder.name
         accepted = json.loads((folder / "batch.json").read_bytes())
         self._rows, self._budget = accepted["rows"], accepted["budget"]
+        self._is_limited = self._budget is not None or any(folder.glob("budget-*.json"))
         self._sent_back: dict[int, int] = {}
         self._renewed: set[int] = set()
         for n in range(2, number + 1):
@@ -126,7 +135,7 @@ class _Round:
         best: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         for name, number, values in self._listed():
             if self._counts(values):
-                charge = values["usage"]["charge"] if self._budget and values["status"] == "completed" else 0
+                charge = values["usage"]["charge"] if self._is_limited and values["status"] == "completed" else 0
                 place = (values["status"] != "completed", charge, values["fence"], name.encode(), number)
                 best[values["row"]] = min(best.get(values["row"], (place, values)), (place, values), key=lambda x: x[0])
         return {row: values for row, (_, values) in best.items()}

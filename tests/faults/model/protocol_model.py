@@ -18,6 +18,7 @@ import pytest
 
 from jobs.batches.batch import BatchPaths, QuoteTerms
 from jobs.batches.budgets.reservation import capped, reservation
+from jobs.batches.budgets.tenant_accounts import TenantAccounts
 from jobs.batches.known_batches import KnownBatches
 from jobs.batches.open_batches import OpenBatches
 from jobs.batches.request_row import RowRequest
@@ -30,10 +31,11 @@ from jobs.lanes.feed import Feeder
 from jobs.lanes.job import ClaimId, Job, JobKey, Lease
 from jobs.lanes.protocol import ClaimReply, Settlement, WorkerRecord
 from jobs.lanes.requests import load_request
-from jobs.prices import Prices
+from jobs.prices import Money, Prices
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.local import LocalStore
+from jobs.tenants import TenantSettings
 from jobs.usage import Usage
 from tests.faults.model.order_checks import ClaimCheck, leased, ready
 from tests.faults.model.stepping import Fate, Gate, Packet, SteppedQueue, SteppedStore
@@ -46,7 +48,15 @@ LEASE_MS: Final = 60_000
 MAX_ATTEMPTS: Final = 3
 EVENING: Final = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
 PRICES: Final = Prices()
-SETTINGS: Final = Settings(window_rows=3, inline_bytes=120, max_attempts=MAX_ATTEMPTS, batch_scan_s=5.0)
+SHARED: Final = "others"
+"""A tenant whose batches share the budget of a day. No day ends in the model."""
+SETTINGS: Final = Settings(
+    window_rows=3,
+    inline_bytes=120,
+    max_attempts=MAX_ATTEMPTS,
+    batch_scan_s=5.0,
+    tenants={SHARED: TenantSettings(budget_a_day=Money(amount=700_000, currency=PRICES.currency))},
+)
 FIRST_DRAW: Final = 2
 """The rows of each stratum in the first draw of a quoted batch. The model sets this number, since its batches are small."""
 PACKETS: Final = 40
@@ -249,7 +259,14 @@ class SweeperProcess(Process):
         world = self.world
         self.batches = OpenBatches(self.store, batch_scan_s=SETTINGS.batch_scan_s, monotonic=world.monotonic)
         self.sweeper = Sweeper(
-            self.store, self.queue, self.batches, PRICES, world.now, compact_segments=2, compact_every=timedelta(0)
+            self.store,
+            self.queue,
+            self.batches,
+            PRICES,
+            world.now,
+            compact_segments=2,
+            compact_every=timedelta(0),
+            accounts=TenantAccounts(self.store, SETTINGS, world.now),
         )
 
 
@@ -459,9 +476,10 @@ class Worker(Process):
             self.world.claims.subtract((lease.key, lease.round) for lease in leases if lease not in gone)
 
 
-def submit(world: World, rows: int, quote: QuoteTerms | None = None) -> str:
+def submit(world: World, rows: int, budget: int | None = None, quote: QuoteTerms | None = None) -> str:
     lines = [b'{"kind":"chat","model":"stub","prompt":"a %d"}\n' % row for row in range(rows)]
-    options = IntakeOptions(name="a", quote=quote)
+    money = None if budget is None else Money(amount=budget, currency=PRICES.currency)
+    options = IntakeOptions(name="a", budget=money, quote=quote)
     return accept(world.store, lines, options, kinds=load_kinds(), settings=SETTINGS, run_key="a").batch.batch_id
 
 

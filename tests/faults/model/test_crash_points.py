@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 
 from jobs.batches.batch import Batch, BatchPaths, QuoteTerms
+from jobs.batches.budgets.reservation import reservation
+from jobs.batches.input import read_rows
+from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.published import OUTPUT, read_published, read_usage, verify
 from jobs.batches.rounds import latest_done, read_round, require_batch, resume
 from jobs.batches.segments.files import each_outcome
@@ -26,6 +29,7 @@ from tests.faults.model.moved_time import ImitatedServer
 from tests.faults.model.protocol_model import (
     LANE,
     MAX_ATTEMPTS,
+    PRICES,
     Process,
     SweeperProcess,
     Worker,
@@ -52,13 +56,15 @@ class Night:
     If the night is `quoted`, a sample of its rows runs first, and an operator agrees to the quote.
     """
 
-    def __init__(self, world: World, fate: Fate, nth: int | None, *, quoted: bool = False) -> None:
+    def __init__(
+        self, world: World, fate: Fate, nth: int | None, budget: int | None = None, *, quoted: bool = False
+    ) -> None:
         self.world = world
         self.fate = fate
         self.nth = nth
         self.calls: list[str] = []
         self.rows = QUOTED_ROWS if quoted else ROWS
-        self.batch_id = submit(world, self.rows, QuoteTerms() if quoted else None)
+        self.batch_id = submit(world, self.rows, budget, QuoteTerms() if quoted else None)
         self.workers = [Worker(world, "w0"), Worker(world, "w1")]
         self.sweeper = SweeperProcess(world, "s")
         self.operator = Process(world, "o")
@@ -127,18 +133,15 @@ class Night:
 
 
 @pytest.fixture
-def night(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[Callable[[Fate, int | None], Night]]:
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Night]]:
     """Makes a night in a new world. All nights share one imitated server, which is emptied between them."""
     server = ImitatedServer(monkeypatch)
     draw_few_rows(monkeypatch)
-    quoted = request.param == "quoted"
     made: list[Night] = []
 
-    def make(fate: Fate, nth: int | None) -> Night:
+    def make(fate: Fate, nth: int | None, budget: int | None = None, *, quoted: bool = False) -> Night:
         server.client.flushall()
-        made.append(Night(World(str(tmp_path / f"store-{len(made)}"), server), fate, nth, quoted=quoted))
+        made.append(Night(World(str(tmp_path / f"store-{len(made)}"), server), fate, nth, budget, quoted=quoted))
         return made[-1]
 
     yield make
@@ -154,22 +157,61 @@ def night(
         pytest.param("resent", id="it is made twice"),
     ],
 )
-@pytest.mark.parametrize("night", ["plain", "quoted"], indirect=True)
+@pytest.mark.parametrize("quoted", [pytest.param(False, id="plain"), pytest.param(True, id="quoted")])
 def test_each_row_gets_one_outcome_whatever_happens_to_one_call(
-    night: Callable[[Fate, int | None], Night], fate: Fate, request: pytest.FixtureRequest
+    night: Callable[..., Night], fate: Fate, quoted: bool
 ) -> None:
-    dry = night("made", None)
+    dry = night("made", None, quoted=quoted)
     dry.run()
     dry.check()
+    assert not any("budget-" in call for call in dry.calls)
     assert {call.split()[1] for call in dry.calls} >= CALLS
     assert any("compacted-" in call for call in dry.calls)
     quotes = [name for name in ("drawn-2", "quoted-1", "agreed-1") if any(name in call for call in dry.calls)]
-    assert len(quotes) == (3 if "quoted" in request.node.callspec.id else 0)
+    assert len(quotes) == (3 if quoted else 0)
     for nth, call in enumerate(dry.calls):
-        tried = night(fate, nth)
+        tried = night(fate, nth, quoted=quoted)
         try:
             tried.run()
             tried.check()
         except BaseException as error:
             error.add_note(f"call {nth} of {len(dry.calls)}, {call}: {fate}")
             raise
+
+
+@pytest.mark.parametrize(
+    "fate",
+    [
+        pytest.param("dies", id="the process dies before it"),
+        pytest.param("fails after", id="its reply is lost"),
+        pytest.param("fails", id="it is away"),
+    ],
+)
+def test_no_call_lets_rows_cost_more_than_their_budget(night: Callable[..., Night], fate: Fate) -> None:
+    """The budget pays for all rows at what is reserved for them, and for nothing more."""
+    budget = sum(_reserved(night("made", None, 10**9)))
+    dry = night("made", None, budget)
+    dry.run()
+    dry.check()
+    assert sum("create" in call and "budget-" in call for call in dry.calls) >= ROWS, "each row has a grant of its own"
+    for nth, call in enumerate(dry.calls):
+        tried = night(fate, nth, budget)
+        try:
+            tried.run()
+            tried.check()
+            done = latest_done(tried.world.store, tried.batch_id)
+            assert done is not None
+            usage = read_usage(tried.world.store, done, tried.batch_id)
+            assert usage["charge"] <= budget
+            index = OutcomeIndex(tried.world.store, require_batch(tried.world.store, tried.batch_id))
+            index.refresh()
+            assert usage["charge"] <= index.limit().used <= budget
+        except BaseException as error:
+            error.add_note(f"call {nth} of {len(dry.calls)}, {call}: {fate}")
+            raise
+
+
+def _reserved(night: Night) -> list[int]:
+    """What is reserved for each row of a night."""
+    rows = read_rows(night.world.store, night.batch_id, LANE)
+    return [reservation(row, PRICES) for row in rows]

@@ -51,6 +51,7 @@ from tests.faults.model.protocol_model import (
     LEASE_MS,
     PRICES,
     SETTINGS,
+    SHARED,
     Ending,
     Process,
     SweeperProcess,
@@ -138,7 +139,7 @@ class Protocol(RuleBasedStateMachine):
         deadline, publish_at = (
             None if minute is None else EVENING.replace(minute=minute) for minute in (minutes, soft)
         )
-        tenant = "a" if key == "a" else "others"
+        tenant = "a" if key == "a" else SHARED
         options = IntakeOptions(
             name=key, tenant=tenant, priority=priority, deadline=deadline, publish_at=publish_at, quote=quote
         )
@@ -368,6 +369,15 @@ class Protocol(RuleBasedStateMachine):
     @invariant()
     def published_rounds_are_right_and_do_not_change(self) -> None:
         self.published.look()
+
+    @invariant()
+    def the_batches_of_a_tenant_stay_within_its_budget(self) -> None:
+        money = SETTINGS.tenants[SHARED].budget_a_day
+        assert money is not None
+        charged = self.published.of_tenant(SHARED)
+        assert charged <= money.amount, f"{charged} of {money.amount} are charged"
+        if charged:
+            self.world.seen.add(f"{10 * charged // money.amount} tenths of a tenant's budget are charged")
 
     def teardown(self) -> None:
         """Let one healthy worker and one sweeper finish everything, and check the result."""

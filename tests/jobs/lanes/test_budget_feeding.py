@@ -56,8 +56,10 @@ class Fleet:
             self.store, self.queue, OpenBatches(self.store, batch_scan_s=0.0), PRICES, clock=lambda: EVENING
         )
 
-    def accept(self, rows: int, budget: int) -> Batch:
-        lines = b"".join(b'{"kind":"chat","prompt":"row %d"}\n' % row for row in range(rows))
+    def accept(self, rows: int, budget: int, first: bytes = b"") -> Batch:
+        """Accept a batch of chats. `first` are further fields of the first row."""
+        fields = [first, *[b""] * (rows - 1)]
+        lines = b"".join(b'{"kind":"chat","prompt":"row %d"%s}\n' % one for one in enumerate(fields))
         options = IntakeOptions(name="b", budget=Money(amount=budget, currency="EUR"))
         made = accept(self.store, io.BytesIO(lines), options, kinds=load_kinds(), settings=self.settings, run_key="k")
         return made.batch
@@ -133,6 +135,16 @@ def test_at_its_end_the_batch_is_published_and_goes_on_with_more_money(fleet: Fl
     assert done is not None
     assert (done.round, done.counts["completed"]) == (3, 8)
     assert read_usage(fleet.store, done, batch.batch_id)["charge"] == 8 * ROW
+
+
+def test_a_row_dearer_than_the_whole_budget_is_not_fed_and_holds_up_no_other(fleet: Fleet) -> None:
+    batch = fleet.accept(rows=3, budget=2 * ROW, first=b',"max_tokens":5000')
+    assert fleet.work(charge=ROW // 2) == [[1, 2]]
+    done = latest_done(fleet.store, batch.batch_id)
+    assert done is not None
+    assert (done.counts["completed"], done.counts["expired"]) == (2, 1)
+    add_to_budget(fleet.store, batch, euros(5000), lambda: EVENING)
+    assert fleet.work(charge=ROW) == [[0]]
 
 
 def test_rows_at_work_keep_the_batch_open(fleet: Fleet) -> None:

@@ -97,6 +97,14 @@ def test_two_processes_never_grant_the_same_money(shelf: Any) -> None:
     assert one.limit().reserved == 3 * reserved(0)
 
 
+def test_a_grant_that_another_entry_forestalled_is_made_again(shelf: Any) -> None:
+    feeders = Feeders(shelf, rows=10, amount=2 * reserved(0))
+    slow = feeders.index()
+    add_to_budget(shelf.store, feeders.batch, budget(reserved(0)), shelf.clock)
+    assert feeders.grant(slow) == [0, 1, 2]
+    assert feeders.fed(feeders.index()) == [0, 1, 2]
+
+
 def test_an_old_state_of_the_segments_grants_too_little_and_never_too_much(shelf: Any) -> None:
     feeders = Feeders(shelf, rows=10, amount=2 * reserved(0))
     old = feeders.index()

@@ -124,6 +124,34 @@ def test_a_process_that_dies_between_both_logs_leaves_no_money_granted_twice(she
     assert fleet.held() == {DAY: 3 * reserved(0)}
 
 
+def test_an_account_that_another_batch_has_emptied_meanwhile_holds_nothing_more(shelf: Any) -> None:
+    fleet = Fleet(shelf, budget_a_day=euros(2 * reserved(0)))
+    one, other = fleet.index(fleet.accept("one")), fleet.index(fleet.accept("other"))
+    slow = fleet.granter()
+    assert slow.limits(one)
+    entry = slow._next(one, LANE, 1)
+    assert entry is not None
+    assert fleet.grant(fleet.granter(), other) == [0, 1]
+    assert not slow.accounts.hold(one, entry)
+    assert fleet.held() == {DAY: 2 * reserved(0)}
+
+
+def test_what_a_dead_process_had_held_is_given_back_once_no_row_is_at_work(shelf: Any) -> None:
+    fleet = Fleet(shelf, budget_a_day=euros(3 * reserved(0)))
+    batch = fleet.accept("one")
+    dead, index = fleet.granter(), fleet.index(batch)
+    assert dead.limits(index)
+    assert dead.grant(index, LANE, 1)
+    entry = dead._next(index, LANE, 1)
+    assert entry is not None
+    assert dead.accounts.hold(index, entry)
+    fleet.write(index, charged(shelf, 0, 2))
+    fleet.granter().accounts.settle(index, at_end=False)
+    assert fleet.held() == {DAY: 2}
+    assert not dead.accounts.may_return(DAY, index)
+    assert read_round(shelf.store, batch).budget_entries == 2, "the place of the grant that was not made is taken"
+
+
 def test_an_entry_that_comes_late_does_not_lower_what_is_held(shelf: Any) -> None:
     fleet = Fleet(shelf, budget_a_day=euros(5 * reserved(0)))
     batch = fleet.accept("one")
@@ -181,6 +209,20 @@ def test_a_batch_waits_while_another_may_give_money_back(shelf: Any) -> None:
     more, stop = outlook(granter, other)
     assert not more
     assert stop is not None
+
+
+def test_money_of_a_batch_whose_publisher_died_is_given_back_when_another_needs_it(shelf: Any) -> None:
+    fleet = Fleet(shelf, budget_a_day=euros(reserved(0)))
+    one, other = fleet.index(fleet.accept("one", rows=1)), fleet.index(fleet.accept("other", rows=1))
+    fleet.grant(fleet.granter(), one)
+    fleet.write(one, charged(shelf, 0, 0))
+    publish(shelf.store, "one", prices=PRICES, clock=shelf.clock)
+    granter = fleet.granter()
+    assert granter.limits(other)
+    assert fleet.held() == {DAY: reserved(0)}
+    assert outlook(granter, other) == (True, None)
+    assert fleet.held() == {DAY: 0}
+    assert fleet.grant(granter, other) == [0]
 
 
 def test_the_end_of_a_month() -> None:
