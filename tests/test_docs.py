@@ -6,6 +6,7 @@ tested.
 
 import os
 import re
+import secrets
 import shlex
 import subprocess
 import sys
@@ -215,7 +216,17 @@ def other_batch(name: str, arguments: list[str], night: dict[str, str]) -> str |
         return published_batch(night)
     if name == "quote":
         return quoted_batch()
+    if name == "cancel":
+        return open_batch()
     return document_batch() if name == "results" and "document" in arguments else None
+
+
+def open_batch() -> str:
+    """Make a new batch that stays open, since no worker has its model, and return its id."""
+    settings = Settings(store_url=os.environ["NIGHTPRESS_STORE_URL"], model="smollm2-135m")
+    store = open_store(settings.store_url)
+    key = secrets.token_hex(4)
+    return accept_file(store, "tonight.csv", IntakeOptions(name="open"), settings, key).batch.batch_id
 
 
 def quoted_batch() -> str:

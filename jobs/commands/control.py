@@ -97,7 +97,7 @@ def resume(
         str | None, typer.Option(metavar="+AMOUNT", help="Add to the budget of a batch, such as +10EUR.")
     ] = None,
 ) -> None:
-    """Resume a paused lane or batch, run the other rows of a quoted batch, or add to a budget.
+    """Resume a lane or batch that was paused, quoted or out of money.
 
     A batch that has used up its budget goes on with the rows that are left.
     """
