@@ -224,10 +224,10 @@ def _outlook(
 
 def _unknown(model: str, known: Experience) -> str:
     rows = known.sizes(model).rows
-    count = f"only {rows} published rows" if rows else "no published row"
+    count = "there are none" if not rows else "there is one" if rows == 1 else f"there are {rows}"
     return (
-        f"Nothing is planned for {model}: {count} of it tell how long its rows are and how fast it is, and {LEAST_ROWS} are "
-        "needed. To learn it, run a sample first: nightpress run FILE --limit 64."
+        f"Nothing is planned for {model}: {LEAST_ROWS} published rows of it must tell how long its rows are and how fast it is, "
+        f"and {count}. To learn it, run a sample first: nightpress run FILE --limit 64."
     )
 
 

@@ -105,7 +105,8 @@ def test_nothing_is_made_up_for_a_model_of_which_nothing_is_known(nightpress: Ru
     assert ran.status == 0
     text = " ".join(ran.out.split())
     assert "stub: 100 rows in 1 batch" in text
-    assert "Nothing is planned for stub: no published row of it tell how long its rows are" in text
+    assert "Nothing is planned for stub: 20 published rows of it must tell how long its rows are" in text
+    assert "and there are none. To learn it" in text
     assert "nightpress run FILE --limit 64" in text
     (lane,) = nightpress("plan", "--json").json()["lanes"]
     assert "steps" not in lane
