@@ -15,6 +15,7 @@
     |  |  |  `- StoreTooNew      a file of one batch has the format of a newer release; other batches go on
     |  |  `- StoreDeleteFailed   files could not be deleted; no outcome depends on it
     |  `- ModelUnavailable       weights, a tokenizer, a device or an optional package are missing
+    |     `- HubUnavailable      the hub that has a model's weights does not answer; another try may succeed
     |- OutputUnavailable         standard output or a file that was named takes no more    exit status 5
     |- BatchPaused               the first rows of a batch all failed                        exit status 4
     |- BatchUnfinished           a batch was not published within the time to wait for it    exit status 4

@@ -75,6 +75,7 @@ class Sweeper:
     _compacted_at: dict[str, datetime] = field(default_factory=dict)
     _fed_again: set[tuple[str, int]] = field(default_factory=set)
     _publishing: dict[str, Future[None]] = field(default_factory=dict)
+    _has_published: bool = False
     _sampling: Sampling = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,7 +114,8 @@ class Sweeper:
                 still_open += 1
             else:
                 self.published[batch_id] = done
-        self.after_sweep(len(self.published) > before)
+        has_published, self._has_published = self._has_published or len(self.published) > before, False
+        self.after_sweep(has_published)
         if fault is not None:
             raise fault
         return still_open
@@ -278,6 +280,7 @@ class Sweeper:
         try:
             result = publish(self.store, batch.batch_id, prices=self.prices, clock=self.clock)
             if isinstance(result, Done):
+                self._has_published = True
                 self.on_published(batch, result, time.monotonic() - began)
                 counts = {str(status): n for status, n in result.counts.items()}
                 logger().info("batch.published", batch=batch.batch_id, round=result.round, **counts)

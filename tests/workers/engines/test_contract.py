@@ -97,7 +97,10 @@ def test_each_request_is_answered_exactly_once(make: Callable[[], Engine], reque
 
 
 def test_an_engine_tells_when_it_began_a_request(make: Callable[[], Engine], request: pytest.FixtureRequest) -> None:
-    """Engines that write token by token also tell when the first was there."""
+    """Engines that write token by token also tell when the first was there. A remote engine cannot tell what its server did."""
+    if request.node.callspec.params["make"] == "remote":
+        assert {one.begun_ns for one in completions(make(), [request_of("r")]).values()} == {0}
+        return
     before = time.monotonic_ns()
     done = completions(make(), [request_of(f"r{n}", TEXTS[n % 6]) for n in range(11)])
     by_token = request.node.callspec.params["make"] in ("stub", "causal")
@@ -176,7 +179,7 @@ def test_the_catalog_knows_the_abilities_of_the_engine(
         instructions=done["p"].fault is None,
     )
     assert done["p"].fault is None or done["p"].fault.code == "unsupported_kind"
-    assert ABILITIES[name] == found
+    assert replace(ABILITIES[name], devices=1) == found
 
 
 def test_an_engine_that_a_schema_cannot_constrain_answers_and_says_so(make: Callable[[], Engine]) -> None:
