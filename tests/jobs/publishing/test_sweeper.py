@@ -8,7 +8,7 @@ import pytest
 
 from jobs.batches.batch import BatchPaths
 from jobs.batches.open_batches import OpenBatches
-from jobs.batches.rounds import close, read_round
+from jobs.batches.rounds import close, read_round, reopen
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
 from jobs.errors import StoreDamaged, StoreUnavailable
@@ -78,6 +78,24 @@ def test_a_batch_is_published_on_another_thread_once_and_its_fault_is_raised_by_
         tasks.pop()()
     assert sweeper.sweep() == 0
     assert set(sweeper.published) == {batch.batch_id, healthy.batch_id}
+
+
+def test_the_sweep_after_a_publishing_beside_it_tells_of_it(night: TimedNight) -> None:
+    """So it does where the next round has begun meanwhile, which leaves the batch open."""
+    batch = night.accept(2)
+    close(night.store, batch.batch_id, "cancelled")
+    tasks: list[Callable[[], object]] = []
+    told: list[bool] = []
+    batches = OpenBatches(night.store, batch_scan_s=0.0)
+    sweeper = Sweeper(
+        night.store, night.queue, batches, night.settings.prices, aside=tasks.append, after_sweep=told.append
+    )
+    sweeper.sweep()
+    tasks.pop()()
+    reopen(night.store, batch.batch_id)
+    assert sweeper.sweep() == 1, "the next round is open"
+    sweeper.sweep()
+    assert told == [False, True, False]
 
 
 @pytest.mark.parametrize("rows", [3, 300])
