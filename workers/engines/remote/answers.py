@@ -68,7 +68,7 @@ class Again:
 
 
 def read_answer(call: Call, status: int, headers: Mapping[str, str], content: bytes) -> Answer | Fault | Again:
-    """Return what a response means. `headers` are by lower-case names."""
+    """Return what a response means. The names of `headers` are in lower case, or their case does not count."""
     if status == 200:
         return _read_body(call, headers, content)
     said = _said(content)

@@ -6,6 +6,7 @@ way, is sent again until the model's patience ends; so a server that hangs keeps
 """
 
 import asyncio
+import math
 import queue
 import random
 import threading
@@ -211,9 +212,12 @@ class RemoteEngine:
         call = call_of(request, model.name, model.options, model.thoughts)
         if isinstance(call, Fault):
             return call
-        until_s, tries = self._now_s() + model.options.patience_s, 0
+        until_s, tries = math.inf, 0
         while True:
-            found = await self._try(call)
+            await self._wait_for_turn()
+            started_at = self._pace.start()
+            until_s = min(until_s, started_at + model.options.patience_s)  # a wait for a slot is no fault of the server
+            found = await self._try(call, started_at)
             if not isinstance(found, Again):
                 return (
                     Fault(found.code, self._safe(found.message), found.retryable) if isinstance(found, Fault) else found
@@ -225,10 +229,8 @@ class RemoteEngine:
                 return Fault(found.code, f"Sent {times}: {self._safe(found.reason)}", retryable=True)
             await asyncio.sleep(wait_s)
 
-    async def _try(self, call: Call) -> Answer | Fault | Again:
-        """Send a call once, as soon as the pace allows it."""
-        await self._wait_for_turn()
-        started_at = self._pace.start()
+    async def _try(self, call: Call, started_at: float) -> Answer | Fault | Again:
+        """Send a call once. The pace has counted it as started."""
         try:
             async with asyncio.timeout(self._model.options.request_s):
                 found = read_answer(call, *await self._exchange("POST", call.path, call.body))
@@ -266,11 +268,7 @@ class RemoteEngine:
                 content += part
                 if len(content) > MOST_BYTES:
                     raise httpx2.ReadError("the response has no end")
-            return (
-                response.status_code,
-                {name.lower(): value for name, value in response.headers.items()},
-                bytes(content),
-            )
+            return response.status_code, response.headers, bytes(content)
 
     def _client_of_loop(self) -> httpx2.AsyncClient:
         if self._client is None:

@@ -14,7 +14,8 @@ from jobs.generation import Completion, GenerationRequest, Message, Prompt, Samp
 from tests.support.servers.openai_server import Call, Reply, Server, answered, serving
 from workers.engines.registry import load, make_engine
 from workers.engines.remote import engine as engine_module
-from workers.engines.remote.engine import RemoteEngine
+from workers.engines.remote.engine import RemoteEngine, RemoteModel
+from workers.engines.remote.options import RemoteOptions
 
 KEY = "sk-a-key-that-nobody-may-read"
 CHAT = {"message": {"role": "assistant", "content": "Two words"}, "finish_reason": "stop"}
@@ -193,6 +194,23 @@ def test_a_server_that_repeats_our_key_does_not_bring_it_into_an_error(
     assert KEY not in found.fault.message
     assert "wrong key ***" in found.fault.message
     assert KEY not in "".join(capsys.readouterr())
+
+
+def test_patience_begins_when_a_request_is_sent() -> None:
+    """The second request waits for the only slot for longer than the patience. Its first try fails, and it is sent again."""
+    now_ns = [0]
+
+    def script(_: Call, before: int) -> Reply:
+        now_ns[0] += 1_000_000_000_000 if before == 0 else 0
+        return Reply(500) if before == 1 else answered(CHAT)
+
+    with serving(script) as server:
+        model = RemoteModel(server.url, "m", RemoteOptions(patience_s=300.0))
+        engine = RemoteEngine(model, slots=1, clock_ns=lambda: now_ns[0])
+        found = done(engine, chat("a"), chat("b"))
+        engine.close()
+    assert {one.fault for one in found.values()} == {None}
+    assert len(server.calls) == 3
 
 
 def test_a_server_that_hangs_keeps_no_request_for_ever(engine_at: Any) -> None:
