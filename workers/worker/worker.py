@@ -79,14 +79,14 @@ class Worker:
             return self._figures()
         with self._shown_as_loading():
             loaded = load(plan.alias, card, plan.settings.cache_dir, plan.settings.node_weights_dir)
-        self._timings["load_s"] = time.monotonic() - began
-        engine, load_s = loaded.engine, round(self._timings["load_s"], 2)
+        took_s, engine = time.monotonic() - began, loaded.engine
         device = engine.stats().device
-        logger().info("engine.loaded", model=plan.alias, engine=loaded.name, device=device, load_s=load_s)
+        logger().info("engine.loaded", model=plan.alias, engine=loaded.name, device=device, load_s=round(took_s, 2))
         context = self._context(loaded)
         runner = Runner(context, engine, end_process=self._end_process)
         with self._lock:
             self._engine, self._runner, self._is_loading = engine, runner, False
+            self._timings["load_s"] = took_s  # from here on it drains when it is stopped, and its status says so
             if self._stop_drain_s is not None:
                 runner.stop(self._stop_drain_s)
         self._loaded.set()

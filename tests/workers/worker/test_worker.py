@@ -16,6 +16,7 @@ from jobs.settings import Settings
 from jobs.store.identity import make_id
 from jobs.store.opening import open_store
 from workers.engines.registry import Loaded, load
+from workers.worker.runner import Runner
 from workers.worker.worker import Worker, WorkerPlan
 
 
@@ -96,6 +97,28 @@ def test_a_worker_that_is_stopped_while_its_model_loads_ends_its_process(
     assert not worker.wait_loaded(), "nobody waits any longer for the model"
     thread.join(30)
     assert (ended, thread.is_alive()) == ([0], False)
+
+
+def test_a_worker_shows_no_load_time_before_it_drains_when_it_is_stopped(
+    settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sees a load time may stop the worker, and is told that it ended, not that it was stopped while it was loading."""
+    seen = list[Any]()
+
+    def runner(*args: Any, **named: Any) -> Runner:
+        seen.append(worker.status())
+        return Runner(*args, **named)
+
+    monkeypatch.setattr("workers.worker.worker.Runner", runner)
+    worker = Worker(WorkerPlan("w-1", "stub", redis_url, settings))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    assert worker.wait_loaded()
+    shown = worker.status()
+    worker.stop(0.0)
+    thread.join(20)
+    assert ["load_s" in one for one in (*seen, shown)] == [False, True]
+    assert worker.left_while_loading is None
 
 
 def test_a_worker_that_leaves_says_why(settings: Settings, redis_url: str) -> None:
