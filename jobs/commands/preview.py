@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Annotated
 
 import typer
@@ -43,6 +43,7 @@ def preview(
     from jobs.commands.views.preview import lines
     from jobs.intake.accept import row_reader
     from jobs.intake.documents.opening import input_records, open_input
+    from jobs.intake.remembering import RowLookup
     from jobs.intake.row_faults import RowFault
     from jobs.operations.enqueue_options import intake_options
     from jobs.operations.preview import previews
@@ -69,7 +70,8 @@ def preview(
     with ExitStack() as opened:
         lines_of_input, _ = opened.enter_context(open_input(files, options, settings))
         records = opened.enter_context(input_records(lines_of_input, reader, options, settings))
-        for shown in previews(records, reader, kinds, settings, limit):
+        memory = opened.enter_context(closing(RowLookup(session.store, kinds, settings)))
+        for shown in previews(records, reader, kinds, settings, limit, memory):
             rows += 1
             if isinstance(shown, RowFault):
                 faults += 1
@@ -79,6 +81,8 @@ def preview(
                 session.write_json(shown.as_dict())
             else:
                 session.write("\n".join(lines(shown)))
+        if memory.remark is not None and not as_json:
+            session.write(memory.remark)
     if not rows:
         raise RequestError(f"{' '.join(files)} holds no rows")
     raise typer.Exit(1 if faults else 0)

@@ -11,9 +11,11 @@ from typing import Final
 
 from jobs.batches.request_row import RowRequest
 from jobs.catalog import ModelCard
+from jobs.checks.checker import UNCHECKED
 from jobs.errors import CheckFailed, RequestError, RowError, TemplateFault
 from jobs.generation import Prompt
-from jobs.kinds.kind import Kind
+from jobs.kinds.kind import Kind, begin
+from jobs.memory.row_memory import RowMemory
 
 TEMPLATE_TOKENS: Final = 64
 """A chat template adds at most about this many tokens to a prompt."""
@@ -35,10 +37,14 @@ class MostTokens:
 
 
 def first_prompts(request: RowRequest, kind: Kind) -> Sequence[Prompt]:
-    """Return a row's first prompts. Raises RowError as a worker would; ValueError if the kind no longer takes such a request."""
+    """Return a row's first prompts; none if its memory knows all that would be asked for.
+
+    Raises RowError as a worker would; ValueError if the kind no longer takes such a request.
+    """
     asked = kind.request_type.model_validate(dict(request.request))
+    memory = None if request.known is None else RowMemory(request.known, request.hints or {})
     try:
-        conversation = kind.compose(asked)
+        conversation = begin(kind, asked, UNCHECKED, memory)
         prompts = tuple(prompt.with_template_kwargs(request.chat_template_kwargs) for prompt in next(conversation, ()))
     except RowError:
         raise

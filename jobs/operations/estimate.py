@@ -9,12 +9,16 @@ estimate that rests on this assumption has no device time.
 An estimate that rests on published rows has an interval, which follows from how far the tokens of these rows were spread. If the
 sampled prompts are less than half or more than twice as long as those of published rows, only published rows of about the same
 length class count.
+
+What the translation memory knows now is not asked for, so it is left out: `asked` counts rows by the share of their work that is
+left. Published rows count in the same way, by the tokens that the memory saved them.
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
@@ -27,6 +31,7 @@ from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
 from jobs.intake.accept import IntakeOptions, staged
 from jobs.intake.documents.opening import Input
+from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.staging import Staging
 from jobs.kinds.first_prompts import first_prompts
@@ -46,20 +51,25 @@ HISTORY_ROWS: Final = 20
 """An estimate rests on published rows only if there are at least this many."""
 LEVEL: Final = 0.95
 """The truth lies within the interval of an estimate in this share of files."""
+PARTS: Final = 1_000_000
+"""What is asked of a row is counted in this many parts."""
 _MUCH: Final = 2.0
 """Prompts are much longer or shorter than others by this factor."""
 
 Group = tuple[str, str]
 """Kind and model."""
 
-Basis = Literal["history", "other templates", "assumed"]
-"""The basis of an estimate. `other templates`: rows of the same kind and model that began with another template."""
+Basis = Literal["history", "other templates", "assumed", "memory"]
+"""The basis of an estimate. `other templates`: rows of the same kind and model that began with another template. `memory`: the
+translation memory has all segments of all rows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """The rows of one kind and model, the lane that would run them, and their expected `usage` in sum.
 
+    `known_rows` of them need no model, since the translation memory has all their segments.
     `history_rows` is the number of published rows on which the estimate rests; 0 if it is assumed. `thought_tokens` is how many
     of the completion tokens are assumed to be thoughts. `low` and `high` hold the tokens, the device time and the charge in 95 of
     100 files, if the rows are like the published ones; None if that is not known.
@@ -73,6 +83,7 @@ class Line:
     basis: Basis
     history_rows: int = 0
     thought_tokens: int = 0
+    known_rows: int = 0
     low: Usage | None = None
     high: Usage | None = None
 
@@ -110,9 +121,15 @@ class Estimate:
 
 @dataclass
 class _Seen:
-    """Counts the rows of one kind and model as they are read. `cost` is the sum of their expected tokens."""
+    """Counts the rows of one kind and model as they are read. `cost` is the sum of their expected tokens.
+
+    `asked` counts each row by the share of its work that the memory leaves to the model, in parts of a row (`PARTS` are a whole
+    one). `known_rows` leave nothing.
+    """
 
     rows: int = 0
+    known_rows: int = 0
+    asked: int = 0
     cost: int = 0
     sampled: int = 0
     sampled_tokens: int = 0
@@ -129,15 +146,16 @@ def estimate(
     settings: Settings,
 ) -> Estimate:
     """Estimate what the rows of an input would take. Nothing is stored. Raises what `intake.accept` raises."""
-    with staged(lines, options, kinds, settings) as staging:
+    with staged(lines, options, kinds, settings) as staging, closing(RowLookup(store, kinds, settings)) as memory:
         if staging.rows:
             staging.require_rows()
         broken = _Broken()
-        seen = _counted(staging, kinds, broken)
+        seen = _counted(staging, kinds, memory, broken)
         latest = LatestBatches()
         history = _history(store, latest) if seen else {}
         shown = tuple(
-            _known(group, found, history.get(group, {}), settings)
+            _remembered(group, found)
+            or _known(group, found, history.get(group, {}), settings)
             or _assumed(group, found, latest.thoughts_of(store, group[1]), settings)
             for group, found in sorted(seen.items())
         )
@@ -149,7 +167,9 @@ def estimate(
             faults=dict(sorted(codes.items())),
             lines=shown,
             refusals=tuple(refusals),
-            remarks=staging.remarks,
+            remarks=staging.remarks
+            if memory.remark is None
+            else {**staging.remarks, memory.remark: memory.rows_without},
         )
 
 
@@ -170,19 +190,24 @@ class _Broken:
         self.codes[error.code] += 1
 
 
-def _counted(staging: Staging, kinds: Mapping[str, Kind], broken: _Broken) -> Mapping[Group, _Seen]:
+def _counted(staging: Staging, kinds: Mapping[str, Kind], memory: RowLookup, broken: _Broken) -> Mapping[Group, _Seen]:
     """Count the rows whose prompts can be made. The prompts of every row are made, since a template may fail for some rows."""
     seen: dict[Group, _Seen] = {}
     for lane in staging.lanes():
         for request in _requests(staging.lane_path(lane)):
+            left = memory.with_memory(request)
             try:
-                prompts = first_prompts(request, kinds[request.kind])
+                prompts = first_prompts(left, kinds[request.kind])
             except RowError as error:
                 broken.add(request, error)
                 continue
             found = seen.setdefault((request.kind, request.model), _Seen(lane=lane))
             found.rows += 1
-            found.cost += request.cost
+            if not prompts and left.known:
+                found.known_rows += 1
+                continue
+            found.asked += PARTS * left.cost // request.cost if request.cost > 0 else PARTS
+            found.cost += left.cost
             if found.sampled < SAMPLE_ROWS:
                 found.sampled += 1
                 found.sampled_tokens += sum(map(estimated, {prompt.read: prompt for prompt in prompts}.values()))
@@ -222,14 +247,28 @@ def _known(group: Group, seen: _Seen, history: Mapping[str, Tally], settings: Se
         known = sum(tallies, Tally())
         if known.rows >= HISTORY_ROWS:
             sizes, rows = total(known.sizes.values()), known.rows
-            scaled = {name: count * seen.rows // known.rows for name, count in known.usage.as_dict().items()}
+            used = known.usage.prompt_tokens + known.usage.completion_tokens
+            saved = known.memory.prompt_tokens + known.memory.completion_tokens
+            most, of = seen.asked * max(1, used + saved), PARTS * known.rows * max(1, used)
+            scaled = {name: count * most // of for name, count in known.usage.as_dict().items()}
+            asked = max(1, math.ceil(known.rows * most / of))
             if (alike := _of_like_length(known, sizes, seen)) is not None:
                 sizes, rows = alike, alike.rows
-                scaled |= _scaled(alike, seen.rows, known.usage)
+                scaled |= _scaled(alike, asked, known.usage)
             usage = _priced(scaled, model, settings)
-            low, high = _interval(sizes, usage, seen.rows, model, settings)
-            return Line(kind, model, seen.lane, seen.rows, usage, basis, rows, low=low, high=high)
+            low, high = _interval(sizes, usage, asked, model, settings)
+            found = Line(kind, model, seen.lane, seen.rows, usage, basis, rows, low=low, high=high)
+            return replace(found, known_rows=seen.known_rows)
     return None
+
+
+def _remembered(group: Group, seen: _Seen) -> Line | None:
+    """Return a line without usage if the memory has all segments of all rows; else None."""
+    if seen.known_rows < seen.rows:
+        return None
+    nothing = Usage()
+    line = Line(*group, seen.lane, seen.rows, nothing, "memory", known_rows=seen.rows)
+    return replace(line, low=nothing, high=nothing)
 
 
 def _priced(counts: Mapping[str, int], model: str, settings: Settings) -> Usage:
@@ -291,7 +330,8 @@ def _assumed(group: Group, seen: _Seen, thoughts_a_prompt: float, settings: Sett
     """Return a line that rests on no published rows of its kind."""
     kind, model = group
     sampled = max(1, seen.sampled)
-    thoughts = round(thoughts_a_prompt * seen.thinking_prompts * seen.rows / sampled)
-    tokens = Usage(seen.sampled_tokens * seen.rows // sampled, completion_tokens=seen.cost + thoughts)
+    asked = seen.rows - seen.known_rows
+    thoughts = round(thoughts_a_prompt * seen.thinking_prompts * asked / sampled)
+    tokens = Usage(seen.sampled_tokens * asked // sampled, completion_tokens=seen.cost + thoughts)
     usage = settings.prices.price(tokens, model=model, device="")
-    return Line(kind, model, seen.lane, seen.rows, usage, "assumed", thought_tokens=thoughts)
+    return Line(kind, model, seen.lane, seen.rows, usage, "assumed", 0, thoughts, seen.known_rows)

@@ -15,6 +15,7 @@ from jobs.batches.request_row import RowRequest
 from jobs.errors import RowError
 from jobs.formats.record import Record
 from jobs.generation import Prompt
+from jobs.intake.remembering import RowLookup
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowReader
 from jobs.kinds.first_prompts import first_prompts
@@ -38,7 +39,9 @@ class CounterMaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A row and its first prompts. `tokens` has the number of tokens of each prompt, counted if `exact`, else
+    """A row and its first prompts; none if the translation memory has all its segments.
+
+    `tokens` has the number of tokens of each prompt, counted if `exact`, else
     estimated. `remark` is the kind's remark on the row, if the row is probably a mistake.
     """
 
@@ -76,9 +79,17 @@ class Preview:
 
 
 def previews(
-    records: Iterable[Record], reader: RowReader, kinds: Mapping[str, Kind], settings: Settings, limit: int
+    records: Iterable[Record],
+    reader: RowReader,
+    kinds: Mapping[str, Kind],
+    settings: Settings,
+    limit: int,
+    memory: RowLookup | None = None,
 ) -> Iterator[Preview | RowFault]:
-    """Yield a Preview for each of the first `limit` rows, or a RowFault if something is wrong with the row."""
+    """Yield a Preview for each of the first `limit` rows, or a RowFault if something is wrong with the row.
+
+    With `memory`, what the translation memory knows is left out of the prompts, as at work.
+    """
     counters: dict[str, Counter | None] = {}
     for number, record in enumerate(islice(records, limit)):
         request = reader.read(record, number)
@@ -89,6 +100,8 @@ def previews(
             counters[request.model] = _counter(settings, request.model)
         count = counters[request.model]
         try:
+            if memory is not None:
+                request = memory.with_memory(request)
             prompts = first_prompts(request, kinds[request.kind])
             tokens = [(count or estimated)(prompt) for prompt in prompts]
         except RowError as error:

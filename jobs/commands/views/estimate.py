@@ -10,6 +10,7 @@ from jobs.prices import NS_PER_HOUR, formatted
 BASES = {
     "history": "history: the mean of published rows of this kind, model and template",
     "other templates": "other templates: the mean of published rows of this kind and model that began with another template",
+    "memory": "memory: the translation memory has all segments of these rows",
     "assumed": "assumed: completions as long as the kind expects, prompts at 4 bytes a token",
 }
 """The text that explains each basis of an estimate."""
@@ -25,6 +26,8 @@ def heading(found: Estimate) -> Iterator[str]:
     if found.refused > len(found.refusals):
         yield f"    and {found.refused - len(found.refusals):,} more"
     yield from (f"  {line}" for line in remark_lines(found.remarks))
+    if known := sum(line.known_rows for line in found.lines):
+        yield f"  {known:,} row{'s' * (known != 1)} that the translation memory answers, without a model"
 
 
 def table(found: Estimate, currency: str) -> Table:

@@ -14,6 +14,8 @@ def lines(shown: Preview) -> Iterator[str]:
     yield f"row {request.row}{named}: {request.kind} by {request.model}"
     if shown.remark is not None:
         yield f"  note: {shown.remark}"
+    if not shown.prompts and request.known:
+        yield "  nothing is asked: the translation memory has all its segments"
     for prompt, tokens in zip(shown.prompts, shown.tokens, strict=True):
         yield f"  {prompt.label}: {about}{tokens:,} tokens, at most {shown.max_tokens(prompt):,} more"
         turns: list[tuple[str, str]] = [(turn.role, turn.content) for turn in prompt.messages]

@@ -178,7 +178,7 @@ def _with_file(
     lanes = {one.lane: one for one in demands}
     for name in sorted({line.lane for line in found.lines}):
         ours = [line for line in found.lines if line.lane == name]
-        rows, model = sum(line.rows for line in ours), ours[0].model
+        rows, model = sum(line.rows - line.known_rows for line in ours), ours[0].model
         file = Waiting(FILE, rows)
         if (one := lanes.get(name)) is not None:
             lanes[name] = replace(one, backlog=replace(one.backlog, waiting=(*one.backlog.waiting, file)))
