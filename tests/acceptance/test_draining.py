@@ -22,7 +22,7 @@ from jobs.store.opening import open_store
 from tests.faults.premises import Premises
 from tests.support.ray_clusters import ray_cluster
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.ray, pytest.mark.faults, pytest.mark.timeout(280)]
 NOTICE_S = 12
 """Seconds of notice before the node ends."""
 TERMINATED_S = 5.0
@@ -72,7 +72,7 @@ def drain(cluster: Cluster, node_id: str) -> float:
     return time.monotonic()
 
 
-@pytest.mark.parametrize("words", [pytest.param(40, marks=pytest.mark.faults, id="rows of 20 s"), 4])
+@pytest.mark.parametrize("words", [pytest.param(40, id="rows of 20 s"), 4])
 def test_a_draining_node_is_left_before_it_ends_and_its_rows_are_unharmed(
     words: int, cluster: Cluster, cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:
@@ -115,7 +115,6 @@ def test_a_draining_node_is_left_before_it_ends_and_its_rows_are_unharmed(
     check_unharmed(shell, batch_id, rows, redis_server, until)
 
 
-@pytest.mark.faults
 def test_a_worker_that_gets_sigterm_gives_back_its_rows_within_5_s(
     cluster_shell: Any, redis_server: Any, until: Any
 ) -> None:

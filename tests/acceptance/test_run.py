@@ -18,6 +18,7 @@ from tests.support.ray_clusters import ray_cluster
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
 
 SLOW = '[models.stub]\nengine = "stub"\noptions = { step_s = 0.05, slots = 4 }\n'
+QUICK = SLOW.replace("0.05", "0.005")
 
 
 def chat(n: int, **fields: Any) -> dict[str, Any]:
@@ -101,6 +102,7 @@ def completed_in_segments(shell: Any) -> list[tuple[str, int]]:
 
 def run_to_the_end(shell: Any) -> None:
     """Run the same command again, and require that it completes the batch without repeating a completed row."""
+    (shell.folder / "nightpress.toml").write_text(QUICK)
     before = {row for _, row in completed_in_segments(shell)}
     segments_before = {name for name, _ in completed_in_segments(shell)}
     ended = shell.run("run", "rows.jsonl", "--out", "out")

@@ -153,7 +153,6 @@ def night(
 @pytest.mark.parametrize(
     "fate",
     [
-        pytest.param("dies", id="the process dies before it", marks=pytest.mark.smoke),
         pytest.param("fails after", id="its reply is lost"),
         pytest.param("fails", id="it is away"),
         pytest.param("resent", id="it is made twice"),
@@ -163,6 +162,17 @@ def night(
 def test_each_row_gets_one_outcome_whatever_happens_to_one_call(
     night: Callable[..., Night], fate: Fate, quoted: bool
 ) -> None:
+    _check_each_call(night, fate, quoted=quoted)
+
+
+@pytest.mark.parametrize(
+    "quoted", [pytest.param(False, id="plain", marks=pytest.mark.smoke), pytest.param(True, id="quoted")]
+)
+def test_each_row_gets_one_outcome_if_the_process_dies_before_a_call(night: Callable[..., Night], quoted: bool) -> None:
+    _check_each_call(night, "dies", quoted=quoted)
+
+
+def _check_each_call(night: Callable[..., Night], fate: Fate, *, quoted: bool) -> None:
     dry = night("made", None, quoted=quoted)
     dry.run()
     dry.check()

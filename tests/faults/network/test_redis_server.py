@@ -146,7 +146,6 @@ def test_the_log_of_redis_is_torn(
     assert night.finish(batch_id) == {"completed": ROWS}
 
 
-@pytest.mark.smoke
 def test_a_full_redis_takes_no_more_rows_and_rows_in_hand_continue(make_night: Callable[..., Premises]) -> None:
     """The worker finishes the rows of the window, logs the fault once, and is fed again when there is room."""
     night = make_night(more={"window_rows": 40}, stub={"step_s": 0.02})

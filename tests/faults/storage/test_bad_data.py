@@ -184,7 +184,6 @@ def test_a_damaged_file_of_one_batch_holds_up_no_other(make_night: Callable[...,
     assert all(process.poll() is None for process in night.workers), "no worker died because of it"
 
 
-@pytest.mark.smoke
 def test_a_lost_input_in_front_of_all_others_holds_up_none(make_night: Callable[..., Premises]) -> None:
     """The rows of the lost input are first on the queue, which holds only their places in the input. They cost no attempt, and
     run once the input is restored.

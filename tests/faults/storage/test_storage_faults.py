@@ -82,7 +82,6 @@ def test_a_full_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     assert not list(disk.folder.glob("store/batches/*/segments/.new-*")), "files that were begun are removed"
 
 
-@pytest.mark.smoke
 def test_a_read_only_store_is_waited_for(on_disk: Premises, disk: Disk) -> None:
     batch_id = on_disk.submit()
     worker = on_disk.work()
@@ -156,7 +155,6 @@ def test_a_segment_is_created_and_the_reply_is_lost(over_s3: Premises, proxy: Pr
     assert over_s3.logged("store.unavailable") == 0, "the same bytes under the name mean success"
 
 
-@pytest.mark.smoke
 def test_a_store_that_deletes_nothing_costs_no_outcome(
     over_s3: Premises, proxy: Proxy, s3_options: dict[str, str]
 ) -> None:
