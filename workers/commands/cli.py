@@ -174,7 +174,9 @@ def work(
 
     session: Session = ctx.obj
     settings = _settings(session)
-    standard_error.configure(settings.log_level, settings.log_format)
+    is_short = detach or action is not None  # it speaks as the commands do that start nothing, also without a terminal
+    form = "console" if is_short and settings.log_format == "auto" else settings.log_format
+    standard_error.configure(settings.log_level, form)
     if detach:
         session.say(detached.detach(settings, tuple(model or ()), workers))
         return

@@ -198,7 +198,8 @@ class Night:
             self.status = max(self.status, error.exit_status if isinstance(error, NightpressError) else 2)
 
     def _deliver(self, taken: _Taken) -> None:
-        done = read_round(self._store, taken.batch).published
+        current = read_round(self._store, taken.batch)
+        done = current.published
         if done is None:
             batch = taken.batch.batch_id
             raise UnavailableError(f"{batch} is not published: see `nightpress status {batch}`")
@@ -213,6 +214,8 @@ class Night:
             self._move(taken)
         finally:  # the input is moved first, so that it is not taken again although nobody reads the line
             self._write(f"{_shown(taken.file.name)}: {rows} in {taken.folder}")
+            if current.is_over_budget and not current.given_up:
+                self._say(f"nightly: {_shown(taken.file.name)}: {current.stop_in_words(taken.batch.batch_id)}")
 
     def _write_documents(self, taken: _Taken) -> None:
         """Write the translated documents of a batch beside its rows, and say how many texts each has."""

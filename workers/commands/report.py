@@ -13,6 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from jobs import logs
 from jobs.batches.batch import Batch, Done
 from jobs.batches.published import ERRORS, OUTPUT, copy_published, read_usage
+from jobs.batches.rounds import read_round
 from jobs.catalog import TOYS
 from jobs.commands.views.fitting import fitted, width_of
 from jobs.logs import logger
@@ -133,6 +134,10 @@ class Reporter:
         )
         if verdicts := describe_verdicts(done.verdicts):
             say(f"  Verdict  {verdicts}")
+        current = read_round(self._store, self._batch)
+        if current.is_over_budget and not current.given_up:
+            stopped = fitted(current.stop_in_words(self._batch.batch_id), self._console.width - 11)
+            say(f"  Budget   {f'{chr(10)}           '.join(stopped)}", soft_wrap=True)
         say(f"  Tokens   {usage['prompt_tokens']:,} in, {tokens:,} out", end="")
         say(f"  ({tokens / elapsed_s:,.1f} tokens/s over {elapsed_s:,.0f} s)" if elapsed_s else "")
         if "memory" in usage:

@@ -1,10 +1,13 @@
 """Shows workers/commands/detached.py where no cluster is joined: what is refused, and how `work status` shows a fleet."""
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobs import logs
 from jobs.commands.cli import main
 from jobs.errors import RequestError
 from jobs.settings import Settings
@@ -58,6 +61,28 @@ def test_without_a_cluster_there_is_no_fleet_to_look_at(settings: Settings, call
 def test_options_that_do_not_go_together_are_refused(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["work", *words.split()]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["auto", "json"])
+@pytest.mark.parametrize("words", [["work", "status"], ["work", "stop"], ["work", "--detach"]])
+def test_without_a_terminal_a_fault_is_plain_text_as_of_other_commands(
+    words: list[str], form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("NIGHTPRESS_", "RAY_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NIGHTPRESS_STORE_URL", str(tmp_path / "store"))
+    monkeypatch.setenv("NIGHTPRESS_RAY_ADDRESS", "local")
+    monkeypatch.setenv("NIGHTPRESS_LOG_FORMAT", form)
+    monkeypatch.chdir(tmp_path)
+    try:
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+    finally:
+        logs.configure("info", "auto")
+    if form == "json":
+        assert json.loads(line)["event"] == "command.failed"
+    else:
+        assert line.startswith("nightpress: ")
 
 
 def test_the_status_shows_who_runs_the_fleet_and_what_each_model_has() -> None:

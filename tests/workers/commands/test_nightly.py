@@ -388,6 +388,21 @@ def test_a_night_ends_well_only_if_all_rows_can_be_published(
     assert words in nights.written[0]
 
 
+def test_a_night_whose_budget_is_used_up_says_how_to_go_on(nights: Nights) -> None:
+    nights.put("a.jsonl", ROW * 2)
+    night = nights.begin()
+    (batch_id,) = nights.store.list("batches")
+    write(nights.store, BatchPaths(batch_id), [outcomes.completed(0)], "w", "i", 1)
+    close(nights.store, batch_id, "over_budget", stopped_by="its budget of 2 EUR is used up")
+    assert isinstance(publish(nights.store, batch_id, prices=Prices()), Done)
+    night.deliver()
+    assert night.status == 1
+    assert nights.said == [
+        f"nightly: a.jsonl: {batch_id} is paused: its budget of 2 EUR is used up; "
+        f"to go on: nightpress resume {batch_id} --budget +AMOUNT"
+    ]
+
+
 PO = b"""msgid ""
 msgstr ""
 "Content-Type: text/plain; charset=UTF-8\\n"

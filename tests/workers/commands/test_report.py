@@ -11,6 +11,7 @@ import pytest
 from jobs import logs
 from jobs.batches.batch import BatchPaths, Done
 from jobs.batches.outcome_index import OutcomeIndex
+from jobs.batches.rounds import close
 from jobs.batches.segments.line import Outcome
 from jobs.batches.segments.segment import write
 from jobs.intake.accept import IntakeOptions, accept_file
@@ -30,11 +31,17 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def reported(
-    settings: Settings, tmp_path: Path, *, completed: int, model: str = "stub", judged: Sequence[Outcome] = ()
+    settings: Settings,
+    tmp_path: Path,
+    *,
+    completed: int,
+    model: str = "stub",
+    judged: Sequence[Outcome] = (),
+    stopped_by: str | None = None,
 ) -> tuple[Reporter, Done, str]:
     """Publish a batch of three rows, of which `completed` are completed. Returns a reporter, the batch's marker and its id.
 
-    The outcomes `judged` take the place of the others.
+    The outcomes `judged` take the place of the others. `stopped_by` is the budget that ended the round.
     """
     store = open_store(settings.store_url)
     path = tmp_path / "rows.jsonl"
@@ -50,6 +57,9 @@ def reported(
         for row in range(3)
     ]
     lines = [replace(line, model=model) for line in judged or lines]
+    if stopped_by is not None:
+        close(store, batch.batch_id, "over_budget", stopped_by=stopped_by)
+        lines = lines[:completed]
     write(store, BatchPaths(batch.batch_id), lines, "w", "i", 1)
     done = publish(store, batch.batch_id, prices=settings.prices, clock=lambda: datetime(2026, 11, 23, tzinfo=UTC))
     assert isinstance(done, Done)
@@ -83,6 +93,21 @@ def test_rows_that_did_not_complete_are_counted(
     assert "errors.jsonl" in printed
     assert "nothing was generated" in printed
     assert "--again" in printed
+
+
+def test_a_budget_that_is_used_up_is_named_with_what_goes_on(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter, done, batch_id = reported(settings, tmp_path, completed=2, stopped_by="its budget of 2 EUR is used up")
+    reporter.published(done, tmp_path / "out", 10.0)
+    lines = capsys.readouterr().out.splitlines()
+    (first,) = (n for n, line in enumerate(lines) if line.startswith("  Budget   "))
+    told = " ".join(line.strip() for line in lines[first : first + 2])
+    assert told == (
+        f"Budget   {batch_id} is paused: its budget of 2 EUR is used up; "
+        f"to go on: nightpress resume {batch_id} --budget +AMOUNT"
+    )
+    assert max(map(len, lines[first : first + 2])) <= 80
 
 
 def test_all_that_a_run_says_is_an_event_where_the_logs_are_json(
