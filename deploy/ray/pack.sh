@@ -23,6 +23,8 @@ NIGHTPRESS_REDIS_URL=rediss://nightpress:PASSWORD@queue.internal:6379/0
 NIGHTPRESS_STORE_URL=s3://content/nightpress
 NIGHTPRESS_RAY_ADDRESS=auto
 NIGHTPRESS_METRICS_PORT=9100
+# How far the fleet lets the cluster grow: the GPUs of all nodes that max_workers allows. On machines of your own, leave it out.
+NIGHTPRESS_MAX_GPUS=24
 RAY_AUTH_MODE=token
 SETTINGS
   echo "put your own Redis and storage into $to/settings.env"

@@ -8,6 +8,7 @@ kustomization names, references to objects that nobody makes, options of `ray st
 import json
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,10 @@ SECRETS: Final[Mapping[str, frozenset[str]]] = {
 }
 """The secrets that docs/deployment/kubernetes.md makes, and their keys."""
 
+SETTINGS: Final = ("ConfigMap", "nightpress")
+"""What holds the settings of all pods."""
+GPU: Final = "nvidia.com/gpu"
+
 
 def faults(folder: Path) -> list[str]:
     """Return what is wrong with the files of a folder like deploy/kubernetes. Raises Missing without kubectl."""
@@ -59,8 +64,9 @@ def faults(folder: Path) -> list[str]:
         return [str(error)]
     for place, objects in built:
         name = place.relative_to(folder)
-        found += [f"{name}: {fault}" for one in objects for fault in _object_faults(one)]
-        found += [f"{name}: {fault}" for fault in _references(objects)]
+        wrong = [fault for one in objects for fault in _object_faults(one)]
+        wrong += [*_references(objects), *([] if wrong else _growth(objects))]
+        found += [f"{name}: {fault}" for fault in wrong]
     return found
 
 
@@ -224,6 +230,25 @@ def _references(objects: list[Any]) -> Iterator[str]:
         wanted = (selectors.get(one["kind"]) or {}).items()
         if wanted and not any(wanted <= pod.items() for pod in labels):
             yield f"{one['kind']} {one['metadata']['name']}: it selects no pod"
+
+
+def _growth(objects: list[Any]) -> Iterator[str]:
+    """Find a cluster that grows to other devices than the fleet is told: the fleet would ask for too few, or for ever."""
+    told: Mapping[str, Any] = next(
+        (one["data"] for one in objects if (one["kind"], one["metadata"]["name"]) == SETTINGS), {}
+    )
+    for one in objects:
+        if one["kind"] == "RayCluster" and one["spec"].get("enableInTreeAutoscaling"):
+            most = Counter[str]()
+            for group in one["spec"]["workerGroupSpecs"]:
+                for container in group["template"]["spec"]["containers"]:
+                    limits = container.get("resources", {}).get("limits", {})
+                    kind = "GPU" if GPU in limits else "CPU"
+                    most[kind] += group["maxReplicas"] * int(limits[GPU if kind == "GPU" else "cpu"])
+            for kind in ("CPU", "GPU"):
+                name, wanted = f"NIGHTPRESS_MAX_{kind}S", str(most[kind]) if most[kind] else None
+                if told.get(name) != wanted:
+                    yield f"{name} is {told.get(name)}, and the workers may have {wanted}"
 
 
 def _labels(objects: list[Any]) -> Iterator[dict[str, str]]:

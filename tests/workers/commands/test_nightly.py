@@ -397,10 +397,11 @@ def test_a_night_whose_budget_is_used_up_says_how_to_go_on(nights: Nights) -> No
     assert isinstance(publish(nights.store, batch_id, prices=Prices()), Done)
     night.deliver()
     assert night.status == 1
-    assert nights.said == [
+    (said,) = nights.said
+    assert said == (
         f"nightly: a.jsonl: {batch_id} is paused: its budget of 2 EUR is used up; "
         f"to go on: nightpress resume {batch_id} --budget +AMOUNT"
-    ]
+    )
 
 
 PO = b"""msgid ""
