@@ -83,15 +83,29 @@ def rows_to_do(seen: LaneSnapshot, batches: OpenBatches, lane: str) -> int:
     return rows
 
 
-def room_for_us(capacity: Capacity, held: Mapping[str, float], limits: Mapping[str, float]) -> Mapping[str, float]:
-    """Return the resources that the workers of a fleet may hold together. `held` is what they hold now.
+def held_by_others(
+    capacity: Capacity, held: Mapping[str, float], asked: Mapping[str, float], before: Mapping[str, float]
+) -> Mapping[str, float]:
+    """Return the resources that other programs hold. `held` is what our workers that are up hold.
 
-    That is all that the cluster has or can grow to, less what other programs hold, and at most what `limits` names.
+    `asked` is what our workers hold or will hold that have not come up. Ray does not tell which of them it has placed, and a
+    process takes seconds to come up. So what is newly taken while they come up is theirs, as far as they asked for it: `before`
+    is what this function returned last.
     """
-    room = {}
-    for kind in {kind for node in capacity.nodes for kind in node} | set(capacity.grown):
-        others = max(0.0, capacity.total(kind) - capacity.free.get(kind, 0.0) - held.get(kind, 0.0))
-        room[kind] = capacity.most(kind) - others
+    others = {}
+    for kind in {kind for node in capacity.nodes for kind in node}:
+        not_up = max(0.0, capacity.total(kind) - capacity.free.get(kind, 0.0) - held.get(kind, 0.0))
+        others[kind] = min(not_up, max(before.get(kind, 0.0), not_up - asked.get(kind, 0.0)))
+    return others
+
+
+def room_for_us(capacity: Capacity, others: Mapping[str, float], limits: Mapping[str, float]) -> Mapping[str, float]:
+    """Return the resources that the workers of a fleet may hold together.
+
+    That is all that the cluster has or can grow to, less what `others` hold, and at most what `limits` names.
+    """
+    kinds = {kind for node in capacity.nodes for kind in node} | set(capacity.grown)
+    room = {kind: capacity.most(kind) - others.get(kind, 0.0) for kind in kinds}
     return {kind: min(n, limits.get(kind, n)) for kind, n in room.items()}
 
 

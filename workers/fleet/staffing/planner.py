@@ -11,7 +11,7 @@ from jobs.settings import Settings
 from workers.fleet.cluster import needs_of, workers_that_fit
 from workers.fleet.fleet import Fleet
 from workers.fleet.staffing.deadlines import Deadlines
-from workers.fleet.staffing.demand import SLOTS, FleetPlan, Want, room_for_us, rows_to_do, share_out
+from workers.fleet.staffing.demand import SLOTS, FleetPlan, Want, held_by_others, room_for_us, rows_to_do, share_out
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Staffing:
     workers: int | None = None
     rows: dict[str, int] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=set)
+    _others: Mapping[str, float] = field(default_factory=dict)
 
     def known(self, aliases: Iterable[str]) -> list[str]:
         """Return those of `aliases` that the catalog has, in order. The others are logged, each once."""
@@ -66,11 +67,12 @@ class Staffing:
                 needs = {kind: need for kind, need in needs.items() if kind != "CPU"}
             least = self.deadlines.least(self.settings.lane_of(alias)) if capacity.grown else None
             wants.append(Want(alias, needs, rows, slots.get(alias) or slots_of(card), fit, self.workers, least))
-        held = Counter[str]()
+        held, asked = Counter[str](), Counter[str]()
         for replica in fleet.replicas:
-            if replica.placed:
-                held.update(replica.needs)
-        plan = share_out(wants, room_for_us(capacity, held, self.settings.grows_to))
+            if replica.handle is not None:
+                (held if replica.placed else asked).update(replica.needs)
+        self._others = held_by_others(capacity, held, asked, self._others)
+        plan = share_out(wants, room_for_us(capacity, self._others, self.settings.grows_to))
         most = {kind: n for kind, n in plan.most.items() if kind != "CPU" or not brings_cores}
         return FleetPlan(plan.workers, most)
 

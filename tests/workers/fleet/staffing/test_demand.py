@@ -1,7 +1,7 @@
 """Shows workers/fleet/staffing/demand.py: how many workers each model should have, and when a lane has rows to do."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -16,7 +16,7 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.fleet.handles import Capacity
-from workers.fleet.staffing.demand import FleetPlan, Want, room_for_us, rows_to_do, share_out
+from workers.fleet.staffing.demand import FleetPlan, Want, held_by_others, room_for_us, rows_to_do, share_out
 
 GPU = {"GPU": 1.0, "CPU": 1.0}
 CPU = {"CPU": 1.0}
@@ -92,7 +92,30 @@ def test_the_first_worker_is_asked_for_even_if_the_cluster_cannot_hold_it() -> N
 )
 def test_the_room_for_a_fleet(free: int, held: int, max_gpus: float | None, grown: int, room: float) -> None:
     capacity = Capacity({"GPU": free, "CPU": 64}, [{"GPU": 8, "CPU": 64}], grown={"GPU": grown} if grown else {})
-    assert room_for_us(capacity, Counter({"GPU": held}), {} if max_gpus is None else {"GPU": max_gpus})["GPU"] == room
+    others = held_by_others(capacity, Counter({"GPU": held}), {}, {})
+    assert room_for_us(capacity, others, {} if max_gpus is None else {"GPU": max_gpus})["GPU"] == room
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        # at each look: free, what our workers hold that are up, what those hold or will hold that are not; what others hold
+        pytest.param(
+            [(8, 0, 0, 0), (8, 0, 8, 0), (3, 0, 8, 0), (0, 0, 8, 0), (0, 5, 3, 0), (0, 8, 0, 0)], id="only we"
+        ),
+        pytest.param([(4, 0, 0, 4), (4, 0, 4, 4), (1, 0, 4, 4), (0, 0, 4, 4), (0, 4, 0, 4)], id="others hold some"),
+        pytest.param([(8, 0, 0, 0), (8, 0, 4, 0), (2, 0, 4, 2), (0, 4, 0, 4)], id="others come meanwhile"),
+        pytest.param([(4, 0, 0, 4), (4, 0, 4, 4), (4, 4, 0, 0)], id="others leave meanwhile"),
+        pytest.param([(6, 2, 0, 0), (6, 2, 4, 0), (2, 2, 4, 0), (2, 0, 4, 2)], id="ours end meanwhile"),
+    ],
+)
+def test_workers_that_come_up_are_not_taken_for_others(looks: Sequence[tuple[int, int, int, int]]) -> None:
+    """Else a fleet that has asked for eight workers finds no room for them while they come up, and takes seven back."""
+    known: Mapping[str, float] = {}
+    for free, held, asked, others in looks:
+        capacity = Capacity({"GPU": free}, [{"GPU": 8}])
+        known = held_by_others(capacity, Counter({"GPU": held}), Counter({"GPU": asked}), known)
+        assert known["GPU"] == others
 
 
 # -- what is to do --------------------------------------------------------------------------------------------------------
