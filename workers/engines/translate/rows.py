@@ -81,7 +81,10 @@ class Row:
 
 
 def next_batch(waiting: Sequence[Row], rows: int, tokens: int) -> list[Row]:
-    """Return the next batch: the row that has waited longest, and those with its key that are nearest to it in length.
+    """Return the next batch: the rows are divided into batches by length, and it is the one of the row that has waited longest.
+
+    Only rows with the key of that row are divided. Each batch from the longest texts down is full, so the same rows make the same
+    batches whichever of them is taken first, and no text is left over between two batches.
 
     Args:
         waiting: The rows that wait, in the order in which they came.
@@ -89,15 +92,14 @@ def next_batch(waiting: Sequence[Row], rows: int, tokens: int) -> list[Row]:
         tokens: The most tokens of a batch, each text counted as long as the longest one. One row may have more.
     """
     oldest = waiting[0]
-    alike = sorted((row for row in waiting if row.key == oldest.key), key=_length)
-    first = last = next(n for n, row in enumerate(alike) if row is oldest)
-    while last - first + 1 < rows:
-        wider = [(n, m) for n, m in ((first - 1, last), (first, last + 1)) if n >= 0 and m < len(alike)]
-        fitting = [(n, m) for n, m in wider if (m - n + 1) * _length(alike[m]) <= tokens]
-        if not fitting:
-            break
-        first, last = min(fitting, key=lambda ends: _length(alike[ends[1]]) - _length(alike[ends[0]]))
-    return alike[first : last + 1]
+    batch: list[Row] = []
+    for row in sorted((row for row in waiting if row.key == oldest.key), key=_length, reverse=True):
+        if batch and (len(batch) >= rows or (len(batch) + 1) * _length(batch[0]) > tokens):
+            if any(one is oldest for one in batch):
+                break
+            batch = []
+        batch.append(row)
+    return sorted(batch, key=_length)
 
 
 def _length(row: Row) -> int:

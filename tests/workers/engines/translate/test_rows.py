@@ -23,9 +23,9 @@ def sizes(batch: list[Row]) -> list[int]:
 @pytest.mark.parametrize(
     ("waiting", "rows", "tokens", "wanted"),
     [
-        pytest.param([5, 90, 7, 6, 80], 3, 1_000, [5, 6, 7], id="the nearest to the oldest"),
-        pytest.param([50, 10, 51, 49, 90], 3, 1_000, [49, 50, 51], id="on both sides"),
-        pytest.param([50, 10, 51, 49, 90], 2, 1_000, [49, 50], id="no longer one without need"),
+        pytest.param([5, 90, 7, 6, 80], 3, 1_000, [5, 6], id="the shortest are left"),
+        pytest.param([50, 10, 51, 49, 90], 3, 1_000, [50, 51, 90], id="from the longest down"),
+        pytest.param([50, 10, 51, 49, 90], 2, 1_000, [49, 50], id="in the middle"),
         pytest.param([5, 6, 7, 8], 64, 18, [5, 6], id="padded tokens count"),
         pytest.param([500, 6, 7], 64, 100, [500], id="a long one alone"),
         pytest.param([9, 9, 9], 64, 27, [9, 9, 9], id="exactly full"),
@@ -40,6 +40,21 @@ def test_a_batch_has_the_oldest_and_its_neighbours(
     batch = next_batch(given, rows, tokens)
     assert sizes(batch) == wanted
     assert given[0] in batch
+
+
+def test_the_same_rows_make_the_same_batches_whichever_came_first() -> None:
+    """So all batches but the one of the shortest texts are full, in whatever order they run."""
+    rng = random.Random(5)
+    rows = [row(str(n), rng.randint(1, 400)) for n in range(200)]
+    made = set()
+    for _ in range(3):
+        rng.shuffle(rows)
+        waiting, batches = list(rows), []
+        while waiting:
+            batches.append(next_batch(waiting, 16, 2_000))
+            waiting = [one for one in waiting if one not in batches[-1]]
+        made.add(tuple(sorted(tuple(sizes(one)) for one in batches)))
+    assert len(made) == 1
 
 
 def test_every_row_comes_soon() -> None:
