@@ -8,6 +8,7 @@ setting `terms`: for one term, only the first of them counts.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
@@ -64,11 +65,11 @@ class RowGlossaries:
         if not (found or pair.forbidden):
             return request
         own = _Own(request) if any(map(request.get, FIELDS)) else _NOTHING
-        new = found if own is _NOTHING else [one for one in found if one.key not in own.keys]
+        new = found if own is _NOTHING else [*own.kept_of(found)]
         given: dict[str, Any] = {
             GLOSSARY: _filled(own.glossary, {one.source: one.written for one in new if one.targets}),
             NAMES: _listed(own.names, [one.source for one in new if one.is_kept]),
-            FORBIDDEN: _listed(own.forbidden, own.without_rights([*_forbidden(new), *pair.forbidden])),
+            FORBIDDEN: _listed(own.forbidden, own.without_rights([*_forbidden(new), *pair.forbidden], new)),
         }
         return request | {name: value for name, value in given.items() if value}
 
@@ -112,9 +113,20 @@ class _Own:
         """The keys of the terms of which the row says itself what becomes of them."""
         self._rights = {key_of(target) for one in self.glossary.values() for target in targets_of(one)}
 
-    def without_rights(self, forbidden: list[str]) -> list[str]:
-        """Return the forbidden terms that are no right translation by the row's own glossary."""
-        return [one for one in forbidden if key_of(one) not in self._rights] if self._rights else forbidden
+    def kept_of(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield the entries of which the row says nothing itself, without translations and names that the row forbids."""
+        wrong = {key_of(one) for one in self.forbidden}
+        for one in entries:
+            if one.key in self.keys or (one.is_kept and key_of(one.source) in wrong):
+                continue
+            targets = [target for target in one.targets if key_of(target) not in wrong]
+            if targets or one.is_kept or not one.targets:
+                yield one if len(targets) == len(one.targets) else replace(one, targets=targets)
+
+    def without_rights(self, forbidden: list[str], given: Iterable[Entry]) -> list[str]:
+        """Return the forbidden terms that are no right translation by the row's own glossary, nor of another term of the text."""
+        rights = self._rights | {key_of(target) for one in given for target in one.targets}
+        return [one for one in forbidden if key_of(one) not in rights] if rights else forbidden
 
 
 _NOTHING: Final = _Own({})

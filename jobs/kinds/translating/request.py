@@ -20,7 +20,8 @@ from pydantic_core import PydanticCustomError
 from jobs.languages.tags import same_language
 from jobs.marks.mark import Mark, Role
 from jobs.writing.fields import LIST_TAG, TEXT_TAG, LanguageTag, Line, Text
-from jobs.writing.terms.row_terms import GLOSSARY, MOST_TERM, MOST_TERMS, NAMES, RowTerms, row_terms
+from jobs.writing.terms.row_terms import GLOSSARY, MOST_TERM, MOST_TERMS, NAMES, RowTerms, row_terms, targets_of
+from jobs.writing.terms.tokens import key_of
 
 MOST_CHARACTERS: Final = 200_000
 """A text has at most this many characters."""
@@ -130,6 +131,28 @@ class TranslationRequest(BaseModel):
                     f"mark {after} begins at {marks[after].start}, within mark {before}: marks must not overlap"
                 )
         return tuple(marks[n] for n in order)
+
+    @field_validator("forbidden_terms")
+    @classmethod
+    def _forbids_no_right_term(cls, forbidden: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Refuse a forbidden term without which a term of the text has no translation, since no translation could keep both."""
+        wrong = {key_of(one) for one in forbidden}
+        names = [name for name in info.data.get(NAMES, ()) if key_of(name) in wrong]
+        given = {term: targets_of(one) for term, one in info.data.get(GLOSSARY, {}).items()}
+        terms = {term: found for term, found in given.items() if all(key_of(one) in wrong for one in found)}
+        if not names and not terms:
+            return forbidden
+        text, language = info.data.get("text", ""), info.data.get("source_language") or ""
+        known = row_terms({GLOSSARY: terms, NAMES: names}, language)
+        for term, found in known.glossary_in(text).items():
+            raise _wrong(
+                f"{found[0]!r} is forbidden, and it is the glossary's only translation of {term!r}: give another one, or allow it"
+            )
+        for start, end in known.name_places(text):
+            raise _wrong(
+                f"{text[start:end]!r} is forbidden, and do_not_translate keeps it: leave it out of one of them"
+            )
+        return forbidden
 
     @cached_property
     def terms(self) -> RowTerms:

@@ -197,3 +197,40 @@ def test_a_language_of_the_settings_must_be_one(tmp_path: Path) -> None:
     file = {"path": str(path), "source_language": "klingon", "target_language": "de"}
     with pytest.raises(RequestError, match="source_language 'klingon' of a glossary is not a language tag"):
         RowGlossaries(Settings(terms={"files": [file]})).require("any")
+
+
+CONTRARY = "en,de,status\naccount,Konto,\naccount,Account,admitted\ninvoice,Rechnung,\nbill,Konto,forbidden\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted"),
+    [
+        pytest.param(
+            ["konto"], {"glossary": {"account": "Account"}, "forbidden_terms": ["konto"]}, id="another is left"
+        ),
+        pytest.param(["Konto", "ACCOUNT"], {"forbidden_terms": ["Konto", "ACCOUNT"]}, id="none is left"),
+        pytest.param(
+            ["Rechnung"],
+            {"glossary": {"account": ["Konto", "Account"]}, "forbidden_terms": ["Rechnung"]},
+            id="of others",
+        ),
+    ],
+)
+def test_what_a_row_forbids_is_not_given_as_a_translation(
+    tmp_path: Path, own: list[str], wanted: dict[str, Any]
+) -> None:
+    """Else no translation of the row could keep both, and it would fail only after a model was asked."""
+    given = glossaries(tmp_path, {"general": CONTRARY})
+    assert added(given.applied(row("An account.", forbidden_terms=own), "any")) == wanted
+
+
+def test_a_name_that_a_row_forbids_is_not_kept(tmp_path: Path) -> None:
+    given = glossaries(tmp_path, {}, general={"do_not_translate": ["Acme"]})
+    found = added(given.applied(row("Acme pays.", forbidden_terms=["acme"]), "any"))
+    assert found == {"forbidden_terms": ["acme"]}
+
+
+def test_what_is_wrong_for_one_term_may_be_right_for_another_of_the_text(tmp_path: Path) -> None:
+    given = glossaries(tmp_path, {"general": CONTRARY})
+    assert "forbidden_terms" not in added(given.applied(row("The bill of an account."), "any"))
+    assert added(given.applied(row("The bill."), "any"))["forbidden_terms"] == ["Konto"]

@@ -51,3 +51,41 @@ def test_a_wrong_field_is_refused(changed: dict[str, Any], field: str, reason: s
     [error] = raised.value.errors()
     assert ".".join(map(str, error["loc"])) == field
     assert reason in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        pytest.param(
+            {"glossary": {"account": "Konto"}, "forbidden_terms": ["konto"]},
+            "'Konto' is forbidden, and it is the glossary's only translation of 'account'",
+            id="its only translation",
+        ),
+        pytest.param(
+            {"glossary": {"account": ["Konto", "Account"]}, "forbidden_terms": ["ACCOUNT", "Konto"]},
+            "'Konto' is forbidden",
+            id="all of its translations",
+        ),
+        pytest.param(
+            {"do_not_translate": ["Acme"], "forbidden_terms": ["Acme"]},
+            "'Acme' is forbidden, and do_not_translate keeps it",
+            id="a name",
+        ),
+        pytest.param(
+            {"glossary": {"account": ["Konto", "Account"]}, "forbidden_terms": ["Konto"]}, None, id="one is left"
+        ),
+        pytest.param({"glossary": {"invoice": "Konto"}, "forbidden_terms": ["Konto"]}, None, id="not in the text"),
+        pytest.param(
+            {"do_not_translate": ["Globex"], "forbidden_terms": ["Globex"]}, None, id="a name not in the text"
+        ),
+    ],
+)
+def test_terms_that_no_translation_could_keep_are_refused(given: dict[str, Any], said: str | None) -> None:
+    asked = {"text": "The account of Acme.", "source_language": "en", "target_language": "de", **given}
+    if said is None:
+        assert TranslationRequest.model_validate(asked).text == asked["text"]
+        return
+    with pytest.raises(ValidationError) as found:
+        TranslationRequest.model_validate(asked)
+    (error,) = found.value.errors()
+    assert (error["loc"], said in error["msg"]) == (("forbidden_terms",), True)
