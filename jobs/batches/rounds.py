@@ -293,6 +293,21 @@ def granted_prices(store: Store, batch: Batch, current: Round) -> Prices | None:
     return None
 
 
+def reserved_for(store: Store, batch: Batch, current: Round, row: int) -> tuple[int, str] | None:
+    """Return what the latest grant of a row has reserved for it, in billionths, and the currency; None without a grant.
+
+    Raises StoreDamaged, NoBatch.
+    """
+    amount, currency = None, None
+    for number in range(1, current.budget_entries + 1):
+        entry = read_marker(store, BatchPaths(batch.batch_id).budget(number), BudgetEntry)
+        currency = currency or (entry.prices.currency if entry.prices is not None else None)
+        for granted in entry.granted:
+            if row in granted.rows:
+                amount = granted.amounts[granted.rows.index(row)]
+    return None if amount is None or currency is None else (amount, currency)
+
+
 def budget_at(store: Store, batch: Batch, entry: int) -> int:
     """Return the batch's own budget from this entry of its log on, with all that was added; 0 if it has no budget."""
     accepted = batch.budget.amount if batch.budget is not None else 0

@@ -12,7 +12,7 @@ from jobs.batches.batch import Batch, BatchPaths
 from jobs.batches.input import lane_input, read_row
 from jobs.batches.published import ERRORS, OUTPUT, parsed_row, published_lines
 from jobs.batches.request_row import RowRequest
-from jobs.batches.rounds import latest_done, read_round, require_batch
+from jobs.batches.rounds import latest_done, read_round, require_batch, reserved_for
 from jobs.batches.segments.files import each_heads, each_segments, list_files, until_read
 from jobs.batches.segments.line import Outcome
 from jobs.errors import RequestError, RowError
@@ -43,6 +43,8 @@ class RowHistory:
             are missing, since they need the model's answers.
         attempts: Each attempt: `round`, `attempt`, `status`, `final`, `output` or `error`, `usage`, `wasted`, `receipt`.
         outcome: The row as it was published last; None while no round is published.
+        reserved: What the row may be charged at most, as a budget has granted it: `amount` in billionths of `currency`; None
+            without a budget.
     """
 
     batch_id: str
@@ -51,6 +53,7 @@ class RowHistory:
     prompts: Sequence[Values]
     attempts: Sequence[Values]
     outcome: Values | None
+    reserved: Values | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the object that `show --json` prints."""
@@ -75,8 +78,10 @@ def row_history(
     if kind is not None and avoid:
         kind = avoiding(kind, avoid[-1], Templates(templates_dir))
     prompts = [] if request is None or kind is None else list(_prompts(request, kind, attempts))
-    read_round(store, batch)  # raises NoBatch if the batch was deleted while its files were read
-    return RowHistory(batch_id, row, request, prompts, list(map(_as_values, attempts)), outcome)
+    current = read_round(store, batch)  # raises NoBatch if the batch was deleted while its files were read
+    held = reserved_for(store, batch, current, row)
+    reserved = None if held is None else dict(zip(("amount", "currency"), held, strict=True))
+    return RowHistory(batch_id, row, request, prompts, list(map(_as_values, attempts)), outcome, reserved)
 
 
 def check_row(batch: Batch, row: int) -> None:

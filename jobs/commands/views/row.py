@@ -28,15 +28,7 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
     named = f" ({one_line(str(custom_id))})" if custom_id is not None else ""
     about = f": {request['kind']} by {request['model']}, line {request['line']} of the input" if request else ""
     yield from fitted(f"{row.batch_id} row {row.row}{named}{about}", width, "")
-    if request is None:
-        yield "  refused at intake: no attempt was made"
-    else:
-        yield "request"
-        own = {
-            name: request[name] for name in ("seed", "max_tokens", "temperature", "top_p", "checks") if name in request
-        }
-        for name, value in {**request["request"], **own}.items():
-            yield from _pair(name, value, width)
+    yield from _request(row, width)
     for prompt in row.prompts:
         yield from _prompt(prompt, width)
     for attempt in row.attempts:
@@ -52,6 +44,19 @@ def lines(row: RowHistory, currency: str, width: int = 80) -> Iterator[str]:
         yield from _judged(outcome, width)
     if outcome is not None and outcome.get("usage"):
         yield from fitted(_usage(outcome, currency), width, "")
+
+
+def _request(row: RowHistory, width: int) -> Iterator[str]:
+    request = row.request
+    if request is None:
+        yield "  refused at intake: no attempt was made"
+        return
+    yield "request"
+    own = {name: request[name] for name in ("seed", "max_tokens", "temperature", "top_p", "checks") if name in request}
+    for name, value in {**request["request"], **own}.items():
+        yield from _pair(name, value, width)
+    if (held := row.reserved) is not None:
+        yield f"reserved of the budget: at most {formatted(held['amount'], held['currency'])} are charged"
 
 
 def _usage(outcome: Values, currency: str) -> str:

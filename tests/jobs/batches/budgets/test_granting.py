@@ -14,8 +14,11 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.request_row import RowRequest
 from jobs.batches.rounds import add_to_budget, close, open_next_round, read_round, reopen, resume
 from jobs.batches.segments.line import Outcome
+from jobs.commands.views.row import lines
 from jobs.errors import RequestError
-from jobs.prices import Money, TokenPrices
+from jobs.kinds.registry import load_kinds
+from jobs.operations.row_history import row_history
+from jobs.prices import Money, TokenPrices, formatted
 from jobs.usage import Usage
 from tests.jobs.batches.budgets.rows import LANE, PRICES, charged, reserved
 
@@ -51,6 +54,20 @@ class Feeders:
 
     def entries(self) -> int:
         return read_round(self.shelf.store, self.batch).budget_entries
+
+
+def test_a_row_shows_what_is_reserved_for_it(shelf: Any) -> None:
+    feeders = Feeders(shelf, rows=3, amount=reserved(0) + reserved(1))
+    feeders.grant(feeders.index())
+    histories = [row_history(shelf.store, feeders.batch.batch_id, row, load_kinds()) for row in range(3)]
+    assert [one.reserved for one in histories] == [
+        {"amount": reserved(0), "currency": "EUR"},
+        {"amount": reserved(1), "currency": "EUR"},
+        None,
+    ]
+    shown = [[line for line in lines(one, "EUR") if line.startswith("reserved")] for one in histories]
+    assert shown[0] == [f"reserved of the budget: at most {formatted(reserved(0), 'EUR')} are charged"]
+    assert shown[2] == []
 
 
 def test_rows_are_granted_in_their_order_as_far_as_the_budget_pays(shelf: Any) -> None:
