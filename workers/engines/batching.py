@@ -30,6 +30,7 @@ class Read(Protocol):
 
 
 ReadT = TypeVar("ReadT", bound=Read)
+RowT = TypeVar("RowT")
 Result = Ending | Fault
 
 
@@ -209,3 +210,26 @@ def _completion(one: Read, result: Result, share_ns: int) -> Completion:
         constraint=None if one.request.prompt.schema is None else "none",
         alternatives=result.alternatives,
     )
+
+
+def batch_of_oldest(waiting: Sequence[RowT], length: Callable[[RowT], int], rows: int, tokens: int) -> list[RowT]:
+    """Return the next batch, shortest first: waiting rows are divided into batches by length, and it is the one of the first row.
+
+    The first of `waiting` has waited longest, so none waits for ever. Each batch from the longest rows down is full, so the same
+    rows make the same batches whichever of them came first, and no rows are left over between two batches.
+
+    Args:
+        waiting: The rows that wait, in the order in which they came; at least one.
+        length: Returns the number of tokens of a row.
+        rows: The most rows of a batch.
+        tokens: The most tokens of a batch, each row counted as long as the longest one. One row may have more.
+    """
+    oldest = waiting[0]
+    batch: list[RowT] = []
+    for row in sorted(waiting, key=length, reverse=True):
+        if batch and (len(batch) >= rows or (len(batch) + 1) * length(batch[0]) > tokens):
+            if any(one is oldest for one in batch):
+                break
+            batch = []
+        batch.append(row)
+    return sorted(batch, key=length)

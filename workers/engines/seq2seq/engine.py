@@ -14,14 +14,13 @@ import torch
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
 from jobs.generation import Fault, GenerationRequest
-from workers.engines.batching import BatchEngine
+from workers.engines.batching import BatchEngine, batch_of_oldest
 from workers.engines.causal.faults import fault_alone
 from workers.engines.causal.sampler import SamplingState
 from workers.engines.device.pinning import Core
 from workers.engines.device.placement import Placement
 from workers.engines.families.codec import Codec
 from workers.engines.families.family import TranslationInput
-from workers.engines.seq2seq.batches import next_batch
 from workers.engines.seq2seq.decoding import RowBeams, RowLimits, RowSampler
 from workers.engines.text.encoding import Encoded
 from workers.engines.text.endings import Ending, ending_of, further_texts
@@ -92,9 +91,8 @@ class Seq2SeqEngine(BatchEngine[TranslationInput]):
 
     def _choose(self, waiting: Sequence[TranslationInput]) -> list[TranslationInput]:
         beams = self._beams(waiting[0])
-        return next_batch(
-            [one for one in waiting if self._beams(one) == beams], self._slots, self._batch_tokens // beams
-        )
+        alike = [one for one in waiting if self._beams(one) == beams]
+        return batch_of_oldest(alike, lambda one: len(one.tokens), self._slots, self._batch_tokens // beams)
 
     def _beams(self, one: TranslationInput) -> int:
         """Return the number of beams of a request: 1 if its params are about single tokens."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jobs.generation import Completion, Fault
+from workers.engines.batching import batch_of_oldest
 from workers.engines.families.family import TranslationInput
 from workers.engines.text.encoding import SampledLogprob
 from workers.engines.text.endings import Ending
@@ -81,25 +82,8 @@ class Row:
 
 
 def next_batch(waiting: Sequence[Row], rows: int, tokens: int) -> list[Row]:
-    """Return the next batch: the rows are divided into batches by length, and it is the one of the row that has waited longest.
-
-    Only rows with the key of that row are divided. Each batch from the longest texts down is full, so the same rows make the same
-    batches whichever of them is taken first, and no text is left over between two batches.
-
-    Args:
-        waiting: The rows that wait, in the order in which they came.
-        rows: The most rows of a batch.
-        tokens: The most tokens of a batch, each text counted as long as the longest one. One row may have more.
-    """
-    oldest = waiting[0]
-    batch: list[Row] = []
-    for row in sorted((row for row in waiting if row.key == oldest.key), key=_length, reverse=True):
-        if batch and (len(batch) >= rows or (len(batch) + 1) * _length(batch[0]) > tokens):
-            if any(one is oldest for one in batch):
-                break
-            batch = []
-        batch.append(row)
-    return sorted(batch, key=_length)
+    """Return the next batch of rows with the key of the one that has waited longest. See `batch_of_oldest`."""
+    return batch_of_oldest([row for row in waiting if row.key == waiting[0].key], _length, rows, tokens)
 
 
 def _length(row: Row) -> int:

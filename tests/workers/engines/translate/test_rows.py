@@ -42,21 +42,6 @@ def test_a_batch_has_the_oldest_and_its_neighbours(
     assert given[0] in batch
 
 
-def test_the_same_rows_make_the_same_batches_whichever_came_first() -> None:
-    """So all batches but the one of the shortest texts are full, in whatever order they run."""
-    rng = random.Random(5)
-    rows = [row(str(n), rng.randint(1, 400)) for n in range(200)]
-    made = set()
-    for _ in range(3):
-        rng.shuffle(rows)
-        waiting, batches = list(rows), []
-        while waiting:
-            batches.append(next_batch(waiting, 16, 2_000))
-            waiting = [one for one in waiting if one not in batches[-1]]
-        made.add(tuple(sorted(tuple(sizes(one)) for one in batches)))
-    assert len(made) == 1
-
-
 def test_every_row_comes_soon() -> None:
     """The oldest row is in each batch, so no row waits for more batches than there were rows before it."""
     rng = random.Random(3)
