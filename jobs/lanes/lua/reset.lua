@@ -5,6 +5,8 @@
 -- ARGV   1 batch  2 the version that was seen
 -- Reply  1 if the cursor was put back; 0 if the batch is not at its end, has a job here, is closed, unknown, or of another
 --        version
+--
+-- It announces the batch as announce.lua does, so that its rows are fed again at once.
 
 local batch = ARGV[1]
 local record = get_batch(batch)
@@ -19,5 +21,7 @@ end
 record.cursor, record.at_end = 0, false
 record.version = add_to_meta('version', 1)
 put_batch(batch, record)
+set_meta('news', text_of(now_ms()) .. '|' .. batch)
 write()
+wake_workers()
 return 1

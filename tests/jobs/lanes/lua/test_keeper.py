@@ -84,6 +84,20 @@ def test_an_announcement_changes_the_news(queue: RedisQueue) -> None:
     assert queue.lanes() == [LANE]
 
 
+def test_a_reset_is_news_of_its_batch(queue: RedisQueue) -> None:
+    """So the keeper reads storage and feeds the rows that the lane has lost, without waiting for its next look."""
+    reset(queue)
+    assert asks(queue, "a").news.partition("|")[2] == "b"
+
+
+def test_a_reset_that_changes_nothing_is_no_news(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    wakes(queue)
+    assert not queue.reset(LANE, "b", queue.snapshot(LANE).batches["b"].version)
+    assert wakes(queue) == 0
+    assert asks(queue, "a", n=0).news == ""
+
+
 def test_a_claim_counts_the_workers_of_the_lane(queue: RedisQueue) -> None:
     assert [asks(queue, name).workers for name in ("a", "b", "b", "c")] == [1, 2, 2, 3]
     queue.leave(LANE, "b")
@@ -118,6 +132,14 @@ def announced(queue: RedisQueue) -> None:
     queue.announce(LANE, "night-1")
 
 
+def reset(queue: RedisQueue) -> None:
+    fed(queue, [row(0)])
+    (job,) = claim(queue)
+    queue.settle(LANE, [Settlement(job.lease)])
+    wakes(queue)
+    assert queue.reset(LANE, "b", queue.snapshot(LANE).batches["b"].version)
+
+
 def left_by_a_claim(queue: RedisQueue) -> None:
     fed_rows(queue)
     wakes(queue)
@@ -142,7 +164,10 @@ def made_room_under_a_cap(queue: RedisQueue) -> None:
 
 @pytest.mark.parametrize(
     "leave_rows",
-    [fed_rows, released, resumed, announced, left_by_a_claim, left_by_a_keeper_without_room, made_room_under_a_cap],
+    [
+        *(fed_rows, released, resumed, announced, reset),
+        *(left_by_a_claim, left_by_a_keeper_without_room, made_room_under_a_cap),
+    ],
 )
 def test_whoever_leaves_rows_wakes_two(queue: RedisQueue, leave_rows: Callable[[RedisQueue], None]) -> None:
     leave_rows(queue)
