@@ -28,7 +28,7 @@ class Lengths:
 class Waiting:
     """The rows of one batch that are not done. `deadline_s` and `publish_at_s` are seconds from now; None if there is none.
 
-    `budget` is what the batch may still be charged, in billionths of the currency; None if it has no budget.
+    `budget` is what the batch may still be charged on all its lanes, in billionths of the currency; None if it has no budget.
     """
 
     batch_id: str

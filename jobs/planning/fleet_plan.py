@@ -251,5 +251,10 @@ def _reasons(lane: Lane, rate: Rate, least: int | None, most: int, batches: Sequ
         reasons.append("One worker keeps every deadline in 19 of 20 nights.")
     else:
         reasons.append(f"{least:,} workers keep every deadline in 19 of 20 nights, and fewer do not.")
-    reasons += [f"The budget of {end.batch_id} ends before its rows." for end in batches if end.over_budget]
+    reasons += [over_budget(end.batch_id) for end in batches if end.over_budget]
     return reasons
+
+
+def over_budget(batch_id: str) -> str:
+    """Return the sentence that says of a batch that it stops before its end."""
+    return f"The budget of {batch_id} ends before its rows."

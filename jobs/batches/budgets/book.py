@@ -71,9 +71,12 @@ class BudgetBook:
     @property
     def left(self) -> int | None:
         """What may still be granted of the batch's own budget; None if it has none."""
-        if self.budget is None:
-            return None
-        return self.budget - self.used - self.reserved - max(self.at_risk - self.chunk, 0)
+        return None if self.unspent is None else self.unspent - self.reserved
+
+    @property
+    def unspent(self) -> int | None:
+        """What rows without an outcome may still be charged of the batch's own budget, granted or not; None if it has none."""
+        return None if self.budget is None else self.budget - self.used - max(self.at_risk - self.chunk, 0)
 
     @property
     def is_idle(self) -> bool:

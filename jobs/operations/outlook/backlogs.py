@@ -10,6 +10,7 @@ workers; without any, the one that the live workers have shown since they began.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Final
@@ -19,9 +20,11 @@ from jobs.batches.outcome_index import OutcomeIndex
 from jobs.lanes.protocol import LaneSnapshot, WorkerRecord
 from jobs.planning.backlog import Lane, Lengths, Rate, Waiting
 from jobs.planning.demand import Demand
+from jobs.planning.fleet_plan import charge_of
 from jobs.planning.sizes import Sizes
 from jobs.planning.sketch import Sketch
 from jobs.planning.speeds import NS, UNKNOWN_SPREAD, Speed
+from jobs.prices import Prices
 from jobs.settings import Settings
 
 ASSUMED_SLOTS: Final = 16
@@ -69,7 +72,8 @@ def backlogs(
             models[lane] = ours.model
             kinds[lane].update(batch.kinds)
             if rows:
-                waiting[lane].append(Waiting(batch.batch_id, rows, deadline_s, publish_at_s))
+                budget = _unspent(index, settings)
+                waiting[lane].append(Waiting(batch.batch_id, rows, deadline_s, publish_at_s, budget))
                 expected[lane][0] += rows
                 expected[lane][1] += ours.cost * rows // max(1, ours.rows)
     found = []
@@ -84,6 +88,33 @@ def backlogs(
         may_run = seen is None or not seen.paused
         found.append(Demand(lane, backlog, rate if is_known else None, slots_of(model, workers, settings), may_run))
     return found
+
+
+def paid_for(demands: Iterable[Demand], prices: Prices) -> list[Demand]:
+    """Return the backlogs with no more rows of a batch than its budget is expected to pay for, as a fleet needs them.
+
+    A batch pauses when its budget ends. Nothing is left out where the lengths of rows are not known.
+    """
+    return [_with_paid(one, prices) for one in demands]
+
+
+def _with_paid(demand: Demand, prices: Prices) -> Demand:
+    lane = demand.backlog
+    waiting = []
+    for one in lane.waiting:
+        charge = charge_of(lane, one.rows, prices)
+        is_over = one.budget is not None and charge > one.budget
+        rows = -(-one.rows * (one.budget or 0) // charge) if is_over else one.rows
+        waiting.append(replace(one, rows=rows))
+    return replace(demand, backlog=replace(lane, waiting=tuple(waiting)))
+
+
+def _unspent(index: OutcomeIndex, settings: Settings) -> int | None:
+    """Return what a batch may still be charged; None if it has no budget, or one in another currency than the prices."""
+    book = index.book
+    if book is None or book.unspent is None or book.currency != settings.prices.currency:
+        return None
+    return max(0, book.unspent)
 
 
 NOTHING: Final = Lengths(Sketch(), Sketch())

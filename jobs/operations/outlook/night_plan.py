@@ -4,6 +4,7 @@ It starts and changes nothing. Where the accounts know nothing of a model, the p
 up.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from jobs.operations.outlook.backlogs import ASSUMED_SLOTS, NOTHING, lengths_of,
 from jobs.operations.outlook.backlogs import backlogs as backlogs_of
 from jobs.planning.backlog import Lane, Rate, Waiting
 from jobs.planning.demand import Demand
-from jobs.planning.fleet_plan import MOST_WORKERS, BatchEnd, LanePlan, batch_ends, divide, plan_lane
+from jobs.planning.fleet_plan import MOST_WORKERS, BatchEnd, LanePlan, batch_ends, divide, over_budget, plan_lane
 from jobs.planning.intervals import Interval
 from jobs.planning.speeds import KNOWN_NIGHTS
 from jobs.settings import Settings
@@ -156,7 +157,23 @@ def plan_night(
         demands = [_due(one, (by - at).total_seconds()) for one in demands]
     given = _given(demands, devices)
     lanes = [_outlook(one, snapshots.get(one.lane), known, settings, given.get(one.lane)) for one in demands]
-    return NightPlan(at, settings.prices.currency, tuple(lanes), by, devices)
+    return NightPlan(at, settings.prices.currency, tuple(_with_budgets(lanes)), by, devices)
+
+
+def _with_budgets(lanes: Sequence[LaneOutlook]) -> Iterable[LaneOutlook]:
+    """Yield the lanes, and say of each batch whose lanes only together take more than its budget that the budget ends."""
+    ends = [end for lane in lanes if lane.plan is not None for end in lane.plan.batches]
+    charges: Counter[str] = Counter()
+    for end in ends:
+        charges[end.batch_id] += end.charge
+    told = {end.batch_id for end in ends if end.over_budget}
+    for lane in lanes:
+        over = [
+            over_budget(one.batch_id)
+            for one in lane.waiting
+            if one.budget is not None and charges[one.batch_id] > one.budget and one.batch_id not in told
+        ]
+        yield replace(lane, remarks=(*lane.remarks, *over))
 
 
 def _due(demand: Demand, by_s: float) -> Demand:

@@ -12,7 +12,7 @@ from typing import Final
 from jobs.accounts.experience import Experience
 from jobs.errors import StoreUnavailable
 from jobs.lanes.protocol import LaneSnapshot
-from jobs.operations.outlook.backlogs import backlogs
+from jobs.operations.outlook.backlogs import backlogs, paid_for
 from jobs.planning.demand import workers_wanted
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
@@ -42,7 +42,8 @@ class Deadlines:
             self._read_at = now
             self.aside(lambda: self._read(sweeper.store))
         demands = backlogs(sweeper.batches, snapshots, self.known, self.settings, sweeper.clock())
-        wanted = {lane: one for lane, one in workers_wanted(demands).items() if one.has_deadlines}
+        paid = paid_for(demands, self.settings.prices)
+        wanted = {lane: one for lane, one in workers_wanted(paid).items() if one.has_deadlines}
         for lane in self._seen.keys() - wanted.keys():
             del self._seen[lane]
         for lane, one in wanted.items():

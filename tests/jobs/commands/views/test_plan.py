@@ -12,6 +12,7 @@ import pytest
 from jobs.batches.segments.line import Outcome
 from jobs.lanes.protocol import WorkerRecord
 from jobs.lanes.redis_queue import RedisQueue
+from jobs.prices import Money
 from jobs.usage import Usage
 from tests.support.command_line import Ran
 
@@ -69,6 +70,18 @@ def test_the_json_has_the_same_in_whole_numbers(nightpress: Run, known: Shelf) -
     (batch,) = lane["batches"]
     assert (batch["batch"], batch["rows"], batch["in_time"]) == ("night-1", 6400, True)
     assert batch["charge"] == 6400 * (50 * 10 + 100 * 40)
+
+
+@pytest.mark.parametrize(("amount", "ends"), [(6400 * 4500, False), (6400 * 4500 - 1, True)])
+def test_a_plan_says_of_a_budget_that_it_ends_before_the_rows(
+    nightpress: Run, known: Shelf, amount: int, ends: bool
+) -> None:
+    """A row is expected to be charged 50 * 10 + 100 * 40."""
+    known.accept("night-2", 6400, budget=Money(amount=amount, currency="USD"))
+    ran = nightpress("plan", "--json").json()
+    (lane,) = ran["lanes"]
+    assert ("The budget of night-2 ends before its rows." in lane["reasons"]) == ends
+    assert not any("night-1" in reason for reason in lane["reasons"] if "budget" in reason)
 
 
 def test_without_a_deadline_it_says_what_further_workers_bring(nightpress: Run, known: Shelf) -> None:

@@ -17,9 +17,12 @@ from jobs.batches.rounds import close
 from jobs.batches.segments.line import Outcome
 from jobs.catalog import ModelCard
 from jobs.lanes.protocol import BatchSchedule, LaneSnapshot, WorkerRecord
-from jobs.operations.outlook.backlogs import ASSUMED_SLOTS, backlogs, rows_left
-from jobs.planning.backlog import Waiting
-from jobs.planning.demand import workers_wanted
+from jobs.operations.outlook.backlogs import ASSUMED_SLOTS, backlogs, paid_for, rows_left
+from jobs.operations.outlook.night_plan import plan_night
+from jobs.planning.backlog import Lane, Lengths, Waiting
+from jobs.planning.demand import Demand, workers_wanted
+from jobs.planning.sketch import Sketch
+from jobs.prices import Money, Prices, TokenPrices
 from jobs.settings import Settings
 from jobs.usage import Usage
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 else:
     Shelf = Any
 
+PRICES = Prices(currency="EUR", device_hour={}, models={"stub": TokenPrices(prompt=1_000_000, completion=2_000_000)})
 SETTINGS = Settings(models={"stub": ModelCard(engine="stub", options={"slots": 8}), "big": ModelCard(num_gpus=0.5)})
 
 
@@ -151,3 +155,60 @@ def test_rows_of_several_lanes_are_told_by_the_queue_and_shared_where_it_does_no
     shelf.write("night-1", [shelf.completed(n) for n in range(20)])
     index.refresh()
     assert rows_left(index, seen) == {"a": 5, "b": 19, "c": 57}
+
+
+# -- budgets
+
+
+def test_a_batch_may_be_charged_what_its_completed_rows_have_left_of_its_budget(shelf: Shelf) -> None:
+    index = index_of(shelf, budget=Money(amount=1_000, currency="EUR"))
+    settings = SETTINGS.model_copy(update={"prices": PRICES})
+    shelf.write("night-1", [shelf.completed(0, usage=Usage(1, 0, 1, 1, 0, 300))])
+    index.refresh()
+    (one,) = backlogs([index], {}, Experience(), settings, shelf.now)
+    assert one.backlog.waiting == (Waiting("night-1", 9, budget=700),)
+
+
+def test_a_budget_in_another_currency_than_the_prices_says_nothing(shelf: Shelf) -> None:
+    index = index_of(shelf, budget=Money(amount=1_000, currency="USD"))
+    (one,) = backlogs([index], {}, Experience(), SETTINGS.model_copy(update={"prices": PRICES}), shelf.now)
+    assert one.backlog.waiting == (Waiting("night-1", 10),)
+
+
+@pytest.mark.parametrize(
+    ("budget", "rows"),
+    [
+        pytest.param(None, 1_000, id="no budget"),
+        pytest.param(250_000, 1_000, id="just enough"),
+        pytest.param(249_999, 1_000, id="the row that is begun counts"),
+        pytest.param(249_749, 999, id="a row less"),
+        pytest.param(25_000, 100, id="a tenth"),
+        pytest.param(1, 1, id="hardly anything"),
+        pytest.param(0, 0, id="nothing"),
+    ],
+)
+def test_a_fleet_does_only_the_rows_that_a_budget_pays_for(budget: int | None, rows: int) -> None:
+    """A row has 50 tokens of a prompt and 100 of a completion, so it is charged 250."""
+    lengths = Lengths(Sketch.of([50] * 20), Sketch.of([100] * 20))
+    waiting = (Waiting("free", 7, 60.0), Waiting("night-1", 1_000, 60.0, budget=budget))
+    (one,) = paid_for([Demand("stub", Lane("stub", lengths, waiting))], PRICES)
+    assert one.backlog.waiting == (waiting[0], replace(waiting[1], rows=rows))
+
+
+def test_rows_of_unknown_lengths_all_count(shelf: Shelf) -> None:
+    index = index_of(shelf, budget=Money(amount=1, currency="EUR"))
+    demands = backlogs([index], {}, Experience(), SETTINGS.model_copy(update={"prices": PRICES}), shelf.now)
+    assert [one.backlog.rows for one in paid_for(demands, PRICES)] == [10]
+
+
+@pytest.mark.parametrize(("amount", "ends"), [(10 * 250, False), (10 * 250 - 1, True)])
+def test_lanes_that_only_together_take_more_than_the_budget_say_so(shelf: Shelf, amount: int, ends: bool) -> None:
+    publish_known(shelf)
+    index = index_of(shelf, budget=Money(amount=amount, currency="EUR"))
+    index.batch = index.batch.model_copy(
+        update={"lanes": {name: LaneInput(model="stub", rows=5, bytes=0, sha256="0" * 64) for name in "ab"}}
+    )
+    settings = SETTINGS.model_copy(update={"prices": PRICES})
+    plan = plan_night([index], {}, Experience.read(shelf.store), settings, shelf.now)
+    said = ["The budget of night-1 ends before its rows." in lane.remarks for lane in plan.lanes]
+    assert said == [ends, ends]

@@ -8,7 +8,10 @@ import pytest
 
 from jobs.accounts.experience import Experience
 from jobs.errors import StoreUnavailable
-from jobs.planning.demand import Wanted
+from jobs.planning.backlog import Lane, Lengths, Rate, Waiting
+from jobs.planning.demand import Demand, Wanted
+from jobs.planning.sketch import Sketch
+from jobs.prices import Prices, TokenPrices
 from jobs.settings import Settings
 from workers.fleet.aside import in_line
 from workers.fleet.staffing import deadlines as module
@@ -67,3 +70,23 @@ def test_the_accounts_are_read_now_and_then_also_after_a_fault(forecast: Forecas
     for forecast.seconds, reads in ((0, 1), (READ_S - 1, 1), (READ_S, 2), (READ_S + 1, 2)):
         forecast.say(1)
         assert forecast.reads == reads
+
+
+def test_rows_that_no_budget_pays_for_need_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a budget 6,400 rows of 2 s need several workers for an hour; the budget pays for a tenth of them."""
+    lengths = Lengths(Sketch.of([50] * 40), Sketch.of([100] * 40))
+    prices = Prices(currency="EUR", device_hour={}, models={"m": TokenPrices(prompt=0, completion=1_000_000)})
+
+    def least(budget: int | None) -> int | None:
+        lane = Lane("m", lengths, (Waiting("night-1", 6_400, 3_600.0, budget=budget),))
+        demand = Demand("a", lane, Rate("cpu", 1e9, 50.0, 8), 8)
+        monkeypatch.setattr(module, "backlogs", lambda *_: [demand])
+        deadlines = Deadlines(Settings(prices=prices), lambda _: None)
+        deadlines.look(SWEEPER, {})
+        return deadlines.least("a")
+
+    without = least(None)
+    assert without is not None
+    assert without >= 4
+    assert least(6_400 * 100) == without
+    assert least(640 * 100) == 1
