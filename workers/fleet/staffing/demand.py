@@ -14,6 +14,7 @@ from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.planning.quotes import LEAST_ROWS
 from workers.fleet.handles import ROUNDING, Capacity
+from workers.fleet.nodes.needs import ACCELERATOR, LABEL, Node, room_for
 
 SLOTS: Final = 32
 """Rows that one worker is taken to run at once until a worker of its model has told its number of slots."""
@@ -109,6 +110,23 @@ def room_for_us(capacity: Capacity, others: Mapping[str, float], limits: Mapping
     return {kind: min(n, limits.get(kind, n)) for kind, n in room.items()}
 
 
+def on_its_nodes(needs: Mapping[str, float], nodes: Sequence[Node]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Return the needs of a worker that only some nodes may hold, and the room of these nodes.
+
+    A label or a type of GPU limits a worker to some nodes. Their cores and GPUs are resources of their own here, such as
+    `CPU of label:tier=spot`, and the worker needs them beside those of the cluster. So models that need the same nodes share
+    them. If any node may hold the worker, its needs are returned as they are.
+    """
+    names = sorted(name for name in needs if name.startswith((LABEL, ACCELERATOR)))
+    if not names:
+        return needs, {}
+    chosen = {name: needs[name] for name in names}
+    held = [node for node in nodes if room_for(chosen, node)]
+    kinds = {kind: f"{kind} of {', '.join(names)}" for kind in ("CPU", "GPU") if kind in needs}
+    room = {here: sum(node.resources.get(kind, 0.0) for node in held) for kind, here in kinds.items()}
+    return {**needs, **{here: needs[kind] for kind, here in kinds.items()}}, room
+
+
 def share_out(wants: Sequence[Want], room: Mapping[str, float]) -> FleetPlan:
     """Return how many workers each model should have.
 
@@ -146,7 +164,11 @@ def _take(needs: Mapping[str, float], workers: int, left: dict[str, float]) -> N
 
 
 def _fits(needs: Mapping[str, float], left: Mapping[str, float]) -> bool:
-    """Whether a further worker fits. Resources other than CPU and GPU, such as labels of nodes, count if the room tells them."""
+    """Whether a further worker fits. A worker without a GPU leaves one core of the cluster, wherever it may run.
+
+    Resources other than CPU and GPU count only if the room has them. It has no labels, but the cores and GPUs of the nodes with
+    those labels (`on_its_nodes`).
+    """
     spare = {} if "GPU" in needs else {"CPU": 1.0}
     known = {kind: left.get(kind, 0.0 if kind in ("CPU", "GPU") else math.inf) for kind in needs}
     return all(known[kind] - spare.get(kind, 0.0) >= need - ROUNDING for kind, need in needs.items())

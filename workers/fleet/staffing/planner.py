@@ -8,10 +8,19 @@ from jobs.catalog import ModelCard
 from jobs.logs import logger
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
-from workers.fleet.cluster import needs_of, workers_that_fit
+from workers.fleet.cluster import needs_of, nodes_of, workers_that_fit
 from workers.fleet.fleet import Fleet
 from workers.fleet.staffing.deadlines import Deadlines
-from workers.fleet.staffing.demand import SLOTS, FleetPlan, Want, held_by_others, room_for_us, rows_to_do, share_out
+from workers.fleet.staffing.demand import (
+    SLOTS,
+    FleetPlan,
+    Want,
+    held_by_others,
+    on_its_nodes,
+    room_for_us,
+    rows_to_do,
+    share_out,
+)
 
 
 @dataclass
@@ -56,7 +65,7 @@ class Staffing:
         slots, capacity = _slots(fleet), fleet.cluster.capacity()
         wanted = set(aliases)
         brings_cores = bool(capacity.grown) and "CPU" not in capacity.grown  # as further nodes with GPUs do
-        wants = []
+        wants, of_nodes = [], dict[str, float]()
         for alias in sorted(wanted | {replica.alias for replica in fleet.replicas}):
             card = self.settings.catalog[alias]
             if self.workers is not None and alias not in wanted:
@@ -65,6 +74,9 @@ class Staffing:
             fit = workers_that_fit(needs, capacity)
             if brings_cores and "GPU" in needs:
                 needs = {kind: need for kind, need in needs.items() if kind != "CPU"}
+            if not capacity.grown:
+                needs, room = on_its_nodes(needs, nodes_of(capacity))
+                of_nodes.update(room)
             least = self.deadlines.least(self.settings.lane_of(alias)) if capacity.grown else None
             wants.append(Want(alias, needs, rows, slots.get(alias) or slots_of(card), fit, self.workers, least))
         held, asked = Counter[str](), Counter[str]()
@@ -72,7 +84,7 @@ class Staffing:
             if replica.handle is not None:
                 (held if replica.placed else asked).update(replica.needs)
         self._others = held_by_others(capacity, held, asked, self._others)
-        plan = share_out(wants, room_for_us(capacity, self._others, self.settings.grows_to))
+        plan = share_out(wants, {**room_for_us(capacity, self._others, self.settings.grows_to), **of_nodes})
         most = {kind: n for kind, n in plan.most.items() if kind != "CPU" or not brings_cores}
         return FleetPlan(plan.workers, most)
 

@@ -16,7 +16,16 @@ from jobs.lanes.redis_queue import RedisQueue
 from jobs.settings import Settings
 from jobs.store.opening import open_store
 from workers.fleet.handles import Capacity
-from workers.fleet.staffing.demand import FleetPlan, Want, held_by_others, room_for_us, rows_to_do, share_out
+from workers.fleet.nodes.needs import Node
+from workers.fleet.staffing.demand import (
+    FleetPlan,
+    Want,
+    held_by_others,
+    on_its_nodes,
+    room_for_us,
+    rows_to_do,
+    share_out,
+)
 
 GPU = {"GPU": 1.0, "CPU": 1.0}
 CPU = {"CPU": 1.0}
@@ -116,6 +125,38 @@ def test_workers_that_come_up_are_not_taken_for_others(looks: Sequence[tuple[int
         capacity = Capacity({"GPU": free}, [{"GPU": 8}])
         known = held_by_others(capacity, Counter({"GPU": held}), Counter({"GPU": asked}), known)
         assert known["GPU"] == others
+
+
+SPOT = {"label:tier=spot": 0.001, "CPU": 1.0}
+A100 = {"GPU": 1.0, "accelerator_type:A100": 0.001, "CPU": 1.0}
+NODES = [
+    Node({"CPU": 16.0}, {}),
+    Node({"CPU": 4.0}, {"tier": "spot"}),
+    Node({"CPU": 8.0, "GPU": 2.0, "accelerator_type:A100": 1.0}, {}),
+    Node({"CPU": 8.0, "GPU": 4.0, "accelerator_type:L4": 1.0}, {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("needs", "workers"),
+    [
+        pytest.param({"a": SPOT}, {"a": 4}, id="all cores of the labelled node"),
+        pytest.param({"a": SPOT, "b": SPOT}, {"a": 2, "b": 2}, id="two models share it"),
+        pytest.param({"a": SPOT, "b": CPU}, {"a": 4, "b": 31}, id="another has the rest, but for a core"),
+        pytest.param({"a": A100, "b": A100}, {"a": 1, "b": 1}, id="two models share a type of GPU"),
+        pytest.param({"a": A100, "b": GPU}, {"a": 2, "b": 4}, id="another has the other GPUs"),
+        pytest.param({"a": {"label:x=y": 0.001, "CPU": 1.0}}, {"a": 1}, id="no node has the label"),
+        pytest.param({"a": CPU}, {"a": 35}, id="no label"),
+    ],
+)
+def test_models_that_need_the_same_nodes_share_them(needs: Mapping[str, Any], workers: Mapping[str, int]) -> None:
+    room: dict[str, float] = {"CPU": 36.0, "GPU": 6.0}
+    wants = []
+    for alias, one in needs.items():
+        needed, of_nodes = on_its_nodes(one, NODES)
+        room.update(of_nodes)
+        wants.append(Want(alias, needed, 1_000, 1))
+    assert share_out(wants, room).workers == workers
 
 
 # -- what is to do --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from jobs.settings import Settings
 from tests.support.fake_cluster import FakeCluster
 from workers.fleet.aside import in_line
 from workers.fleet.fleet import Fleet
+from workers.fleet.handles import Capacity
 from workers.fleet.staffing.deadlines import Deadlines
 from workers.fleet.staffing.planner import Staffing
 
@@ -117,6 +118,18 @@ def test_a_cluster_of_one_gpu_serves_two_models_in_turn_and_is_asked_for_one(mak
     (second,) = night.asked()
     assert {first, second} == {"a", "b"}
     assert max(night.most.values()) == 1
+
+
+def test_two_models_of_the_same_labelled_node_are_not_both_given_all_of_it(
+    make_night: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = {"engine": "stub", "slots": 1, "labels": {"tier": "spot"}}
+    night = make_night(grows=False, models={"a": card, "b": card})
+    nodes, labels = [{"CPU": 16.0}, {"CPU": 4.0}], [{}, {"tier": "spot"}]
+    capacity = Capacity({"CPU": 20.0}, nodes, labels=labels)
+    monkeypatch.setattr(night.cluster, "capacity", lambda: capacity)
+    night.staffing.rows = {"a": 100, "b": 100}
+    assert night.staffing.plan(["a", "b"], night.fleet).workers == {"a": 2, "b": 2}
 
 
 def test_workers_that_wait_are_taken_back_when_their_rows_are_done(make_night: Callable[..., Night]) -> None:
