@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.commands.options import input_file as opt
 from jobs.commands.session import Session
-from jobs.errors import RequestError
+from jobs.errors import RequestError, UnavailableError
+
+if TYPE_CHECKING:
+    from jobs.intake.remembering import RowLookup
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +46,6 @@ def preview(
     from jobs.commands.views.preview import lines
     from jobs.intake.accept import row_reader
     from jobs.intake.documents.opening import input_records, open_input
-    from jobs.intake.remembering import RowLookup
     from jobs.intake.row_faults import RowFault
     from jobs.operations.enqueue_options import intake_options
     from jobs.operations.preview import previews
@@ -70,7 +72,8 @@ def preview(
     with ExitStack() as opened:
         lines_of_input, _ = opened.enter_context(open_input(files, options, settings))
         records = opened.enter_context(input_records(lines_of_input, reader, options, settings))
-        memory = opened.enter_context(closing(RowLookup(session.store, kinds, settings)))
+        if (memory := _memory(session)) is not None:
+            opened.enter_context(closing(memory))
         for shown in previews(records, reader, kinds, settings, limit, memory):
             rows += 1
             if isinstance(shown, RowFault):
@@ -81,8 +84,19 @@ def preview(
                 session.write_json(shown.as_dict())
             else:
                 session.write("\n".join(lines(shown)))
-        if memory.remark is not None and not as_json:
-            session.write(memory.remark)
+        if memory is not None and memory.remark is not None:
+            session.say(f"nightpress: {memory.remark}")
     if not rows:
         raise RequestError(f"{' '.join(files)} holds no rows")
     raise typer.Exit(1 if faults else 0)
+
+
+def _memory(session: Session) -> RowLookup | None:
+    """Return the lookup in the translation memory; None if the storage cannot be opened, since a preview does not need it."""
+    from jobs.intake.remembering import RowLookup
+
+    try:
+        return RowLookup(session.store, session.client.kinds, session.settings)
+    except UnavailableError as error:
+        session.say(f"nightpress: the translation memory could not be asked, so rows are shown without it: {error}")
+        return None

@@ -28,6 +28,23 @@ def test_the_first_prompts_with_their_tokens_and_nothing_stored(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_a_preview_needs_no_storage_that_answers(
+    tmp_path: Path, as_json: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only what the translation memory knows is missing then, and that is said beside the rows."""
+    file = tmp_path / "a.jsonl"
+    row = {"kind": "translation", "text": "Save", "source_language": "en", "target_language": "de"}
+    file.write_bytes(orjson.dumps(row))
+    away = Session(Settings(store_url="nope://store", model="stub"))
+    assert main(["preview", str(file), *as_json], away) == 0
+    printed = capsys.readouterr()
+    assert "Translate from English to German." in printed.out
+    assert printed.err.startswith(
+        "nightpress: the translation memory could not be asked, so rows are shown without it: "
+    )
+
+
 def test_columns_are_chosen_as_for_enqueue(
     tmp_path: Path, session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
