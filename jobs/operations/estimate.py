@@ -18,7 +18,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
@@ -257,8 +257,7 @@ def _known(group: Group, seen: _Seen, history: Mapping[str, Tally], settings: Se
                 scaled |= _scaled(alike, asked, known.usage)
             usage = _priced(scaled, model, settings)
             low, high = _interval(sizes, usage, asked, model, settings)
-            found = Line(kind, model, seen.lane, seen.rows, usage, basis, rows, low=low, high=high)
-            return replace(found, known_rows=seen.known_rows)
+            return Line(kind, model, seen.lane, seen.rows, usage, basis, rows, 0, seen.known_rows, low, high)
     return None
 
 
@@ -267,8 +266,7 @@ def _remembered(group: Group, seen: _Seen) -> Line | None:
     if seen.known_rows < seen.rows:
         return None
     nothing = Usage()
-    line = Line(*group, seen.lane, seen.rows, nothing, "memory", known_rows=seen.rows)
-    return replace(line, low=nothing, high=nothing)
+    return Line(*group, seen.lane, seen.rows, nothing, "memory", known_rows=seen.rows, low=nothing, high=nothing)
 
 
 def _priced(counts: Mapping[str, int], model: str, settings: Settings) -> Usage:

@@ -41,8 +41,8 @@ class CounterMaker(Protocol):
 class Preview:
     """A row and its first prompts; none if the translation memory has all its segments.
 
-    `tokens` has the number of tokens of each prompt, counted if `exact`, else
-    estimated. `remark` is the kind's remark on the row, if the row is probably a mistake.
+    `tokens` has the number of tokens of each prompt, counted if `exact`, else estimated. `remark` is the kind's
+    remark on the row, if the row is probably a mistake.
     """
 
     request: RowRequest

@@ -181,7 +181,7 @@ class StatusReader:
             audit = audit.model_copy(update={"clusters": ()})
         return BatchStatus(
             **_named(batch),
-            state="paused" if current.is_over_budget and not current.given_up else "published",
+            state="published" if current.stopped_by is None else "paused",
             paused_reason=current.stopped_by,
             budget=_published_budget(self.store, batch, current, usage),
             round=done.round,

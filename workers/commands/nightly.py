@@ -214,7 +214,7 @@ class Night:
             self._move(taken)
         finally:  # the input is moved first, so that it is not taken again although nobody reads the line
             self._write(f"{_shown(taken.file.name)}: {rows} in {taken.folder}")
-            if current.is_over_budget and not current.given_up:
+            if current.stopped_by is not None:
                 self._say(f"nightly: {_shown(taken.file.name)}: {current.stop_in_words(taken.batch.batch_id)}")
 
     def _write_documents(self, taken: _Taken) -> None:

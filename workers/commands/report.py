@@ -135,9 +135,9 @@ class Reporter:
         if verdicts := describe_verdicts(done.verdicts):
             say(f"  Verdict  {verdicts}")
         current = read_round(self._store, self._batch)
-        if current.is_over_budget and not current.given_up:
-            stopped = fitted(current.stop_in_words(self._batch.batch_id), self._console.width - 11)
-            say(f"  Budget   {f'{chr(10)}           '.join(stopped)}", soft_wrap=True)
+        if current.stopped_by is not None:
+            first, *rest = fitted(current.stop_in_words(self._batch.batch_id), self._console.width - 11)
+            say(f"  Budget   {first}", *(f"           {line}" for line in rest), sep="\n", soft_wrap=True)
         say(f"  Tokens   {usage['prompt_tokens']:,} in, {tokens:,} out", end="")
         say(f"  ({tokens / elapsed_s:,.1f} tokens/s over {elapsed_s:,.0f} s)" if elapsed_s else "")
         if "memory" in usage:

@@ -6,10 +6,12 @@ kustomization names, references to objects that nobody makes, options of `ray st
 """
 
 import json
+import math
 import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -237,18 +239,27 @@ def _growth(objects: list[Any]) -> Iterator[str]:
     told: Mapping[str, Any] = next(
         (one["data"] for one in objects if (one["kind"], one["metadata"]["name"]) == SETTINGS), {}
     )
-    for one in objects:
-        if one["kind"] == "RayCluster" and one["spec"].get("enableInTreeAutoscaling"):
-            most = Counter[str]()
-            for group in one["spec"]["workerGroupSpecs"]:
-                for container in group["template"]["spec"]["containers"]:
-                    limits = container.get("resources", {}).get("limits", {})
-                    kind = "GPU" if GPU in limits else "CPU"
-                    most[kind] += group["maxReplicas"] * int(limits[GPU if kind == "GPU" else "cpu"])
-            for kind in ("CPU", "GPU"):
-                name, wanted = f"NIGHTPRESS_MAX_{kind}S", str(most[kind]) if most[kind] else None
-                if told.get(name) != wanted:
-                    yield f"{name} is {told.get(name)}, and the workers may have {wanted}"
+    growing = [one for one in objects if one["kind"] == "RayCluster" and one["spec"].get("enableInTreeAutoscaling")]
+    for most in map(_most_devices, growing):
+        for kind in ("CPU", "GPU"):
+            name, wanted = f"NIGHTPRESS_MAX_{kind}S", str(most[kind]) if most[kind] else None
+            if told.get(name) != wanted:
+                yield f"{name} is {told.get(name)}, and the workers may have {wanted}"
+
+
+def _most_devices(cluster: Mapping[str, Any]) -> Counter[str]:
+    """Return the devices that all workers of a RayCluster may have: the GPUs, and the CPUs of workers without a GPU.
+
+    KubeRay rounds a part of a CPU up.
+    """
+    most = Counter[str]()
+    for group in cluster["spec"].get("workerGroupSpecs", ()):
+        for container in group["template"]["spec"]["containers"]:
+            limits = container.get("resources", {}).get("limits", {})
+            kind, given = ("GPU", str(limits[GPU])) if GPU in limits else ("CPU", str(limits.get("cpu", 0)))
+            parts = Decimal(given[:-1]) / 1000 if given.endswith("m") else Decimal(given)
+            most[kind] += group["maxReplicas"] * math.ceil(parts)
+    return most
 
 
 def _labels(objects: list[Any]) -> Iterator[dict[str, str]]:

@@ -50,6 +50,12 @@ KUBERNETES = [
         'MAX_CPUS: "12"',
         "NIGHTPRESS_MAX_CPUS is 12, and the workers may have 16",
     ),
+    (
+        "base/cluster.yaml",
+        'cpu: "4"\n                  memory: 16Gi\n                  ephemeral-storage: 60Gi',
+        "cpu: 4500m\n                  memory: 16Gi\n                  ephemeral-storage: 60Gi",
+        "NIGHTPRESS_MAX_CPUS is 16, and the workers may have 20",
+    ),
     ("overlays/small/settings.yaml", "MAX_CPUS", "MAX_GPUS", "NIGHTPRESS_MAX_GPUS is 4, and the workers may have None"),
     (
         "overlays/gpu/settings.yaml",
