@@ -5,6 +5,7 @@ Each setting comes from the first of these sources that has it: the environment 
 """
 
 import codecs
+import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ from jobs.urls import absolute, local_path, scheme
 TOML_NAME: Final = "nightpress.toml"
 PREFIX: Final = "NIGHTPRESS_"
 NESTED: Final = frozenset(
-    {"aliases", "checks", "memory", "models", "prices", "store_options", "tenants", "terms", "traces"}
+    {"aliases", "checks", "gateway", "memory", "models", "prices", "store_options", "tenants", "terms", "traces"}
 )
 """Settings that hold named values. An environment variable joins the names by `__`: NIGHTPRESS_PRICES__CURRENCY."""
 
@@ -111,6 +112,50 @@ class TraceSettings(BaseModel):
         if "@" in parts.netloc:
             raise ValueError("the URL holds a user or a password: give them in `headers`")
         return url
+
+
+class GatewaySettings(BaseModel):
+    """`[gateway]` of the settings: the HTTP server of `nightpress serve`. It needs the extra `gateway`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen at; 0.0.0.0 is every address of the machine.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen at; 0: a free one.")
+    secret: SecretStr | None = Field(
+        default=None,
+        description="Secret under which keys are kept, of 32 characters and more; the same for all gateways of a store. None: a "
+        "random one, kept in a private file of `cache_dir`.",
+    )
+    tls_cert: Path | None = Field(
+        default=None, description="File of the certificate, for TLS. None: none, so only behind a proxy that has it."
+    )
+    tls_key: Path | None = Field(default=None, description="File of the certificate's private key.")
+    file_bytes: int = Field(default=8 << 30, ge=1, description="Most bytes of an uploaded file.")
+    admissions: int = Field(default=1, ge=1, le=64, description="Most uploaded files that are read at once.")
+    connections: int = Field(default=1_000, ge=1, description="Most connections at once; further ones get 503.")
+    webhook_networks: tuple[str, ...] = Field(
+        default=(),
+        description="Private networks that webhooks may reach, such as 10.1.0.0/16. Public addresses need no such entry.",
+    )
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("give tls_cert and tls_key together, or neither")
+        return self
+
+    @field_validator("tls_cert", "tls_key")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        _check_printable(str(path))
+        return None if path is None else absolute(path)
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ipaddress.ip_network(network, strict=False)
+        return networks
 
 
 class Settings(BaseSettings):
@@ -357,6 +402,10 @@ class Settings(BaseSettings):
         default_factory=TraceSettings,
         description="Traces of rows for OpenTelemetry: the endpoint that takes them, the share of rows, and headers.",
     )
+    gateway: GatewaySettings = Field(
+        default_factory=GatewaySettings,
+        description="The HTTP server of `nightpress serve`: host, port, secret, TLS, limits of files and connections.",
+    )
     ray_address: str | None = Field(
         default=None,
         description="A Ray cluster, as host:port; auto: what `ray start` has started here; None: that, or a local one.",
@@ -570,5 +619,6 @@ def _known(*loc: str) -> Sequence[str]:
         "tenants": TenantSettings,
         "prices": Prices,
         "traces": TraceSettings,
+        "gateway": GatewaySettings,
     }
     return list((models[loc[0]] if loc and loc[0] in models else Settings).model_fields)

@@ -23,10 +23,11 @@ def tallies(
     since: datetime | None = None,
     until: datetime | None = None,
     faults: list[StoreDamaged] | None = None,
+    tenant: str | None = None,
 ) -> Mapping[str, Mapping[str, Tally]]:
     """Add up the rounds that were published from `since` on and before `until`. Returns the sums by currency, then by key.
 
-    `faults` gets errors that name the damaged files and batches that the sums lack; without `faults` the first error is raised.
+    With `tenant`, only its rows count. `faults` gets errors that name the damaged files and batches that the sums lack; without `faults` the first error is raised.
     Raises StoreUnavailable.
     """
     found: dict[str, dict[str, Tally]] = {}
@@ -36,6 +37,8 @@ def tallies(
         for currency, added in summary.added.items():
             sums = found.setdefault(currency, {})
             for group, tally in added.items():
+                if tenant not in (None, group[0]):
+                    continue
                 key = _key(summary, group, by)
                 sums[key] = sums.get(key, Tally()) + tally
     return {

@@ -27,6 +27,7 @@ from jobs.commands import (
     preview,
     results,
     retention,
+    serve,
     settings,
     show,
     status,
@@ -83,6 +84,7 @@ _PARTS = (
     terms,
     models,
     memory,
+    serve,
     settings,
     doctor,
 )

@@ -53,7 +53,7 @@ class IntakeOptions:
     batch is made from these texts: `+8h` means another time at each call, but it is the same option.
     `document` is the name of the format of documents, where it is given; `with_done` sends segments that are translated already.
     `budget` is what all rows of the batch may be charged. With `quote`, the batch is quoted from a sample of its rows before the
-    others run.
+    others run. With `keeps_refused`, an input makes a batch even if every row of it is refused.
     """
 
     kind: str | None = None
@@ -78,6 +78,7 @@ class IntakeOptions:
     with_done: bool = False
     budget: Money | None = None
     quote: QuoteTerms | None = None
+    keeps_refused: bool = False
 
     def typed(self) -> dict[str, str]:
         """Return every given option as text, for the hash in the batch's id. `strict` is left out, since it changes no batch, and
@@ -227,7 +228,8 @@ def _accepted(
         raise RequestError("--output-format document: the rows came as rows, and not as documents; give another format")
     if options.strict and staging.refused:
         raise StrictRefused(staging.faults, staging.refused)
-    staging.require_rows()
+    if not options.keeps_refused:
+        staging.require_rows()
     batch = _batch(staging, options, options.tenant or settings.tenant, run_key, clock())
     batch, created = write_batch(store, batch, staging)
     return Accepted(batch, created, staging.faults, staging.remarks)

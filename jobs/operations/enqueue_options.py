@@ -49,6 +49,7 @@ class EnqueueOptions(TypedDict, total=False):
         format: The format of the input file: jsonl, csv, openai or parquet, or that of documents, such as po or markdown.
             Default: intake recognises it by the file's name and content.
         quote: Whether to quote the batch: a sample of its rows runs first, and the others wait for an answer.
+        keeps_refused: Make a batch even if every row is refused: its rows have failed, and it is published so. Default: False.
         go_on: With `quote`: run the others without an answer, as soon as the quote is there.
         with_done: Whether to send segments too that are translated already in their document.
         budget: What all rows may be charged together, such as `20EUR`. At its end the batch is published with what is ready, and
@@ -84,6 +85,7 @@ class EnqueueOptions(TypedDict, total=False):
     budget: Money | str | None
     quote: bool
     go_on: bool
+    keeps_refused: bool
 
 
 def intake_options(
