@@ -9,9 +9,17 @@ beside its response. Format: https://platform.openai.com/docs/api-reference/batc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+
+CODES: Final = {
+    "cancelled": "batch_cancelled",
+    "expired": "batch_expired",
+    "unknown_model": "model_not_found",
+}
+"""Our codes -> those that OpenAI's clients know."""
 
 
 def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
@@ -27,7 +35,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     of_another = error and (error["code"] == "duplicate_custom_id" or error.get("custom_id_of_line"))
     custom_id = id_ if of_another else row.get("custom_id") or id_
     if error:
-        details = {"code": error["code"], "message": error["message"]}
+        details = {"code": CODES.get(error["code"], error["code"]), "message": error["message"]}
         place = {"line": error.get("line"), "param": error.get("field")}
         return {"id": id_, "custom_id": custom_id, "response": None, "error": {**details, **place}, **_metadata(row)}
     response = {"status_code": 200, "request_id": id_, "body": _body(id_, row)}
