@@ -27,7 +27,8 @@ def tallies(
 ) -> Mapping[str, Mapping[str, Tally]]:
     """Add up the rounds that were published from `since` on and before `until`. Returns the sums by currency, then by key.
 
-    With `tenant`, only its rows count. `faults` gets errors that name the damaged files and batches that the sums lack; without `faults` the first error is raised.
+    With `tenant`, only its rows count. `faults` gets errors that name the damaged files and batches that the sums lack; without
+    `faults` the first error is raised.
     Raises StoreUnavailable.
     """
     found: dict[str, dict[str, Tally]] = {}

@@ -11,7 +11,7 @@ from jobs.gateway.access import Meters
 from jobs.gateway.bounds import Bounds
 from jobs.gateway.desk import Desk
 from jobs.gateway.errors import add_handlers
-from jobs.gateway.routes import batches, estimates, files, health, keys, models, rows, uploads, usage
+from jobs.gateway.routes import batches, estimates, files, health, keys, models, rows, uploads, usage, webhooks
 
 _ABOUT = """OpenAI's batch endpoints over Nightpress, and its extensions. Errors have OpenAI's form. A key goes into the header
 `Authorization: Bearer np_...`."""
@@ -23,9 +23,11 @@ def make_app(desk: Desk) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         desk.clerk.start()
+        desk.courier.start()
         try:
             yield
         finally:
+            await run_in_threadpool(desk.courier.stop)
             await run_in_threadpool(desk.clerk.stop)
 
     app = FastAPI(
@@ -39,7 +41,7 @@ def make_app(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     app.state.meters = Meters()
-    for part in (files, uploads, batches, rows, models, usage, estimates, keys, health):
+    for part in (files, uploads, batches, rows, models, usage, estimates, keys, webhooks, health):
         app.include_router(part.router)
     add_handlers(app)
     app.add_middleware(Bounds, file_bytes=desk.settings.gateway.file_bytes)

@@ -7,6 +7,8 @@ from functools import cached_property
 
 from jobs.client import Client
 from jobs.gateway.statuses import Statuses
+from jobs.gateway.webhooks.courier import Courier, CourierThread
+from jobs.gateway.webhooks.hooks import Hooks
 from jobs.settings import Settings
 from jobs.store.store import Store
 from jobs.submissions.clerk import Clerk, ClerkThread
@@ -58,6 +60,17 @@ class Desk:
         """Admits what was submitted."""
         clerk = Clerk(self.store, self.settings, self.settings.gateway.admissions, self.clock)
         return ClerkThread(clerk)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        """The webhooks of tenants."""
+        return Hooks(self.store, self.keys.secret, self.clock)
+
+    @cached_property
+    def courier(self) -> CourierThread:
+        """Tells webhooks what has ended."""
+        networks = self.settings.gateway.webhook_networks
+        return CourierThread(Courier(self.journal, self.statuses, self.hooks, networks))
 
     def files(self, tenant: str) -> Files:
         """Return the files of a tenant."""

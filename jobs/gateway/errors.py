@@ -24,8 +24,8 @@ _TYPES: Final = {
 }
 
 
-class ApiError(Exception):
-    """An answer from 400 on.
+class ApiError(HTTPException):
+    """An answer from 400 on. FastAPI lets it through wherever it is raised, also while a body is read.
 
     Args:
         status: The status of HTTP.
@@ -43,7 +43,7 @@ class ApiError(Exception):
         param: str | None = None,
         retry_after_s: int | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(status, message)
         self.status = status
         self.message = message
         self.code = code

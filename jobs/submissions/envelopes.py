@@ -61,20 +61,32 @@ def _fault(values: dict[str, Any], endpoint: str) -> LineFault | None:
     missing = next((key for key in _KEYS if values.get(key) in (None, "")), None)
     if missing is not None:
         return _named("missing_required_parameter", missing, f"the line has no {missing}: add it")
-    if not isinstance(values["custom_id"], str):
-        return _named("invalid_type", "custom_id", "the custom_id is not a text: put it in quotes")
-    if values["method"] != "POST":
-        return _named("invalid_method", "method", "the method of a batch line is POST")
-    if not isinstance(values["body"], dict):
-        return _named("invalid_type", "body", "the body is not an object: give it the parameters of the request")
-    url = values["url"]
-    if not isinstance(url, str) or url.partition("?")[0].rstrip("/") != endpoint:
-        return _named(
-            "mismatched_endpoint", "url", f"the url is not {endpoint}, the endpoint of the batch: correct one of them"
-        )
-    if values["body"].get("stream"):
-        return _named("unsupported_parameter", "body.stream", "a batch streams nothing: take out stream")
-    return None
+    checks = (
+        (
+            isinstance(values["custom_id"], str),
+            "invalid_type",
+            "custom_id",
+            "the custom_id is no text: put it in quotes",
+        ),
+        (values["method"] == "POST", "invalid_method", "method", "the method of a batch line is POST"),
+        (isinstance(values["body"], dict), "invalid_type", "body", "the body is no object: give it the parameters"),
+        (
+            _is_of(values["url"], endpoint),
+            "mismatched_endpoint",
+            "url",
+            f"the url is not {endpoint}, as the batch's is",
+        ),
+        (not _streams(values["body"]), "unsupported_parameter", "body.stream", "a batch streams nothing: leave it out"),
+    )
+    return next((_named(code, param, message) for is_right, code, param, message in checks if not is_right), None)
+
+
+def _is_of(url: object, endpoint: str) -> bool:
+    return isinstance(url, str) and url.partition("?")[0].rstrip("/") == endpoint
+
+
+def _streams(body: object) -> bool:
+    return isinstance(body, dict) and bool(body.get("stream"))
 
 
 def _named(code: str, param: str, message: str) -> LineFault:

@@ -1,8 +1,8 @@
 """The journal of submissions: what was submitted, what waits to be decided, and what came of it.
 
-A submission is accepted when its file in the journal is written, which is created once. Before it, its note of the time and its
-hint are written, so that whatever is accepted is listed and found; a note or a hint without a submission means nothing. What comes
-of a submission is decided by one more file, which is created once too, so that a cancellation and an admission cannot both be.
+A submission is accepted when its file in the journal is written, which is created once. Its note of the time and its hints are
+written before, so that whatever is accepted is listed and found; a note or a hint without a submission means nothing. What comes
+of a submission is decided by one more file, which is created once too, so a cancellation and an admission cannot both be.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from jobs.errors import ConflictError
 from jobs.store.fan_out import each
 from jobs.store.store import Store
 from jobs.submissions.files import NoFile
-from jobs.submissions.places import PENDING, SUBMISSION, TenantPaths
+from jobs.submissions.places import PENDING, SUBMISSION, WATCHED, TenantPaths
 from jobs.submissions.records import Decision, Submission, read, to_bytes
 
 STRAY_AGE: Final = timedelta(hours=1)
@@ -61,6 +61,7 @@ class Journal:
         if standing is None:
             self.store.create(paths.time(submission.id, submission.created_at), b"")
             self.store.create(_hint(submission.tenant, submission.id), submission.created_at.isoformat().encode())
+            self.watch(Waiting(submission.tenant, submission.id))
             if self.store.create(paths.submission(submission.id), to_bytes(submission)):
                 return submission, True
             standing = self.find(submission.tenant, submission.id)
@@ -118,17 +119,37 @@ class Journal:
 
     def waiting(self) -> list[Waiting]:
         """Return the submissions that may wait to be decided, of all tenants."""
-        pairs = (name.rpartition("~") for name in self.store.list(PENDING))
-        return [Waiting(tenant, id_) for tenant, _, id_ in pairs if tenant and SUBMISSION.fullmatch(id_)]
+        return self._hinted(PENDING)
+
+    def watched(self) -> list[Waiting]:
+        """Return the submissions whose end was not told to webhooks yet, of all tenants."""
+        return self._hinted(WATCHED)
+
+    def watch(self, waiting: Waiting) -> None:
+        """Let the end of a submission be told to webhooks, when it comes."""
+        self.store.create(f"{WATCHED}/{waiting.tenant}~{waiting.id}", self.clock().isoformat().encode())
+
+    def unwatch(self, waiting: Waiting) -> None:
+        """Note that the end of a submission was told."""
+        self.store.discard(f"{WATCHED}/{waiting.tenant}~{waiting.id}")
+
+    def forget_stray(self, waiting: Waiting) -> None:
+        """Delete the hint that watches a submission which was never accepted, once it is old."""
+        if self._is_stray(f"{WATCHED}/{waiting.tenant}~{waiting.id}"):
+            self.unwatch(waiting)
 
     def undecided(self, waiting: Waiting) -> Submission | None:
         """Return a submission that waits; None if it is decided or was never accepted, and then its hint is deleted."""
         submission = self.find(waiting.tenant, waiting.id)
         if submission is not None and self.decision(submission) is None:
             return submission
-        if submission is not None or self._is_stray(waiting):
+        if submission is not None or self._is_stray(_hint(waiting.tenant, waiting.id)):
             self.store.discard(_hint(waiting.tenant, waiting.id))
         return None
+
+    def _hinted(self, folder: str) -> list[Waiting]:
+        pairs = (name.rpartition("~") for name in self.store.list(folder))
+        return [Waiting(tenant, id_) for tenant, _, id_ in pairs if tenant and SUBMISSION.fullmatch(id_)]
 
     def _at(self, tenant: str, name: str) -> Submission | None:
         """Return the submission of a note of the time; None if the note means nothing."""
@@ -137,9 +158,9 @@ class Journal:
             return None
         return found
 
-    def _is_stray(self, waiting: Waiting) -> bool:
+    def _is_stray(self, hint: str) -> bool:
         try:
-            made = datetime.fromisoformat(self.store.read(_hint(waiting.tenant, waiting.id)).decode())
+            made = datetime.fromisoformat(self.store.read(hint).decode())
         except (KeyError, ValueError):
             return True
         return made + STRAY_AGE < self.clock()

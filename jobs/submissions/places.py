@@ -16,6 +16,7 @@ PART: Final = re.compile(r"part_[0-9a-f]{32}")
 SUBMISSION: Final = re.compile(r"batch_[0-9a-f]{32}")
 
 PENDING: Final = "submissions/pending"
+WATCHED: Final = "submissions/watched"
 CLAIMS: Final = "submissions/claims"
 KEYS: Final = "submissions/keys"
 REVOKED: Final = "submissions/revoked"

@@ -63,7 +63,7 @@ class Submission(StoredRecord):
 
 
 class LineFault(StoredRecord):
-    """One thing that is wrong with a submitted file: a code, a sentence, the line from 1, and the field, where one is at fault."""
+    """One thing that is wrong with a submitted file: a code, a sentence, the line from 1, and the field at fault, if any."""
 
     code: str
     message: str

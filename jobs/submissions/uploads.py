@@ -112,8 +112,8 @@ class Uploads:
     def complete(self, upload: Upload, part_ids: Sequence[str], md5: str | None = None) -> FileRecord:
         """Put the parts together, in this order, and return the file. The same call again returns the same file.
 
-        Raises RequestError if a part is missing, or if size or `md5` (in hex) are not those that were announced, and ConflictError
-        if the upload ended in another way.
+        Raises RequestError if a part is missing, or if size or `md5` (in hex) are not those that were announced, and
+        ConflictError if the upload ended in another way.
         """
         standing = self.ended(upload)
         if standing is not None and (standing.status != "completed" or standing.parts != tuple(part_ids)):

@@ -12,7 +12,6 @@ from jobs.batches.rounds import require_batch
 from jobs.client import Client
 from jobs.gateway.app import make_app
 from jobs.gateway.desk import Desk
-from jobs.settings import Settings
 from jobs.submissions.admission import admit
 from jobs.submissions.keys import Quotas, Scope
 from jobs.submissions.records import Decision

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import orjson
 
-
 CODES: Final = {
     "cancelled": "batch_cancelled",
     "expired": "batch_expired",

@@ -20,6 +20,7 @@ from jobs.gateway.errors import ApiError
 from jobs.gateway.routes.files import LEAST_EXPIRY_S, MOST_EXPIRY_S, listed
 from jobs.gateway.statuses import Seen
 from jobs.prices import Money, money_of
+from jobs.submissions.journal import Waiting
 from jobs.submissions.keys import Key
 from jobs.submissions.places import submission_id
 from jobs.submissions.records import Decision, Submission
@@ -174,12 +175,13 @@ def cancel(batch_id: str, desk: AtDesk, key: Canceller) -> dict[str, Any]:
 
 @router.post("/{batch_id}/retry", summary="Run again what did not complete")
 def retry(batch_id: str, desk: AtDesk, key: Submitter) -> dict[str, Any]:
-    """Open a further round of a batch that has ended, for the rows that did not complete. (Ours, not OpenAI's.)"""
+    """Open a further round of a batch that has ended, for the rows that did not complete. OpenAI's API has no such call."""
     submission = desk.journal.get(key.tenant, batch_id)
     decision = desk.journal.decision(submission)
     if decision is None or decision.batch_id is None:
         raise ApiError(409, f"{batch_id} was not made: submit it again", "batch_not_made")
     desk.client.retry(decision.batch_id)
+    desk.journal.watch(Waiting(submission.tenant, submission.id))
     desk.statuses.forget(decision.batch_id)
     return found_object(desk, submission)
 

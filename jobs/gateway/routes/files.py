@@ -126,7 +126,7 @@ def content(
     return StreamingResponse(_first(pieces, end - start), 206, headers, "application/jsonl")
 
 
-def listed(data: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:  # noqa: FBT001 - a list and whether it goes on
+def listed(data: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:
     """Return a page of a list, as OpenAI's API has it."""
     ends = {"first_id": data[0]["id"] if data else "", "last_id": data[-1]["id"] if data else ""}
     return {"object": "list", "data": data, **ends, "has_more": has_more}
