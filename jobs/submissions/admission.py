@@ -7,14 +7,18 @@ meanwhile, the batch that was made is cancelled too.
 
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 
 from jobs.client import Client
 from jobs.errors import RequestError
+from jobs.formats.json_lines import numbered
+from jobs.formats.source import InputLimits, decompressed
 from jobs.intake.refusals import RowsRefused
 from jobs.operations.enqueue_options import EnqueueOptions
 from jobs.submissions.envelopes import SHOWN_FAULTS, envelope_faults
 from jobs.submissions.files import Files
 from jobs.submissions.journal import Journal
+from jobs.submissions.quotas import rows_left
 from jobs.submissions.records import Decision, LineFault, Submission
 
 
@@ -26,7 +30,8 @@ def admit(client: Client, journal: Journal, submission: Submission) -> Decision:
     standing = journal.decision(submission)
     if standing is not None:
         return standing
-    mine = _made(client, journal.clock(), submission)
+    fault = _fault_of_quota(client, journal, submission)
+    mine = _made(client, journal.clock(), submission) if fault is None else _refused(journal.clock(), fault)
     standing = journal.decide(submission, mine)
     if standing.outcome == "cancelled" and mine.batch_id is not None:
         with suppress(RequestError):  # it is published already
@@ -37,6 +42,23 @@ def admit(client: Client, journal: Journal, submission: Submission) -> Decision:
 def refuse(journal: Journal, submission: Submission, code: str, message: str) -> Decision:
     """Decide that a submission is refused as a whole, unless something else is decided."""
     return journal.decide(submission, _refused(journal.clock(), LineFault(code=code, message=message)))
+
+
+def _fault_of_quota(client: Client, journal: Journal, submission: Submission) -> LineFault | None:
+    """Return a fault if the file has more rows than its key may still submit today; None if it has not."""
+    at = submission.created_at
+    left = rows_left(journal, submission.tenant, submission.by, submission.rows_a_day, at)
+    if left is None:
+        return None
+    with (
+        suppress(KeyError),
+        Files(client.store, submission.tenant).open(submission.input_file_id) as file,
+        decompressed(file, InputLimits.of(client.settings, file)) as unpacked,
+    ):
+        if sum(1 for _ in islice(numbered(unpacked), left + 1)) > left:
+            message = f"the key may submit {submission.rows_a_day:,} rows a day, and {left:,} are left of them"
+            return LineFault(code="rows_a_day_exceeded", message=message)
+    return None
 
 
 def _made(client: Client, at: datetime, submission: Submission) -> Decision:

@@ -33,7 +33,8 @@ class Submission(StoredRecord):
     `window` is the completion window as it was typed, and `window_s` its seconds. `kind` and `fields` are for files of our own
     rows: the kind of rows that name none, and fields for rows that lack them. With `strict`, a line that is no request to
     `endpoint` refuses the whole file; otherwise it is a failed row. `request_sha256` is the hash of the whole request, by which a
-    second request with the same idempotency key is compared. `by` is the id of the key that submitted it.
+    second request with the same idempotency key is compared. `by` is the id of the key that submitted it, and `rows_a_day` the
+    most rows that are admitted for that key in a day (UTC).
     """
 
     id: str
@@ -52,7 +53,7 @@ class Submission(StoredRecord):
     publish_at: str | None = None
     strict: bool = True
     budget: Money | None = None
-    most_rows: int | None = None
+    rows_a_day: int | None = None
     request_sha256: Sha256
     created_at: Moment
 

@@ -96,6 +96,7 @@ class FrontDesk:
         store, bad = self.client.store, set(failed)
         lanes = require_batch(store, batch_id).lanes
         rows = sorted(request.row for lane in lanes for request in read_rows(store, batch_id, lane))
+        self.shelf._tenants = (require_batch(store, batch_id).tenant,)
         outcomes = [
             self.shelf.failed(row, round_=round_) if row in bad else self.shelf.completed(row, round_=round_)
             for row in rows

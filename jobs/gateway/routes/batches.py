@@ -5,7 +5,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -23,6 +23,7 @@ from jobs.prices import Money, money_of
 from jobs.submissions.journal import Waiting
 from jobs.submissions.keys import Key
 from jobs.submissions.places import submission_id
+from jobs.submissions.quotas import rows_left
 from jobs.submissions.records import Decision, Submission
 from jobs.typed_times import moment_of
 
@@ -220,7 +221,7 @@ def _submission(desk: Desk, key: Key, body: BatchRequest, idempotency_key: str |
         publish_at=publish_at,
         strict=ours.strict,
         budget=budget,
-        most_rows=_rows_left(desk, key, at),
+        rows_a_day=key.quotas.rows_a_day,
         request_sha256=digest,
         created_at=at,
     )
@@ -251,7 +252,7 @@ def _check_quotas(desk: Desk, key: Key) -> None:
     most = key.quotas.open_batches
     if most is not None and sum(1 for _ in _open_ones(desk, key)) >= most:
         raise ApiError(429, f"the key may have {most} open batches", "open_batches_exceeded", retry_after_s=60)
-    if _rows_left(desk, key, desk.clock()) == 0:
+    if rows_left(desk.journal, key.tenant, key.id, key.quotas.rows_a_day, desk.clock()) == 0:
         raise ApiError(
             429, f"the key may submit {key.quotas.rows_a_day:,} rows a day", "rows_a_day_exceeded", retry_after_s=600
         )
@@ -260,20 +261,3 @@ def _check_quotas(desk: Desk, key: Key) -> None:
 def _open_ones(desk: Desk, key: Key) -> Sequence[str]:
     waiting = [one.id for one in desk.journal.waiting() if one.tenant == key.tenant]
     return [*waiting, *desk.client.batches(tenant=key.tenant, published=0)]
-
-
-def _rows_left(desk: Desk, key: Key, at: datetime) -> int | None:
-    """Return how many rows the key may still submit today (UTC); None if it may submit any number."""
-    if key.quotas.rows_a_day is None:
-        return None
-    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    rows, after, has_more = 0, None, True
-    while has_more:
-        page = desk.journal.newest(key.tenant, 100, after)
-        for one in page.submissions:
-            if one.created_at < day:
-                return max(0, key.quotas.rows_a_day - rows)
-            decision = desk.journal.decision(one) if one.by == key.id else None
-            rows += decision.rows if decision is not None else 0
-        has_more, after = page.has_more, page.submissions[-1].id if page.submissions else None
-    return max(0, key.quotas.rows_a_day - rows)

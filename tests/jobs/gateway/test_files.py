@@ -1,4 +1,4 @@
-"""Shows jobs/gateway/routes/files.py, uploads.py and jobs/gateway/outputs.py: files go in and come out as OpenAI's clients know them."""
+"""Shows jobs/gateway/outputs.py and routes/files.py, uploads.py: files go in and come out as OpenAI's clients know them."""
 
 import hashlib
 from typing import Any
@@ -20,13 +20,13 @@ def test_a_file_goes_in_and_comes_out(front_desk: FrontDesk) -> None:
         "object": "file",
         "bytes": len(data),
         "created_at": int(front_desk.shelf.now.timestamp()),
-        "filename": "évil_ name.jsonl",
+        "filename": "évil%0A name.jsonl",
         "purpose": "batch",
         "status": "processed",
     }
     answer = front_desk.http.get(f"/v1/files/{file_id}/content")
     assert answer.content == data
-    assert answer.headers["content-disposition"] == 'attachment; filename="_vil_ name.jsonl"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="_vil_0A name.jsonl"'
 
 
 def test_a_download_goes_on_where_it_broke_off(front_desk: FrontDesk) -> None:
