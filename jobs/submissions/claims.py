@@ -39,19 +39,30 @@ class Claims:
     _held: dict[str, Claim] = field(default_factory=dict)
 
     def take(self, submission_id: str) -> Claim | None:
-        """Claim a submission, or renew our claim. Returns None if another process has it."""
+        """Claim a submission. Returns None while a claim lasts, also one of ours: what failed is not tried again at once."""
         latest = self._latest(submission_id)
-        at = self.clock()
-        if latest is not None and latest.holder != self.holder and at < latest.until:
+        if latest is not None and self.clock() < latest.until:
             return None
-        ours = latest is not None and latest.holder == self.holder
-        claim = Claim(
-            number=1 if latest is None else latest.number + 1,
-            holder=self.holder,
-            until=at + TERM,
-            takes=(latest.takes if latest is not None else 0) + (0 if ours else 1),
-        )
-        if not self.store.create(_path(submission_id, claim.number), to_bytes(claim)):
+        return self._create(submission_id, latest, 1 if latest is None else latest.takes + 1)
+
+    def renew(self, submission_id: str) -> Claim | None:
+        """Make our claim last longer. Returns None if another process has the submission now."""
+        latest = self._latest(submission_id)
+        if latest is None or latest.holder != self.holder:
+            return None
+        return self._create(submission_id, latest, latest.takes)
+
+    def excuse(self, submission_id: str) -> None:
+        """Let our last take not count, since its process failed for a reason that is not the submission's."""
+        latest = self._latest(submission_id)
+        if latest is not None and latest.holder == self.holder:
+            self._create(submission_id, latest, max(0, latest.takes - 1))
+
+    def _create(self, submission_id: str, latest: Claim | None, takes: int) -> Claim | None:
+        """Create the claim after the latest one. Returns None if another process was quicker."""
+        number = 1 if latest is None else latest.number + 1
+        claim = Claim(number=number, holder=self.holder, until=self.clock() + TERM, takes=takes)
+        if not self.store.create(_path(submission_id, number), to_bytes(claim)):
             return None
         if latest is not None:
             self.store.discard(_path(submission_id, latest.number))

@@ -17,7 +17,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Final
 
 from jobs.batches.rounds import now
-from jobs.errors import NightpressError, StoreUnavailable
+from jobs.errors import NightpressError, StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -120,7 +120,7 @@ class Clerk:
         work = self._work[submission_id]
         if work.process.is_alive():
             if self.clock() - work.renewed_at >= RENEW_AFTER:
-                self._claims.take(submission_id)
+                self._claims.renew(submission_id)
                 work.renewed_at = self.clock()
             return
         work.process.join()
@@ -128,6 +128,8 @@ class Clerk:
             self._claims.give_up(submission_id)
         else:  # it is taken up again, by whoever looks first, once this claim has ended
             logger().warning("submission.failed", submission=submission_id, exit_status=work.process.exitcode)
+            if work.process.exitcode == UnavailableError.exit_status:
+                self._claims.excuse(submission_id)
         del self._work[submission_id]
 
 
