@@ -4,20 +4,21 @@ Any gateway and any fleet may have a clerk. A submission whose process died is t
 them. A submission that ended its process several times is refused, so that no file stops the others.
 """
 
-import multiprocessing
 import os
+import pickle
 import socket
+import subprocess
+import sys
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from multiprocessing.context import SpawnProcess
 from typing import Final
 
 from jobs.batches.rounds import now
-from jobs.errors import NightpressError, StoreUnavailable, UnavailableError
+from jobs.errors import StoreUnavailable, UnavailableError
 from jobs.logs import logger
 from jobs.settings import Settings
 from jobs.store.store import Store
@@ -38,7 +39,7 @@ LOOK_S: Final = 2.0
 @dataclass
 class _Work:
     submission: Submission
-    process: SpawnProcess
+    process: subprocess.Popen[bytes]
     renewed_at: datetime
 
 
@@ -51,14 +52,14 @@ class Clerk:
         settings: The settings, which the processes get too.
         most: At most this many processes read files at once.
         clock: Returns the time, in UTC.
-        target: What a process of its own runs.
+        command: What a process of its own runs, without its two arguments.
     """
 
     store: Store
     settings: Settings
     most: int = 1
     clock: Callable[[], datetime] = now
-    target: Callable[[Settings, str, str], None] | None = None
+    command: Sequence[str] = (sys.executable, "-m", "jobs.submissions.process")
     _work: dict[str, _Work] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,10 +85,11 @@ class Clerk:
         for work in self._work.values():
             work.process.terminate()
         for work in self._work.values():
-            work.process.join(5)
-            if work.process.is_alive():
+            try:
+                work.process.wait(5)
+            except subprocess.TimeoutExpired:
                 work.process.kill()
-                work.process.join()
+                work.process.wait()
         for submission_id in self._work:
             with suppress(StoreUnavailable):
                 self._claims.give_up(submission_id)
@@ -105,50 +107,36 @@ class Clerk:
             )
             self._claims.give_up(submission.id)
             return
-        context = multiprocessing.get_context("spawn")
-        process = context.Process(
-            target=self.target or run_admission,
-            args=(self.settings, submission.tenant, submission.id),
-            name=f"admission-{submission.id}",
-            daemon=True,
+        process = subprocess.Popen(  # noqa: S603 - the command is ours, and the ids are checked
+            [*self.command, submission.tenant, submission.id],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # an interrupt of this process is not one of that
         )
-        process.start()
+        _hand_over(process, self.settings)
         logger().info("submission.taken_up", submission=submission.id, takes=claim.takes)
         self._work[submission.id] = _Work(submission, process, self.clock())
 
     def _see_after(self, submission_id: str) -> None:
         work = self._work[submission_id]
-        if work.process.is_alive():
+        if work.process.poll() is None:
             if self.clock() - work.renewed_at >= RENEW_AFTER:
                 self._claims.renew(submission_id)
                 work.renewed_at = self.clock()
             return
-        work.process.join()
         if self._journal.decision(work.submission) is not None:
             self._claims.give_up(submission_id)
         else:  # it is taken up again, by whoever looks first, once this claim has ended
-            logger().warning("submission.failed", submission=submission_id, exit_status=work.process.exitcode)
-            if work.process.exitcode == UnavailableError.exit_status:
+            logger().warning("submission.failed", submission=submission_id, exit_status=work.process.returncode)
+            if work.process.returncode == UnavailableError.exit_status:
                 self._claims.excuse(submission_id)
         del self._work[submission_id]
 
 
-def run_admission(settings: Settings, tenant: str, submission_id: str) -> None:
-    """Admit one submission, in a process of its own."""
-    from jobs.client import Client
-    from jobs.submissions.admission import admit
-    from jobs.submissions.scratch import scratch_folder
-
-    os.nice(5)  # requests of clients go first
-    with scratch_folder(settings.cache_dir), Client(settings) as client:
-        journal = Journal(client.store, client.clock)
-        submission = journal.find(tenant, submission_id)
-        if submission is not None:
-            try:
-                admit(client, journal, submission)
-            except NightpressError as error:
-                logger().warning("submission.admission_failed", submission=submission_id, error=str(error))
-                raise SystemExit(error.exit_status) from None
+def _hand_over(process: subprocess.Popen[bytes], settings: Settings) -> None:
+    """Write the settings to the input of a process. One that ended at once is seen after later."""
+    assert process.stdin is not None  # noqa: S101 - it was opened as a pipe
+    with suppress(BrokenPipeError), process.stdin as target:
+        target.write(pickle.dumps(settings))
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import fcntl
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -208,8 +209,9 @@ def test_the_clerk_has_a_submission_admitted_by_a_process(
     assert client.store.list(PENDING) == []
 
 
-def die(settings: Settings, tenant: str, submission_id: str) -> None:
-    os._exit(7)
+def ending(status: int) -> tuple[str, ...]:
+    """The command of a process that ends at once."""
+    return (sys.executable, "-c", f"import os; os._exit({status})")
 
 
 def test_a_file_that_ends_its_process_again_and_again_is_refused(
@@ -218,20 +220,16 @@ def test_a_file_that_ends_its_process_again_and_again_is_refused(
     submission = make()
     journal.submit(submission)
     for n in range(MOST_TAKES):
-        clerk = Clerk(client.store, client.settings, clock=client.clock, target=die)  # each time another gateway
+        clerk = Clerk(client.store, client.settings, clock=client.clock, command=ending(7))  # each time another gateway
         assert clerk.look() == 1
         until(lambda clerk=clerk: clerk.look() == 0, 30, "the process to end")
         assert journal.decision(submission) is None, n
         shelf.now += TERM
-    Clerk(client.store, client.settings, clock=client.clock, target=die).look()
+    Clerk(client.store, client.settings, clock=client.clock, command=ending(7)).look()
     decision = journal.decision(submission)
     assert decision is not None
     assert (decision.outcome, decision.faults[0].code) == ("refused", "intake_failed")
     assert client.batches() == []
-
-
-def lack(settings: Settings, tenant: str, submission_id: str) -> None:
-    os._exit(3)
 
 
 def test_a_store_that_is_away_is_not_the_files_fault(
@@ -239,7 +237,7 @@ def test_a_store_that_is_away_is_not_the_files_fault(
 ) -> None:
     submission = make()
     journal.submit(submission)
-    clerk = Clerk(client.store, client.settings, clock=client.clock, target=lack)
+    clerk = Clerk(client.store, client.settings, clock=client.clock, command=ending(3))
     for _ in range(MOST_TAKES + 2):
         assert clerk.look() == 1
         until(lambda: clerk.look() == 0, 30, "the process to end")
