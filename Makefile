@@ -75,7 +75,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt requirements.lock
 
 $(VENV)/.test: $(VENV)/.run
 	@echo "installing what tests need"
-	@$(PIP) install $(PINS) --group test -e '.[workers,local,s3,gcs,azure,parquet,translate,traces]'
+	@$(PIP) install $(PINS) --group test -e '.[workers,gateway,local,s3,gcs,azure,parquet,translate,traces]'
 	@echo "installing a server of Azure's storage, for tests of stores"
 	@npm install --silent --no-audit --no-fund --prefix $(VENV)/azurite azurite@$(AZURITE) >/dev/null 2>&1 || \
 		echo "npm could not install azurite: the tests of Azure's storage will be skipped"

@@ -27,13 +27,13 @@ from jobs.commands import (
     preview,
     results,
     retention,
-    serve,
     settings,
     show,
     status,
     usage,
 )
 from jobs.commands.content import checks, kinds, memory, terms
+from jobs.commands.gateway import keys, serve
 from jobs.commands.session import Session
 from jobs.commands.views.standard_output import checked_streams, reason_of, takes_no_more
 from jobs.errors import NightpressError, OutputUnavailable
@@ -85,6 +85,7 @@ _PARTS = (
     models,
     memory,
     serve,
+    keys,
     settings,
     doctor,
 )

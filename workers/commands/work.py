@@ -35,6 +35,7 @@ from jobs.store.damage import Damage
 from jobs.store.identity import make_id
 from jobs.store.opening import open_store
 from jobs.store.store import NAMED_PATHS, Store
+from jobs.submissions.clerk import Clerk
 from workers.fleet.after_publishing import AfterPublishing
 from workers.fleet.cluster import connect
 from workers.fleet.desk.seat import Desk, Holder, Wish
@@ -244,10 +245,13 @@ def check_delivered(store: Store) -> None:
 
 
 def _after_publishing(store: Store, settings: Settings, metrics: FleetMetrics) -> AfterPublishing:
-    """Make the tasks that follow publishing: deliver outputs, and bring the accounts up to date."""
+    """Make the tasks that follow publishing: deliver outputs, bring the accounts up to date, and admit what was submitted over
+    HTTP and no gateway has taken up.
+    """
     deliverer = Deliverer(store, settings.options_for, load_kinds(settings.templates_dir))
     metrics.undelivered = lambda: deliverer.owed
-    return AfterPublishing(deliverer.deliver, partial(catch_up, store, Damage()))
+    clerk = Clerk(store, settings)
+    return AfterPublishing(deliverer.deliver, partial(catch_up, store, Damage()), clerk.look)
 
 
 def _audits(store: Store, settings: Settings, metrics: FleetMetrics) -> AfterPublishing:

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.client import Client
 from jobs.settings import GatewaySettings, Settings
-from tests.support.front_desk import FrontDesk
+from tests.support.gateway.front_desk import FrontDesk
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf

@@ -10,7 +10,7 @@ from jobs.gateway.access import WRONG_A_MINUTE, Meters
 from jobs.gateway.app import make_app
 from jobs.prices import money_of
 from jobs.submissions.keys import SCOPES, Keys, Quotas, server_secret
-from tests.support.front_desk import CHAT, FrontDesk, chat_file, error_of
+from tests.support.gateway.front_desk import CHAT, FrontDesk, chat_file, error_of
 
 GUARDED = [
     ("POST", "/v1/files"),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jobs.gateway.routes.batches import window_s
-from tests.support.front_desk import FrontDesk, chat_file, chat_line, error_of
+from tests.support.gateway.front_desk import FrontDesk, chat_file, chat_line, error_of
 
 
 def test_a_batch_goes_from_validating_to_completed(front_desk: FrontDesk) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.submissions.tidying import tidy
 from jobs.submissions.uploads import Uploads
-from tests.support.front_desk import FrontDesk, chat_file, error_of
+from tests.support.gateway.front_desk import FrontDesk, chat_file, error_of
 
 
 def test_a_file_goes_in_and_comes_out(front_desk: FrontDesk) -> None:

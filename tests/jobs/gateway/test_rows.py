@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from jobs.errors import StoreUnavailable
-from tests.support.front_desk import FrontDesk, chat_file, chat_line, error_of
+from tests.support.gateway.front_desk import FrontDesk, chat_file, chat_line, error_of
 
 
 def rows_of(answer: Any) -> list[int]:

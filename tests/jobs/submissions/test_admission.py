@@ -22,7 +22,7 @@ from jobs.submissions.places import CLAIMS, PENDING, TenantPaths, newest_first, 
 from jobs.submissions.records import Submission
 from jobs.submissions.scratch import LOCK, YOUNG_S, scratch_folder, sweep
 from jobs.submissions.tidying import tidy
-from tests.support.front_desk import CHAT, chat_file
+from tests.support.gateway.front_desk import CHAT, chat_file
 
 if TYPE_CHECKING:
     from tests.jobs.conftest import Shelf

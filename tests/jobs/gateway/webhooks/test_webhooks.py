@@ -16,7 +16,7 @@ from jobs.gateway.webhooks.addresses import is_allowed
 from jobs.gateway.webhooks.courier import Courier
 from jobs.gateway.webhooks.hooks import check_url
 from jobs.gateway.webhooks.outbox import SCHEDULE
-from tests.support.front_desk import FrontDesk, chat_file, error_of
+from tests.support.gateway.front_desk import FrontDesk, chat_file, error_of
 
 LOOPBACK = ("127.0.0.0/8",)
 

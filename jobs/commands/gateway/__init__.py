@@ -1,0 +1,1 @@
+"""The commands of the HTTP gateway: `serve`, and `keys` for those who use it."""
