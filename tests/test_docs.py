@@ -4,10 +4,12 @@ The first line of a fenced block names its language. `text` is for the output of
 tested.
 """
 
+import json
 import os
 import re
 import secrets
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,19 +24,24 @@ import typer
 
 from jobs.batches.batch import QuoteTerms
 from jobs.batches.open_batches import OpenBatches
+from jobs.client import Client
 from jobs.commands import cli
+from jobs.gateway.app import make_app
+from jobs.gateway.desk import Desk
+from jobs.gateway.server import listening, server_of
 from jobs.intake.accept import IntakeOptions, accept_file
 from jobs.lanes.redis_queue import RedisQueue
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from jobs.store.opening import open_store
+from jobs.submissions.keys import SCOPES
 from workers.worker.worker import Worker, WorkerPlan
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(nightpress [^`]+)`")
-ONLY_PARSED = {"run", "work", "replay", "doctor", "models pull", "resume"}
+ONLY_PARSED = {"run", "work", "serve", "replay", "doctor", "models pull", "resume"}
 """Commands that need Ray, a network or a paused batch. Only their command lines are parsed; each has tests of its own."""
 RAY_VARIABLES = {"RAY_AUTH_MODE=token", "RAY_worker_niceness=0"}
 """The variables of Ray that the pages set. `tests/acceptance/test_ray_clusters.py` starts clusters with these variables."""
@@ -157,7 +164,7 @@ def night(tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def test_each_block_names_its_language() -> None:
-    known = {"sh", "python", "toml", "jsonl", "csv", "text"}
+    known = {"sh", "python", "toml", "jsonl", "csv", "text", "bash", "javascript"}
     assert [f"{one}: {one.language!r}" for one in snippets() if one.language not in known] == []
     assert len(snippets()) > 15  # otherwise the search itself could find nothing, and no test would notice
 
@@ -170,7 +177,9 @@ def test_each_command_of_the_pages_runs(night: dict[str, str], capsys: pytest.Ca
     wrong, run = [], 0
     for place, line in command_lines():
         arguments = [night.get(word, word) for word in shlex.split(line)[1:]]
-        name = " ".join(arguments[:2]) if arguments[0] in ("models", "failed", "memory", "terms") else arguments[0]
+        name = (
+            " ".join(arguments[:2]) if arguments[0] in ("models", "failed", "memory", "terms", "keys") else arguments[0]
+        )
         # the stub's texts need not repeat each other, and then there is nothing to reopen
         if name in ONLY_PARSED or len(arguments) == len(name.split()) or "--reopen-same" in arguments:
             parse(arguments)
@@ -305,8 +314,44 @@ def test_each_row_is_accepted(snippet: Snippet, tmp_path: Path) -> None:
     assert accepted.batch.rows == len(snippet.text.splitlines()) - (snippet.language == "csv")
 
 
+@pytest.fixture
+def gateway(night: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """A gateway beside the night. Returns the variables by which clients find it."""
+    client = Client()
+    desk = Desk(client)
+    _, key = desk.keys.make("pages", "shop", SCOPES)
+    with listening(client.settings.gateway.model_copy(update={"port": 0})) as listener:
+        server = server_of(make_app(desk), client.settings.gateway)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        found = {"OPENAI_BASE_URL": f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "OPENAI_API_KEY": key}
+        for name, value in found.items():
+            monkeypatch.setenv(name, value)
+        yield found
+        server.should_exit = True
+        thread.join(60)
+
+
+@pytest.mark.parametrize(("language", "programs"), [("bash", ["bash", "curl", "jq"]), ("javascript", ["node"])])
+def test_other_clients_of_the_pages_run(
+    language: str, programs: list[str], gateway: dict[str, str], tmp_path: Path
+) -> None:
+    if missing := [one for one in programs if shutil.which(one) is None]:
+        pytest.skip(f"{missing[0]} is not installed")
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions"}
+    body = {"messages": [{"role": "user", "content": "Name a herb."}]}
+    (tmp_path / "herbs.jsonl").write_text(json.dumps({**line, "body": body}))
+    texts = [one.text for one in snippets(language)]
+    assert texts
+    path = tmp_path / ("page.mjs" if language == "javascript" else "page.sh")
+    path.write_text("\n".join(texts))
+    done = subprocess.run([programs[0], path], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "validating" in done.stdout or "in_progress" in done.stdout or "completed" in done.stdout
+
+
 @pytest.mark.parametrize("page", sorted({one.page for one in snippets("python")}))
-def test_the_python_of_each_page_runs(page: str, night: dict[str, str]) -> None:
+def test_the_python_of_each_page_runs(page: str, gateway: dict[str, str]) -> None:
     """The blocks of one page are run as one program."""
     source = "\n".join(one.text for one in snippets("python") if one.page == page)
     exec(compile(source, page, "exec"), {"__name__": page})  # our own documentation
