@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -9,8 +10,10 @@ from starlette.concurrency import run_in_threadpool
 
 from jobs.gateway.access import Meters
 from jobs.gateway.bounds import Bounds
+from jobs.gateway.description import describe
 from jobs.gateway.desk import Desk
 from jobs.gateway.errors import add_handlers
+from jobs.gateway.metrics import Measured, Metrics
 from jobs.gateway.routes import batches, estimates, files, health, keys, models, rows, uploads, usage, webhooks
 
 _ABOUT = """OpenAI's batch endpoints over Nightpress, and its extensions. Errors have OpenAI's form. A key goes into the header
@@ -41,8 +44,11 @@ def make_app(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     app.state.meters = Meters()
+    app.state.metrics = Metrics(desk)
     for part in (files, uploads, batches, rows, models, usage, estimates, keys, webhooks, health):
         app.include_router(part.router)
     add_handlers(app)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    app.add_middleware(Measured, metrics=app.state.metrics)
     app.add_middleware(Bounds, file_bytes=desk.settings.gateway.file_bytes)
     return app

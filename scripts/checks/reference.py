@@ -1,5 +1,5 @@
 """Writes the tables of the documentation from the code: commands, settings, fields, platforms, languages, error codes, events,
-metrics.
+metrics; and docs/openapi.json, the description of the HTTP gateway.
 
     python scripts/checks/reference.py            # write the tables
     python scripts/checks/reference.py --check    # write nothing; exit status 1 if a table is not up to date
@@ -8,6 +8,7 @@ Each table stands between `<!-- table: NAME -->` and `<!-- end -->` in one page 
 """
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,8 +18,11 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 
+from jobs.client import Client
 from jobs.commands import cli
 from jobs.errors import CODES
+from jobs.gateway.app import make_app
+from jobs.gateway.desk import Desk
 from jobs.intake.row_fields import Envelope
 from jobs.kinds.registry import load_kinds
 from jobs.languages.codes import key_of
@@ -39,6 +43,7 @@ NESTED = {
     "models": _MODELS,
     "memory": "[The translation memory](memory.md)",
     "traces": "[Monitoring](monitoring.md)",
+    "gateway": "[The HTTP gateway](clients.md)",
 }
 """Settings whose values are tables. Their entries have no default, and link to the page that explains them."""
 
@@ -58,6 +63,12 @@ def _commands(group: Any, before: str) -> Iterator[tuple[str, str]]:
             arguments = [one.metavar or one.name.upper() for one in given]
             first_line = (command.help or "").strip().partition("\n")[0]
             yield f"`{' '.join([before + name, *arguments])}`", first_line
+
+
+def description() -> str:
+    """Return the OpenAPI description of the HTTP gateway, as docs/openapi.json holds it."""
+    made = make_app(Desk(Client(Settings(store_url="store")))).openapi()
+    return json.dumps(made, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def settings() -> Iterator[tuple[str, str, str]]:
@@ -203,6 +214,13 @@ def main() -> int:
         print(f"reference: the pages have places for {places}, but the tables are {sorted(TABLES)}", file=sys.stderr)
         return 1
     old = {path: names for path, page in pages.items() if (names := stale(page))}
+    described, place = description(), args.docs / "openapi.json"
+    is_described = place.exists() and place.read_text(encoding="utf-8") == described
+    if args.check and not is_described:
+        print(f"{place.name}: not up to date; run python scripts/checks/reference.py", file=sys.stderr)
+        return 1
+    if not is_described:
+        place.write_text(described, encoding="utf-8")
     if args.check and old:
         for path, names in old.items():
             print(

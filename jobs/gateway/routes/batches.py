@@ -13,6 +13,7 @@ from fastapi import APIRouter, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from jobs.errors import NoBatch, RequestError
+from jobs.gateway import schemas
 from jobs.gateway.access import AtDesk, Canceller, Reader, Submitter
 from jobs.gateway.batch_objects import ENDED, batch_object, batch_status
 from jobs.gateway.desk import Desk
@@ -101,7 +102,7 @@ def window_s(window: str) -> int:
     return sum(int(n or 0) * unit for n, unit in zip(matched.groups(), _UNITS_S, strict=True)) if matched else 0
 
 
-@router.post("", summary="Submit a batch")
+@router.post("", summary="Submit a batch", responses={200: {"model": schemas.Batch}})
 def submit(
     body: BatchRequest,
     desk: AtDesk,
@@ -123,7 +124,7 @@ def submit(
     return found_object(desk, standing)
 
 
-@router.get("", summary="List batches")
+@router.get("", summary="List batches", responses={200: {"model": schemas.BatchList}})
 def batches(
     desk: AtDesk,
     key: Reader,
@@ -148,13 +149,13 @@ def batches(
     return listed(found[:limit], has_more or len(found) > limit)
 
 
-@router.get("/{batch_id}", summary="Look at a batch")
+@router.get("/{batch_id}", summary="Look at a batch", responses={200: {"model": schemas.Batch}})
 def batch(batch_id: str, desk: AtDesk, key: Reader) -> dict[str, Any]:
     """Return a batch as it is now."""
     return found_object(desk, desk.journal.get(key.tenant, batch_id))
 
 
-@router.post("/{batch_id}/cancel", summary="Cancel a batch")
+@router.post("/{batch_id}/cancel", summary="Cancel a batch", responses={200: {"model": schemas.Batch}})
 def cancel(batch_id: str, desk: AtDesk, key: Canceller) -> dict[str, Any]:
     """Start no further row of a batch. Rows with an outcome keep it. A second cancel changes nothing."""
     submission = desk.journal.get(key.tenant, batch_id)
@@ -174,7 +175,7 @@ def cancel(batch_id: str, desk: AtDesk, key: Canceller) -> dict[str, Any]:
     return found_object(desk, submission)
 
 
-@router.post("/{batch_id}/retry", summary="Run again what did not complete")
+@router.post("/{batch_id}/retry", summary="Run again what did not complete", responses={200: {"model": schemas.Batch}})
 def retry(batch_id: str, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     """Open a further round of a batch that has ended, for the rows that did not complete. OpenAI's API has no such call."""
     submission = desk.journal.get(key.tenant, batch_id)

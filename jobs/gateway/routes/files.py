@@ -10,8 +10,10 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
+from jobs.gateway import schemas
 from jobs.gateway.access import AtDesk, Reader, Submitter
 from jobs.gateway.batch_objects import seconds
+from jobs.gateway.description import form_of, stream_of
 from jobs.gateway.desk import Desk
 from jobs.gateway.errors import ApiError
 from jobs.gateway.outputs import Outputs, is_output
@@ -48,7 +50,12 @@ def file_object(record: FileRecord) -> dict[str, Any]:
     }
 
 
-@router.post("", summary="Upload a file of requests")
+@router.post(
+    "",
+    summary="Upload a file of requests",
+    openapi_extra=form_of("file", "purpose"),
+    responses={200: {"model": schemas.File}},
+)
 async def upload(request: Request, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     """Keep a file that batches can be made of. The body is multipart/form-data with `purpose` and `file`."""
     async with request.form(max_files=1, max_fields=8, max_part_size=4_096) as form:
@@ -61,7 +68,7 @@ async def upload(request: Request, desk: AtDesk, key: Submitter) -> dict[str, An
         return file_object(await run_in_threadpool(desk.files(key.tenant).keep, pieces_of(file), name, expires=expires))
 
 
-@router.get("", summary="List files")
+@router.get("", summary="List files", responses={200: {"model": schemas.FileList}})
 def files(
     desk: AtDesk,
     key: Reader,
@@ -79,7 +86,7 @@ def files(
     return listed([file_object(one) for one in page.files], has_more=page.has_more)
 
 
-@router.get("/{file_id}", summary="Look at a file")
+@router.get("/{file_id}", summary="Look at a file", responses={200: {"model": schemas.File}})
 def file(file_id: str, desk: AtDesk, key: Reader) -> dict[str, Any]:
     """Return what is known of a file."""
     if is_output(file_id):
@@ -88,7 +95,7 @@ def file(file_id: str, desk: AtDesk, key: Reader) -> dict[str, Any]:
     return file_object(desk.files(key.tenant).get(file_id))
 
 
-@router.delete("/{file_id}", summary="Delete a file")
+@router.delete("/{file_id}", summary="Delete a file", responses={200: {"model": schemas.Deleted}})
 def delete(file_id: str, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     """Delete a file. A batch that was made of it goes on; a file that a batch made is only hidden."""
     mine = desk.files(key.tenant)
@@ -100,7 +107,16 @@ def delete(file_id: str, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     return {"id": file_id, "object": "file", "deleted": True}
 
 
-@router.get("/{file_id}/content", summary="Download a file", response_class=StreamingResponse)
+@router.get(
+    "/{file_id}/content",
+    summary="Download a file",
+    response_class=StreamingResponse,
+    responses={
+        **stream_of("application/jsonl"),
+        206: {"description": "The range that was asked for."},
+        416: {"description": "The file has no such range."},
+    },
+)
 def content(
     file_id: str, request: Request, desk: AtDesk, key: Reader, offset: Annotated[int | None, Query(ge=0)] = None
 ) -> StreamingResponse:

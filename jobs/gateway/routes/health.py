@@ -1,9 +1,9 @@
-"""/healthz and /readyz: whether the process runs, and whether it can do its work. They need no key."""
+"""/healthz, /readyz and /metrics: whether the process runs, whether it can do its work, and how it does. They need no key."""
 
 from typing import Any
 
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 
 from jobs.errors import QueueUnavailable, StoreUnavailable
 from jobs.gateway.access import AtDesk
@@ -26,6 +26,12 @@ def ready(desk: AtDesk) -> JSONResponse:
     body: dict[str, Any] = {"status": "ok" if store == "ok" else "unavailable", "store": store, "queue": queue}
     headers = {} if store == "ok" else {"retry-after": str(RETRY_AFTER_S)}
     return JSONResponse(body, 200 if store == "ok" else 503, headers)
+
+
+@router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+def metrics(request: Request) -> Response:
+    """Return the metrics of this gateway in Prometheus' text format."""
+    return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _store(desk: Desk) -> str:

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from jobs.gateway.access import AtDesk, Reader
 from jobs.gateway.batch_objects import ENDED
+from jobs.gateway.description import stream_of
 from jobs.gateway.desk import Desk
 from jobs.gateway.errors import ApiError
 from jobs.gateway.routes.batches import found_object
@@ -26,7 +27,9 @@ QUIET_S: Final = 15.0
 """After so many seconds without an event, a comment is sent, so that proxies keep the connection open."""
 
 
-@router.get("/results", summary="Rows so far", response_class=StreamingResponse)
+@router.get(
+    "/results", summary="Rows so far", response_class=StreamingResponse, responses=stream_of("application/x-ndjson")
+)
 def results(
     batch_id: str,
     desk: AtDesk,
@@ -58,7 +61,9 @@ def row(batch_id: str, row: str, desk: AtDesk, key: Reader) -> dict[str, Any]:
     return desk.client.row(batch_of(desk, key, batch_id), row).as_dict()
 
 
-@router.get("/events", summary="Follow a batch", response_class=StreamingResponse)
+@router.get(
+    "/events", summary="Follow a batch", response_class=StreamingResponse, responses=stream_of("text/event-stream")
+)
 async def events(
     batch_id: str, request: Request, desk: AtDesk, key: Reader, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:

@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
+from jobs.gateway import schemas
 from jobs.gateway.access import AtDesk, Submitter
 from jobs.gateway.batch_objects import seconds
+from jobs.gateway.description import form_of
 from jobs.gateway.desk import Desk
 from jobs.gateway.errors import ApiError
 from jobs.gateway.routes.files import LEAST_EXPIRY_S, MOST_EXPIRY_S, file_name, file_object, pieces_of
@@ -48,7 +50,7 @@ class CompleteRequest(BaseModel):
     md5: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{32}$")] | None = None
 
 
-@router.post("", summary="Begin an upload in parts")
+@router.post("", summary="Begin an upload in parts", responses={200: {"model": schemas.Upload}})
 def begin(body: UploadRequest, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     """Begin an upload. Its parts have at most 64 MB each, and come within an hour."""
     most = min(desk.settings.gateway.file_bytes, key.quotas.file_bytes or desk.settings.gateway.file_bytes)
@@ -59,7 +61,9 @@ def begin(body: UploadRequest, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     return _object(upload, "pending")
 
 
-@router.post("/{upload_id}/parts", summary="Add a part")
+@router.post(
+    "/{upload_id}/parts", summary="Add a part", openapi_extra=form_of("data"), responses={200: {"model": schemas.Part}}
+)
 async def add(upload_id: str, request: Request, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     """Keep a part. The body is multipart/form-data with `data`. Parts may come at once, and in any order."""
     uploads = _uploads(desk, key)
@@ -71,7 +75,7 @@ async def add(upload_id: str, request: Request, desk: AtDesk, key: Submitter) ->
         return _part(await run_in_threadpool(uploads.add, upload, pieces_of(data)))
 
 
-@router.post("/{upload_id}/complete", summary="Complete an upload")
+@router.post("/{upload_id}/complete", summary="Complete an upload", responses={200: {"model": schemas.Upload}})
 def complete(upload_id: str, body: CompleteRequest, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     """Put the parts together into a file that batches can be made of."""
     uploads = _uploads(desk, key)
@@ -80,7 +84,7 @@ def complete(upload_id: str, body: CompleteRequest, desk: AtDesk, key: Submitter
     return {**_object(upload, "completed"), "file": file_object(record)}
 
 
-@router.post("/{upload_id}/cancel", summary="Cancel an upload")
+@router.post("/{upload_id}/cancel", summary="Cancel an upload", responses={200: {"model": schemas.Upload}})
 def cancel(upload_id: str, desk: AtDesk, key: Submitter) -> dict[str, Any]:
     """End an upload, and delete its parts."""
     uploads = _uploads(desk, key)

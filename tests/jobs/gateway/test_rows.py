@@ -103,6 +103,17 @@ def test_health_needs_no_key(front_desk: FrontDesk) -> None:
     assert front_desk.http.get("/readyz").json() == {"status": "ok", "store": "ok", "queue": "none"}
 
 
+def test_metrics_count_requests_and_what_waits(front_desk: FrontDesk) -> None:
+    front_desk.submit()
+    front_desk.http.get("/v1/batches/batch_x")
+    text = front_desk.http.get("/metrics").text
+    assert 'nightpress_gateway_requests_total{method="POST",route="/v1/batches",status="200"} 1.0' in text
+    assert 'nightpress_gateway_requests_total{method="GET",route="/v1/batches/{batch_id}",status="404"} 1.0' in text
+    assert "nightpress_gateway_waiting_submissions 1.0" in text
+    assert "nightpress_gateway_owed_events 0.0" in text
+    assert "batch_x" not in text
+
+
 def test_while_the_store_is_away_clients_are_told_to_come_again(
     front_desk: FrontDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
