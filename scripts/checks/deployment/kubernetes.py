@@ -43,7 +43,7 @@ QUANTITY: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)
 SCHEDULE: Final = re.compile(r"(?:[0-9*/,-]+ ){2}[0-9*/,-]+ [0-9A-Za-z*/,-]+ [0-9A-Za-z*/,-]+")
 
 SECRETS: Final[Mapping[str, frozenset[str]]] = {
-    "nightpress": frozenset({"redis-url", "ray-token", "store-options"}),
+    "nightpress": frozenset({"redis-url", "gateway-secret", "ray-token", "store-options"}),
     "nightpress-queue": frozenset({"users.acl"}),
     "nightpress-queue-tls": frozenset({"tls.crt", "tls.key", "ca.crt"}),
 }
