@@ -1,4 +1,4 @@
-"""Kills HTTP gateways at any moment between an upload and the batch: each submission becomes one batch, with nothing left over."""
+"""Kills HTTP gateways at any moment between upload and batch: each submission becomes one batch, with nothing left over."""
 
 import os
 import random
@@ -29,7 +29,7 @@ MOMENTS = [
     pytest.param(40, True, marks=pytest.mark.faults, id="forty"),
     pytest.param(2, False, marks=[pytest.mark.faults, pytest.mark.smoke], id="two"),
 ]
-"""How many moments, and whether the processes that read files are killed too: what these held waits a minute for its claim to end."""
+"""How many moments, and whether the processes that read files are killed too: their submissions wait a minute for the claim."""
 
 
 @dataclass

@@ -109,7 +109,7 @@ def test_listing_outputs(front_desk: FrontDesk) -> None:
         front_desk.batch(first)["output_file_id"],
         front_desk.batch(first)["error_file_id"],
     ]
-    query = {"purpose": "batch_output", "limit": 2}
+    query = {"purpose": "batch_output", "limit": "2"}
     page = front_desk.http.get("/v1/files", params=query).json()
     assert ([one["id"] for one in page["data"]], page["has_more"]) == (wanted[:2], True)
     rest = front_desk.http.get("/v1/files", params={**query, "after": wanted[1]}).json()
