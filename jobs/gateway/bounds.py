@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.gateway.errors import ApiError, error_response
 
+HEADER_BYTES: Final = 32 << 10
+"""The path and the headers of a request have at most this many bytes."""
+
 BODY_BYTES: Final = 1 << 20
 """A body has at most this many bytes, but for those of files and parts."""
 
@@ -64,11 +67,8 @@ class Bounds:
             await send(message)
 
         limit = self._limit(scope["path"])
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > limit:
-            answer = error_response(
-                _too_large(limit) if length.isdigit() else ApiError(400, "content-length is no number")
-            )
+        if (refused := _refusal(scope, headers.get(b"content-length", b"0"), limit)) is not None:
+            answer = error_response(refused)
             answer.headers["connection"] = "close"
             await answer(scope, receive, answering)
             return
@@ -105,6 +105,18 @@ class _Body:
         if not self._is_whole and took > SILENCE_S and self._seen < took * SLOWEST_BYTES_S:
             raise ApiError(408, "the request came too slowly, and was given up", "timeout")
         return message
+
+
+def _refusal(scope: Scope, length: bytes, limit: int) -> ApiError | None:
+    """Return why a request is refused by its first lines alone; None if it is not."""
+    if (
+        len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(n) + len(v) for n, v in scope["headers"])
+        > HEADER_BYTES
+    ):
+        return ApiError(431, f"the headers and the path have more than {HEADER_BYTES:,} bytes", "headers_too_large")
+    if not length.isdigit():
+        return ApiError(400, "content-length is no number", "invalid_request")
+    return _too_large(limit) if int(length) > limit else None
 
 
 def _too_large(limit: int) -> ApiError:

@@ -9,10 +9,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from jobs.errors import RequestError
+from jobs.gateway.bounds import HEADER_BYTES
 from jobs.settings import GatewaySettings
-
-HEADER_BYTES: Final = 32 << 10
-"""The headers of a request have at most this many bytes."""
 
 HEADER_S: Final = 15.0
 """A connection on which no request was begun within this long is closed."""
