@@ -19,7 +19,9 @@ _ERRORS: Final = {
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the description of an app."""
+    """Return the description of an app, which is made once."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
     made = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own form of errors, which is not used
@@ -33,14 +35,18 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 operation["security"] = [{"key": []}]
                 for status, text in _ERRORS.items():
                     operation["responses"].setdefault(status, _answer(text))
+    app.openapi_schema = made
     return made
 
 
 def form_of(field: str, *more: str) -> dict[str, Any]:
     """Return the description of a form with a file in `field`, and texts in `more`."""
     texts: dict[str, Any] = {name: {"type": "string"} for name in more}
+    if "purpose" in texts:
+        texts["purpose"]["enum"] = ["batch"]
     schema = {
         "type": "object",
+        "additionalProperties": False,
         "required": [field, *more[:1]],
         "properties": {field: {"type": "string", "format": "binary"}, **texts},
     }

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from jobs.errors import ConflictError, NightpressError, NoBatch, RequestError, StoreDamaged, UnavailableError
 from jobs.logs import logger
@@ -114,7 +115,16 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     message, code = messages.get(error.status_code, (str(error.detail), "invalid_request"))
     answer = error_response(ApiError(error.status_code, message, code))
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["allow"] = ", ".join(sorted(_methods(request)))
     return answer
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of the path of a request, which several routes may have."""
+    paths: Mapping[str, Mapping[str, Any]] = request.app.openapi()["paths"]
+    alike = (methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path))
+    return {method.upper() for methods in alike for method in methods}
 
 
 async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -30,9 +30,12 @@ from jobs.typed_times import moment_of
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
-ENDPOINTS: Final = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
+Endpoint = Literal["/v1/chat/completions", "/v1/completions", "/v1/responses"]
 
-_WINDOW: Final = re.compile(r"(?:(\d{1,3})d)?(?:(\d{1,4})h)?(?:(\d{1,6})min)?(?:(\d{1,8})s)?")
+PATTERN: Final = r"^(?:[0-9]{1,3}d)?(?:[0-9]{1,4}h)?(?:[0-9]{1,6}min)?(?:[0-9]{1,8}s)?$"
+"""A completion window: days, hours, minutes and seconds, each of which may be left out."""
+
+_WINDOW: Final = re.compile(r"(?:([0-9]{1,3})d)?(?:([0-9]{1,4})h)?(?:([0-9]{1,6})min)?(?:([0-9]{1,8})s)?")
 _UNITS_S: Final = (86_400, 3_600, 60, 1)
 _YEAR_S: Final = 366 * 86_400
 
@@ -73,20 +76,13 @@ class BatchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    input_file_id: str
-    endpoint: str
-    completion_window: str
+    input_file_id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    endpoint: Endpoint
+    completion_window: Annotated[str, StringConstraints(min_length=2, max_length=32, pattern=PATTERN)]
     metadata: Annotated[Metadata, Field(max_length=16)] | None = None
     output_expires_after: OutputExpiry | None = None
     idempotency_key: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     nightpress: Extension = Extension()
-
-    @field_validator("endpoint")
-    @classmethod
-    def _is_known(cls, endpoint: str) -> str:
-        if endpoint not in ENDPOINTS:
-            raise ValueError(f"give it one of {', '.join(ENDPOINTS)}")
-        return endpoint
 
     @field_validator("completion_window")
     @classmethod

@@ -41,12 +41,17 @@ class UploadRequest(BaseModel):
     expires_after: Expiry | None = None
 
 
+PartId = Annotated[str, StringConstraints(pattern=r"^part_[0-9a-f]{32}$")]
+
+
 class CompleteRequest(BaseModel):
     """The body that completes an upload: the parts in their order."""
 
     model_config = ConfigDict(extra="forbid")
 
-    part_ids: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+    part_ids: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^part_[0-9a-f]{32}$")]], Field(min_length=1, max_length=10_000)
+    ]
     md5: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{32}$")] | None = None
 
 

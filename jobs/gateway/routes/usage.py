@@ -1,8 +1,8 @@
 """/v1/usage: what published batches of the key's tenant used, cost and are charged."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from jobs.errors import StoreDamaged
 from jobs.gateway.access import AtDesk, Reader
@@ -15,8 +15,8 @@ def usage(
     desk: AtDesk,
     key: Reader,
     by: Literal["model", "batch", "kind", "day", "tenant"] = "day",
-    since: str | None = None,
-    until: str | None = None,
+    since: Annotated[str | None, Query(min_length=2, max_length=40)] = None,
+    until: Annotated[str | None, Query(min_length=2, max_length=40)] = None,
 ) -> dict[str, Any]:
     """Add up what was published from `since` on and before `until`, apart for each currency. Amounts are whole billionths."""
     faults: list[StoreDamaged] = []

@@ -3,16 +3,19 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from jobs.gateway.access import AtDesk, Reader, Submitter
 from jobs.gateway.batch_objects import seconds
 from jobs.gateway.errors import ApiError
-from jobs.gateway.webhooks.hooks import EVENT_TYPES, EventType, Hook
+from jobs.gateway.webhooks.hooks import EVENT_TYPES, LONGEST_URL, EventType, Hook
 from jobs.gateway.webhooks.outbox import Attempt, Event, Outbox
 from jobs.submissions.files import NoFile
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+
+Url = Annotated[str, StringConstraints(max_length=LONGEST_URL, pattern=r"^https?://")]
 
 
 class HookRequest(BaseModel):
@@ -20,7 +23,7 @@ class HookRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str
+    url: Url
     events: Annotated[list[EventType], Field(min_length=1, max_length=4)] = list(EVENT_TYPES)
 
 
@@ -29,7 +32,7 @@ class HookChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: str | None = None
+    url: Url | None = None
     events: Annotated[list[EventType], Field(min_length=1, max_length=4)] | None = None
     enabled: bool | None = None
 

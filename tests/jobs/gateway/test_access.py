@@ -285,6 +285,11 @@ def test_unknown_places_have_openais_form(
     assert error_of(front_desk.http.request(method, path), status)["code"] == code
 
 
+def test_a_wrong_method_is_told_the_right_ones(front_desk: FrontDesk) -> None:
+    assert front_desk.http.request("PUT", "/v1/batches").headers["allow"] == "GET, POST"
+    assert front_desk.http.request("PATCH", "/v1/files/file-x").headers["allow"] == "DELETE, GET"
+
+
 @pytest.mark.parametrize(
     "path",
     [
