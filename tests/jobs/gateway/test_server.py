@@ -133,7 +133,7 @@ def test_too_many_connections_get_503(front_desk: FrontDesk) -> None:
 def test_tls(front_desk: FrontDesk, tmp_path: Path) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command = [
+    command: list[str | Path] = [
         "openssl",
         "req",
         "-x509",
