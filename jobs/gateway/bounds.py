@@ -4,8 +4,10 @@ import asyncio
 import re
 import secrets
 import time
+from contextlib import suppress
 from typing import Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.gateway.errors import ApiError, error_response
@@ -72,7 +74,8 @@ class Bounds:
             answer.headers["connection"] = "close"
             await answer(scope, receive, answering)
             return
-        await self._app(scope, _Body(receive, limit), answering)
+        with suppress(ClientDisconnect):  # nobody waits for an answer
+            await self._app(scope, _Body(receive, limit), answering)
 
     def _limit(self, path: str) -> int:
         if path in ("/v1/files", "/v1/estimates"):

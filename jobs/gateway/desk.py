@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Final
+
+from anyio import CapacityLimiter
 
 from jobs.client import Client
 from jobs.gateway.statuses import Statuses
@@ -15,6 +18,9 @@ from jobs.submissions.clerk import Clerk, ClerkThread
 from jobs.submissions.files import Files
 from jobs.submissions.journal import Journal
 from jobs.submissions.keys import Keys, server_secret
+
+WRITERS: Final = 4
+"""At most this many uploads are written to the store at once: each writer holds some megabytes. Others wait on local disk."""
 
 
 @dataclass
@@ -71,6 +77,11 @@ class Desk:
         """Tells webhooks what has ended."""
         networks = self.settings.gateway.webhook_networks
         return CourierThread(Courier(self.journal, self.statuses, self.hooks, networks))
+
+    @cached_property
+    def writers(self) -> CapacityLimiter:
+        """Bounds how many uploads are written to the store at once."""
+        return CapacityLimiter(WRITERS)
 
     def files(self, tenant: str) -> Files:
         """Return the files of a tenant."""

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from jobs.gateway import schemas
@@ -65,7 +66,8 @@ async def upload(request: Request, desk: AtDesk, key: Submitter) -> dict[str, An
         most = key.quotas.file_bytes
         if most is not None and (file.size or 0) > most:
             raise ApiError(413, f"the key may upload files of {most:,} bytes at most", "request_too_large", "file")
-        return file_object(await run_in_threadpool(desk.files(key.tenant).keep, pieces_of(file), name, expires=expires))
+        keep = partial(desk.files(key.tenant).keep, pieces_of(file), name, expires=expires)
+        return file_object(await to_thread.run_sync(keep, limiter=desk.writers))
 
 
 @router.get("", summary="List files", responses={200: {"model": schemas.FileList}})

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.concurrency import run_in_threadpool
@@ -77,7 +78,7 @@ async def add(upload_id: str, request: Request, desk: AtDesk, key: Submitter) ->
         data = form.get("data")
         if not isinstance(data, UploadFile):
             raise ApiError(400, "the form has no part: add the field `data`", "invalid_request", "data")
-        return _part(await run_in_threadpool(uploads.add, upload, pieces_of(data)))
+        return _part(await to_thread.run_sync(uploads.add, upload, pieces_of(data), limiter=desk.writers))
 
 
 @router.post("/{upload_id}/complete", summary="Complete an upload", responses={200: {"model": schemas.Upload}})
