@@ -23,12 +23,11 @@ from jobs.planning.demand import Demand
 from jobs.planning.fleet_plan import charge_of
 from jobs.planning.sizes import Sizes
 from jobs.planning.sketch import Sketch
+from jobs.planning.slots import ASSUMED_SLOTS, card_slots
 from jobs.planning.speeds import NS, UNKNOWN_SPREAD, Speed
 from jobs.prices import Prices
 from jobs.settings import Settings
 
-ASSUMED_SLOTS: Final = 16
-"""A worker is taken to run this many rows at once until a worker has told, or the card of its model."""
 SAMPLED: Final = 1_024
 """A batch that is being quoted has at most this many rows to run on a lane until somebody agrees."""
 LIVE_TOKENS: Final = 2_000
@@ -198,10 +197,7 @@ def slots_of(model: str, workers: Sequence[WorkerRecord], settings: Settings) ->
     if told := sorted(one.slots for one in workers if one.slots):
         return told[len(told) // 2]
     card = settings.catalog.get(model)
-    if card is None:
-        return 0
-    slots = card.slots or (card.options.get("slots", 64) if card.engine == "stub" else 0)
-    return slots if isinstance(slots, int) and slots > 0 else 0
+    return 0 if card is None else card_slots(card)
 
 
 def share_of(model: str, device: str, settings: Settings) -> Fraction:

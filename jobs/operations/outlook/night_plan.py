@@ -15,12 +15,13 @@ from jobs.accounts.experience import LEAST_ROWS, Experience
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.operations.estimate import Estimate
-from jobs.operations.outlook.backlogs import ASSUMED_SLOTS, NOTHING, lengths_of, rate_of, slots_of
+from jobs.operations.outlook.backlogs import NOTHING, lengths_of, rate_of, slots_of
 from jobs.operations.outlook.backlogs import backlogs as backlogs_of
 from jobs.planning.backlog import Lane, Rate, Waiting
 from jobs.planning.demand import Demand
 from jobs.planning.fleet_plan import MOST_WORKERS, BatchEnd, LanePlan, batch_ends, divide, over_budget, plan_lane
 from jobs.planning.intervals import Interval
+from jobs.planning.slots import ASSUMED_SLOTS
 from jobs.planning.speeds import KNOWN_NIGHTS
 from jobs.settings import Settings
 

@@ -8,16 +8,13 @@ import heapq
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from jobs.batches.open_batches import OpenBatches
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.planning.quotes import LEAST_ROWS
+from jobs.planning.slots import ASSUMED_SLOTS
 from workers.fleet.handles import ROUNDING, Capacity
 from workers.fleet.nodes.needs import ACCELERATOR, LABEL, Node, room_for
-
-SLOTS: Final = 32
-"""Rows that one worker is taken to run at once until a worker of its model has told its number of slots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Want:
     alias: str
     needs: Mapping[str, float]
     rows: int
-    slots: int = SLOTS
+    slots: int = ASSUMED_SLOTS
     fit: int | None = None
     fixed: int | None = None
     least: int | None = None

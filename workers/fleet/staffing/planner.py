@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from jobs.catalog import ModelCard
 from jobs.logs import logger
+from jobs.planning.slots import ASSUMED_SLOTS, card_slots
 from jobs.publishing.sweeper import Sweeper
 from jobs.settings import Settings
 from workers.fleet.cluster import needs_of, nodes_of, workers_that_fit
 from workers.fleet.fleet import Fleet
 from workers.fleet.staffing.deadlines import Deadlines
 from workers.fleet.staffing.demand import (
-    SLOTS,
     FleetPlan,
     Want,
     held_by_others,
@@ -78,7 +77,8 @@ class Staffing:
                 needs, room = on_its_nodes(needs, nodes_of(capacity))
                 of_nodes.update(room)
             least = self.deadlines.least(self.settings.lane_of(alias)) if capacity.grown else None
-            wants.append(Want(alias, needs, rows, slots.get(alias) or slots_of(card), fit, self.workers, least))
+            each = slots.get(alias) or card_slots(card) or ASSUMED_SLOTS
+            wants.append(Want(alias, needs, rows, each, fit, self.workers, least))
         held, asked = Counter[str](), Counter[str]()
         for replica in fleet.replicas:
             if replica.handle is not None:
@@ -87,11 +87,6 @@ class Staffing:
         plan = share_out(wants, {**room_for_us(capacity, self._others, self.settings.grows_to), **of_nodes})
         most = {kind: n for kind, n in plan.most.items() if kind != "CPU" or not brings_cores}
         return FleetPlan(plan.workers, most)
-
-
-def slots_of(card: ModelCard) -> int:
-    """Return the slots of a worker of a model, as its card says, or else a usual number."""
-    return card.slots or int(card.options.get("slots", 0) or SLOTS)
 
 
 def _slots(fleet: Fleet) -> Mapping[str, int]:

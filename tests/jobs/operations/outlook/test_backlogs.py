@@ -17,11 +17,12 @@ from jobs.batches.rounds import close
 from jobs.batches.segments.line import Outcome
 from jobs.catalog import ModelCard
 from jobs.lanes.protocol import BatchSchedule, LaneSnapshot, WorkerRecord
-from jobs.operations.outlook.backlogs import ASSUMED_SLOTS, backlogs, paid_for, rows_left
+from jobs.operations.outlook.backlogs import backlogs, paid_for, rows_left
 from jobs.operations.outlook.night_plan import plan_night
 from jobs.planning.backlog import Lane, Lengths, Waiting
 from jobs.planning.demand import Demand, workers_wanted
 from jobs.planning.sketch import Sketch
+from jobs.planning.slots import ASSUMED_SLOTS
 from jobs.prices import Money, Prices, TokenPrices
 from jobs.settings import Settings
 from jobs.usage import Usage
