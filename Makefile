@@ -9,6 +9,7 @@ LOCK ?= yes
 TORCH_FROM ?= --extra-index-url https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match
 TIMES ?= 1
 AZURITE := 3.35.0
+export PYTHONDONTWRITEBYTECODE := # empty: hundreds of tests start Python, which then reads compiled files
 
 .DEFAULT_GOAL := help
 .PHONY: help run test coverage faults mutate check sbom lock clean

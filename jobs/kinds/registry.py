@@ -1,7 +1,9 @@
 """The registry of kinds. It loads the kinds of this folder, and the kinds that other packages name as entry points."""
 
-from collections.abc import Mapping
-from importlib.metadata import entry_points
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +41,7 @@ def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
         LabelKind(templates),
     ]
     kinds = {kind.name: kind for kind in shipped}
-    for point in entry_points(group=GROUP):
+    for point in _points(tuple(sys.path)):
         try:
             kind: Kind = point.load()(templates)
             name = kind.name
@@ -54,3 +56,9 @@ def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
         kinds[name] = kind
     templates.refuse_unused(all_known=len(kinds) == len(shipped))
     return kinds
+
+
+@lru_cache(maxsize=4)
+def _points(_folders: tuple[str, ...]) -> Sequence[EntryPoint]:
+    """Return the entry points of packages in these folders, which are those of `sys.path`. All packages are read only once."""
+    return tuple(entry_points(group=GROUP))

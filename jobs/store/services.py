@@ -7,6 +7,7 @@ The libraries are extras; none is imported before a URL needs it.
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,7 +123,16 @@ def _s3_session(profile: str | None) -> Any:
 
     session = AioSession(profile=profile)
     session.unregister("before-call.s3", add_expect_header)
+    session.register_component("data_loader", _s3_descriptions(session.get_config_variable("data_path")))
     return session
+
+
+@cache
+def _s3_descriptions(folders: str | None) -> Any:
+    """Return the reader of the files that describe the services. Sessions share it, since it takes 50 ms to read them."""
+    from botocore.loaders import create_loader
+
+    return create_loader(folders)
 
 
 def errors() -> tuple[type[BaseException], ...]:

@@ -273,9 +273,9 @@ def test_two_processes_convert_at_once(tiny_gguf: Path, tmp_path: Path) -> None:
 
 
 @needs_small_model
-def test_the_plain_tokenizer_is_that_of_auto_tokenizer(tmp_path: Path) -> None:
+def test_the_plain_tokenizer_is_that_of_auto_tokenizer(real_cache: Path) -> None:
     """It is loaded without torch, in a tenth of the time and a third of the memory, and gives the same tokens."""
-    folder = resolve("smollm2-135m", SMALL, Path("~/.cache/nightpress").expanduser())
+    folder = resolve("smollm2-135m", SMALL, real_cache)
     code = (
         "import sys; from pathlib import Path; from jobs.catalog import ModelCard\n"
         "from workers.engines.weights import load_tokenizer\n"
