@@ -21,7 +21,7 @@ run: $(VENV)/.run ## install, then write the sample rows with a small model, int
 	@$(BIN)/nightpress run scripts/samples/night.jsonl --out out || [ $$? = 1 ] # 1: it ran, and the toy wrote texts that are not fit
 
 test: $(VENV)/.test ## install what tests need, and run them; of the fault suite, its smoke
-	@$(BIN)/python -m pytest -n 3 -m "not faults or smoke"
+	@$(BIN)/python -m pytest -n 4 -m "not faults or smoke"
 
 coverage: $(VENV)/.test ## the same tests, with a table of the lines and branches that none of them reaches
 	@$(BIN)/coverage erase

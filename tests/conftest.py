@@ -22,7 +22,6 @@ import pytest
 import redis
 import structlog
 from hypothesis import settings
-from moto.server import ThreadedMotoServer
 from xdist.scheduler import LoadScopeScheduling
 
 from jobs.lanes.redis_queue import RedisQueue
@@ -35,13 +34,23 @@ settings.load_profile("untimed")  # a slow machine must fail no test
 
 BUCKET = "nightpress"
 STARTS_RAY = ("tests/acceptance/", "tests/workers/fleet/test_cluster.py")
+MADE_ONCE = (
+    *("tests/test_packaging.py", "tests/scripts/checks/test_mutate.py", "tests/jobs/store/"),
+    *("tests/workers/engines/translate/", "tests/workers/engines/seq2seq/", "tests/jobs/lanes/test_redis_deployed.py"),
+)
+"""Tests that share what is dear to make: an environment with our wheel, copies of the tree, servers, models and conversions."""
 
 
 class RayApart(LoadScopeScheduling):  # type: ignore[misc]
-    """Runs the tests that start Ray one after another in one process, because each takes the whole machine."""
+    """Runs the tests that start Ray one after another in one process, because each takes the whole machine.
+
+    The tests of each place in `MADE_ONCE` run in one process too. All others run in any process, in the order of the files.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "ray" if nodeid.startswith(STARTS_RAY) else nodeid
+        if nodeid.startswith(STARTS_RAY):
+            return "ray"
+        return next((place for place in MADE_ONCE if nodeid.startswith(place)), nodeid)
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
         """Note that a test has ended, and forget it. The base class would count all tests of the node again after each."""
@@ -260,6 +269,8 @@ class OneWriteAtATime:
 @pytest.fixture(scope="session")
 def s3_options() -> Iterator[dict[str, str]]:
     """The options of an S3 server that runs for the whole session, with one bucket."""
+    from moto.server import ThreadedMotoServer  # here, since it takes a second, and most processes need none
+
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     server._server.app = OneWriteAtATime(server._server.app)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from jobs.checks.check import Check, Limits
 from jobs.checks.contract import Contract
 from jobs.checks.judge import judge
-from jobs.checks.registry import checks_of, limits_of
+from jobs.checks.limits import limits_of
 from jobs.findings import CheckSettings, Finding, Severity
 
 MAX_REGENERATIONS: Final = 2
@@ -41,6 +41,10 @@ class Checker:
 
         Raises RequestError if the contract or the settings name a check or a limit that does not exist.
         """
+        from jobs.checks.registry import (
+            checks_of,  # it loads all checks, which commands that judge nothing do not wait for
+        )
+
         contract = contract or Contract()
         checks = checks_of(contract.checks, writes=contract.writes)
         return cls(kind, request, contract, checks, (contract.settings, *settings), max_regenerations)

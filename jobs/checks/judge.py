@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Final
 
 from jobs.checks.check import Check, Limits, Subject
-from jobs.checks.registry import limits_of
+from jobs.checks.limits import limits_of
 from jobs.findings import CheckSettings, Finding, Severity
 
 MOST_OF_ONE: Final = 20

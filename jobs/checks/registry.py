@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import Final
 
 from jobs.checks.article import (
     faq_incomplete,
@@ -17,8 +17,9 @@ from jobs.checks.article import (
 )
 from jobs.checks.batch.limits import NAME as AUDIT
 from jobs.checks.batch.limits import audit_limits
-from jobs.checks.check import Check, Limits
+from jobs.checks.check import Check
 from jobs.checks.label import low_confidence, unknown_label
+from jobs.checks.limits import limits_of
 from jobs.checks.structured import answers
 from jobs.checks.terms import glossary_missed, names_changed
 from jobs.checks.text import (
@@ -50,7 +51,7 @@ from jobs.checks.translation import (
 )
 from jobs.did_you_mean import did_you_mean
 from jobs.errors import RequestError
-from jobs.findings import CheckSettings, Severity
+from jobs.findings import CheckSettings
 from jobs.settings import Settings
 
 GROUP: Final = "nightpress.checks"
@@ -131,23 +132,6 @@ def checks_of(own: Sequence[str], *, writes: bool = True) -> list[Check]:
     return [check for check in checks.values() if (check.general and writes) or check.code in own]
 
 
-def limits_of(check: Check, settings: Sequence[CheckSettings]) -> tuple[Severity | None, Limits]:
-    """Return the severity that settings give a check (None if they give none), and its limits. Later settings replace earlier
-    ones.
-
-    Raises:
-        RequestError: A limit is unknown or has another type; the message names the check, the limit and what it takes.
-    """
-    severity, limits = None, dict[str, Any](check.limits)
-    for one in settings:
-        if (changed := one.get(check.code)) is None:
-            continue
-        severity = changed.severity or severity
-        for name, value in changed.limits.items():
-            limits[name] = _limit(check, name, value)
-    return severity, limits
-
-
 def refuse_wrong(settings: CheckSettings) -> None:
     """Raise RequestError if settings name an unknown check or limit, or give a limit another type than its default.
 
@@ -181,34 +165,3 @@ def _refuse_unknown(codes: Iterable[str]) -> None:
             raise RequestError(
                 f"there is no check {code!r} (`nightpress checks` lists them){did_you_mean(code, checks)}"
             )
-
-
-def _limit(check: Check, name: str, value: object) -> object:
-    if (default := check.limits.get(name)) is None:
-        known = ", ".join(check.limits) or "none"
-        raise RequestError(
-            f"the check {check.code} has no limit {name!r}: its limits are {known}{did_you_mean(name, check.limits)}"
-        )
-    if isinstance(default, tuple):
-        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
-            return tuple(value)
-    elif isinstance(default, bool) or isinstance(value, bool):
-        if isinstance(value, bool) and isinstance(default, bool):
-            return value
-    elif isinstance(default, int | float):
-        if isinstance(value, int | float) and value >= 0 and value == value:  # noqa: PLR0124 - not NaN
-            return value
-    elif isinstance(value, type(default)):
-        return value
-    wanted = (
-        "a list of texts"
-        if isinstance(default, tuple)
-        else "true or false"
-        if isinstance(default, bool)
-        else "a number"
-        if isinstance(default, int | float)
-        else "a text"
-    )
-    raise RequestError(
-        f"the limit {name} of the check {check.code} takes {wanted}, such as {default!r}: {value!r} is none"
-    )

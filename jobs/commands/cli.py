@@ -12,9 +12,10 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points, version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from jobs import logs
 from jobs.commands import (
@@ -105,9 +106,15 @@ def load_extensions() -> None:
             register(app)
 
 
+@cache
+def _command() -> Any:
+    """Return the command line with all commands. A process builds it once."""
+    load_extensions()
+    return typer.main.get_command(app)
+
+
 def main(args: Sequence[str] | None = None, session: Session | None = None) -> int:
     """Run one command and return its exit status. `args` are its arguments; if None, the arguments of the process are taken."""
-    load_extensions()
     session = session or Session()
     with checked_streams():
         return _status_of(args, session)
@@ -133,7 +140,7 @@ def _status_of(args: Sequence[str] | None, session: Session) -> int:
 def _ended(args: Sequence[str] | None, session: Session) -> int:
     """Run a command, and return its exit status, also if typer ended it by typer.Exit or a usage error."""
     try:
-        app(args=args, prog_name="nightpress", obj=session)
+        _command()(args=args, prog_name="nightpress", obj=session)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else 1
     return 0

@@ -19,22 +19,19 @@ import hashlib
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import orjson
 
 from jobs.batches.batch import FORMAT, Batch, BatchPaths, Delivered, Done
 from jobs.batches.published import ERRORS, OUTPUT, USAGE, published_lines, read_published
 from jobs.batches.rounds import Clock, create_marker, is_open, latest_done, load_batch, now, read_round_or_deletion
-from jobs.documents.batches.answers import Answers
-from jobs.documents.batches.writing import write_documents
 from jobs.errors import NightpressError, NoBatch, RequestError, StoreDamaged, StoreUnavailable
 from jobs.formats.results.form import ResultForm
-from jobs.formats.results.tables import columns
 from jobs.formats.results.writing import SUFFIXES, write_results
 from jobs.kinds.kind import Kind
 from jobs.logs import logger
@@ -42,6 +39,9 @@ from jobs.store.damage import Damage, collect_damage
 from jobs.store.destinations import file_in, write_destination
 from jobs.store.store import Store
 from jobs.urls import absolute, holds_secret, local_path, redacted
+
+if TYPE_CHECKING:
+    from jobs.formats.results.tables import Column
 
 MANIFEST: Final = "manifest.json"
 """The name of the file that describes the others at an output URL."""
@@ -201,19 +201,26 @@ class Deliverer:
         lines = published_lines(self.store, done, batch.batch_id, OUTPUT)
         if not url.endswith("/"):
             with self._opened(url) as target:
-                write_results(lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), target)
+                write_results(lines, form, lambda: self._columns(batch), target)
             return
         files: dict[str, _Hashed] = {}
         name = f"output.{SUFFIXES[form]}"
         with self._opened(file_in(url, name)) as target:
             files[name] = hashed = _Hashed(target)
-            write_results(
-                lines, form, lambda: columns(batch.kinds, self.kinds, batch.extra_columns), cast("BinaryIO", hashed)
-            )
+            write_results(lines, form, lambda: self._columns(batch), cast("BinaryIO", hashed))
         self._write_rest(url, batch, done, files)
+
+    def _columns(self, batch: Batch) -> "Sequence[Column]":
+        from jobs.formats.results.tables import columns
+
+        return columns(batch.kinds, self.kinds, batch.extra_columns)
 
     def _write_documents(self, url: str, batch: Batch, done: Done) -> None:
         """Write the translated documents of a batch, and the other files beside them."""
+        # Here, because `nightpress status` imports this module, and must not wait for all formats of documents.
+        from jobs.documents.batches.answers import Answers
+        from jobs.documents.batches.writing import write_documents
+
         files: dict[str, _Hashed] = {}
 
         @contextmanager

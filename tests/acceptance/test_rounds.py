@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jobs.batches.published import verify
+from jobs.lanes.redis_queue import RedisQueue
 from jobs.store.opening import open_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(280)]
@@ -87,7 +88,10 @@ def fleet(cluster_shell: Any, redis_url: str, until: Any) -> Iterator[Any]:
     with (shell.folder / "worker.log").open("w") as log:
         command = [sys.executable, "-c", ENTRY, redis_url]
         worker = subprocess.Popen(command, cwd=shell.folder, env=shell.env, stdout=log, stderr=log)
-    until(lambda: len(json.loads(shell.run("status", "--json").stdout)["workers"]) == 3, 120, "three workers")
+    queue = RedisQueue.from_url(redis_url, store=open_store(str(shell.folder / ".nightpress/store")))
+    until(lambda: all(queue.snapshot(model).workers for model in ("slow", "bad", "flaky")), 120, "three workers")
+    queue.close()
+    assert len(json.loads(shell.run("status", "--json").stdout)["workers"]) == 3
     yield shell
     worker.kill()
     worker.wait()

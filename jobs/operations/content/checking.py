@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobs.checks.check import Check
-from jobs.checks.registry import checks_of, limits_of, refuse_wrong
+from jobs.checks.limits import limits_of
+from jobs.checks.registry import checks_of, refuse_wrong
 from jobs.findings import CheckSettings, Finding, Severity, Verdict, verdict_of
 from jobs.formats.record import Record
 from jobs.intake.row_faults import RowFault
