@@ -19,6 +19,7 @@ from jobs.usage import Usage
 
 NIGHTS: Final = 30
 """A speed is taken from at most this many rounds: the latest ones of its model and device."""
+_HOUR_NS: Final = 3_600_000_000_000
 LEAST_ROWS: Final = 20
 """Lengths and waste are taken from published rows only if there are at least this many."""
 
@@ -40,6 +41,7 @@ class Experience:
         default_factory=lambda: defaultdict(dict)
     )
     _spent: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
+    _lost: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _expected: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0]))
 
     @classmethod
@@ -64,6 +66,8 @@ class Experience:
                     nights = self._nights[model, part.device]
                     night = (summary.at, summary.name)
                     nights[night] = nights.get(night, Moments()).plus(Moments.of(sizes))
+        for model, names in summary.lost_workers.items():
+            self._lost[model] |= {*names}
         for model in completed:
             if summary.wasted is not None:
                 self._spent[model][0] += summary.wasted.get(model, Usage()).device_ns
@@ -112,6 +116,14 @@ class Experience:
         """Return the share of a model's device time that brought no outcome, from 0 to below 1; 0 if it is not known."""
         wasted, used = self._spent[model]
         return min(0.9, max(0.0, wasted / (wasted + used))) if wasted + used > 0 else 0.0
+
+    def losses_per_hour(self, model: str) -> float:
+        """Return how many workers of a model were lost in an hour of one worker's device time.
+
+        An hour without a loss is added, so that one loss in a short night does not count as many in each hour.
+        """
+        hours = sum(self._spent[model]) / _HOUR_NS
+        return len(self._lost[model]) / (hours + 1)
 
     def per_expected_token(self, model: str) -> float | None:
         """Return the completion tokens of a model for each token that its rows were expected to take; None if not known."""

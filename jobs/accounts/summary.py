@@ -89,6 +89,8 @@ class Summary:
 
     `wasted` is what failed rows and lost attempts of each model used; None if an earlier release wrote it. `expected` has for
     each model the rows that the batch accepted, and the tokens that they were expected to take; only the first round has it.
+    `lost_workers` names, by model, the lives of workers that ended with rows of the batch in hand. A worker that held rows of
+    several batches is named in each.
     """
 
     batch_id: str
@@ -97,6 +99,7 @@ class Summary:
     added: Mapping[str, Mapping[Group, Tally]]
     wasted: Mapping[str, Usage] | None = None
     expected: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    lost_workers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -127,7 +130,13 @@ class Summary:
             if (spent := _wasted(sums) - _wasted((before or {}).get("models", {}).get(model))) != Usage()
         }
         expected = {} if before else usage.get("expected", {})
-        return cls(batch_id, done.round, done.at, added, wasted, expected)
+        known = (before or {}).get("lost_workers", {})
+        lost = {
+            model: new
+            for model, names in usage.get("lost_workers", {}).items()
+            if (new := sorted({*names} - {*known.get(model, ())}))
+        }
+        return cls(batch_id, done.round, done.at, added, wasted, expected, lost)
 
     def to_bytes(self) -> bytes:
         """Return the line that is stored."""
@@ -142,6 +151,7 @@ class Summary:
             },
             **({} if self.wasted is None else {"wasted": {model: one.as_dict() for model, one in self.wasted.items()}}),
             **({"expected": self.expected} if self.expected else {}),
+            **({"lost_workers": self.lost_workers} if self.lost_workers else {}),
         }
         return with_checksum(orjson.dumps(values)) + b"\n"
 
@@ -164,7 +174,8 @@ class Summary:
             {model: Usage.from_dict(one) for model, one in values["wasted"].items()} if "wasted" in values else None
         )
         at, expected = datetime.fromisoformat(values["at"]), values.get("expected", {})
-        return cls(values["batch_id"], values["round"], at, added, wasted, expected)
+        lost = values.get("lost_workers", {})
+        return cls(values["batch_id"], values["round"], at, added, wasted, expected, lost)
 
 
 def summary_name(batch_id: str, round_: int, at: datetime) -> str:

@@ -66,7 +66,14 @@ class Speed:
     nights: int
     spread: float
 
-    def rate(self, device: str, slots: int, devices: Fraction = Fraction(1), load_s: float = 0.0) -> Rate:
+    def rate(
+        self,
+        device: str,
+        slots: int,
+        devices: Fraction = Fraction(1),
+        load_s: float = 0.0,
+        losses_per_hour: float = 0.0,
+    ) -> Rate:
         """Return the speed as the rate of a worker with `slots` slots."""
         return Rate(
             device,
@@ -76,6 +83,7 @@ class Speed:
             self.spread,
             devices,
             load_s,
+            losses_per_hour,
         )
 
 

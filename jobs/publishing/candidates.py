@@ -5,14 +5,22 @@ goes to the ledger, whether they win or not. Published rows are copied as bytes 
 """
 
 from collections.abc import Mapping
+from typing import Final
+
+import orjson
 
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.segments.files import each_segments
+from jobs.batches.segments.head import SOLO
 from jobs.batches.segments.line import LINE_END
 from jobs.batches.segments.segment import Segment
+from jobs.lanes.job import ClaimId
 from jobs.publishing.ledger import Ledger
 from jobs.publishing.winners import Winners
 from jobs.store.store import Store
+
+LOST: Final = frozenset({"x", SOLO})
+"""The statuses in a head of attempts that their workers never reported on."""
 
 
 def add_candidates(store: Store, index: OutcomeIndex, winners: Winners, ledger: Ledger) -> list[str]:
@@ -42,6 +50,19 @@ def _add_segment(segment: Segment, place: int, index: OutcomeIndex, winners: Win
     end = segment.start
     for number, (row, line) in enumerate(zip(head.rows, head.lines, strict=True)):
         end += line[0]
+        if row.status in LOST:
+            ledger.lose(*_lost_worker(data[end - line[0] : end]))
         if len(line) > 1 and ((any_completed and row.status == "c") or counts(row)):
             stop = end - LINE_END
             add(row, place, number, data[stop - line[1] : stop], (accounts[line[2]], *line[3:]))
+
+
+def _lost_worker(line: bytes) -> tuple[str, str]:
+    """Return the model of a lost attempt, and the life of its worker; the life is empty if the line does not tell it."""
+    values = orjson.loads(line)
+    model = str(values.get("model") or "")
+    try:
+        claim = ClaimId.parse(str(values["receipt"]["worker"]))
+    except (ValueError, KeyError, TypeError):
+        return model, ""
+    return model, f"{claim.worker}-{claim.incarnation}"

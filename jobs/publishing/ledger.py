@@ -24,6 +24,8 @@ AMOUNTS: Final = ("device_cost", "charge")
 """The counts of a usage that are amounts of money."""
 VERDICTS: Final[tuple[Verdict, ...]] = ("fit", "review")
 """The verdicts that a completed row may have. A row that was not judged has none."""
+MOST_LOST: Final = 1_000
+"""At most this many lost workers of a model are named."""
 _USED: Final = 1 + len(NAMES)
 """The place in an entry after the counts of the usage."""
 _PROMPT, _COMPLETION, _DEVICE_NS = (
@@ -50,6 +52,12 @@ class Ledger:
         self._sums_of: list[list[int]] = []
         self._remembered: list[list[int]] = []
         self._sizes: list[SizesCounter] = []
+        self._lost: defaultdict[str, set[str]] = defaultdict(set)
+
+    def lose(self, model: str, worker: str) -> None:
+        """Note that a worker of a model died, or was cut off, with a row in hand. `worker` names one life of it."""
+        if model and worker and len(self._lost[model]) < MOST_LOST:
+            self._lost[model].add(worker)
 
     def spend(self, spent: Mapping[str, Sequence[int]], currency: str | None) -> None:
         """Add the cost of all attempts of a segment, by model."""
@@ -129,7 +137,8 @@ class Ledger:
         `groups` holds the sums of the completed rows for each currency, tenant, model, kind and template. `fit` and `review`
         beside `rows` count the rows with this verdict. `memory` is there if the translation memory was asked for any row. `sizes`
         of a group are sketches of its rows' tokens and device time, by device and length class (jobs/planning/sizes.py).
-        `expected` has the accepted rows of each model, and the tokens that they were expected to take.
+        `expected` has the accepted rows of each model, and the tokens that they were expected to take. `lost_workers` names, by
+        model, the lives of workers that ended with rows of the batch in hand; it is there if there are any.
         """
         posted = [account for account, rows in zip(self._accounts, self._rows, strict=True) if rows]
         models = {*(model for model, _ in self._spent), *(account.model for account in posted)}
@@ -147,6 +156,11 @@ class Ledger:
             "models": {model: self._sums([model], main, others) for model in sorted(models) if model},
             "groups": self._groups(),
             "expected": _expected(batch),
+            **(
+                {"lost_workers": {model: sorted(self._lost[model]) for model in sorted(self._lost)}}
+                if self._lost
+                else {}
+            ),
             "new": _difference(sums, before),
         }
 

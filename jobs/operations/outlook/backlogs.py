@@ -180,7 +180,8 @@ def rate_of(known: Experience, model: str, workers: Sequence[WorkerRecord], sett
     loads = sorted(one.load_s for one in workers if one.load_s)
     load_s = loads[len(loads) // 2] if loads else 0.0
     slots = slots_of(model, workers, settings) or ASSUMED_SLOTS
-    return speeds[device].rate(device, slots, share_of(model, device, settings), load_s)
+    share, losses = share_of(model, device, settings), known.losses_per_hour(model)
+    return speeds[device].rate(device, slots, share, load_s, losses)
 
 
 def live_speed(workers: Sequence[WorkerRecord], device: str) -> Speed | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.accounts.experience import LEAST_ROWS, Experience
+from jobs.accounts.summaries import summaries
 from jobs.batches.rounds import reopen
 from jobs.batches.segments.line import Outcome
 from jobs.planning.sketch import Sketch
@@ -64,6 +65,41 @@ def test_too_few_rows_of_a_kind_give_way_to_all_kinds_and_these_to_nothing(shelf
     found = Experience.read(shelf.store).of_kinds("stub", {"chat"})
     assert found is not None
     assert found.rows == LEAST_ROWS + few
+
+
+def lost(shelf: Shelf, row: int, worker: str, round_: int = 1) -> Outcome:
+    """The line of a row whose worker died with it in hand."""
+    made = replace(shelf.completed(row), round=round_, status="crashed", final=False, output=None, usage=Usage())
+    return replace(made, receipt={"worker": worker})
+
+
+def test_a_worker_that_dies_is_lost_once_however_many_rows_and_batches_it_held(shelf: Shelf) -> None:
+    """Its leases have the claim ids of its life, and those of its next life are another worker's."""
+    for night in ("a", "b"):
+        shelf.accept(night, 3)
+        shelf.write(night, [lost(shelf, 0, "w-1-7"), lost(shelf, 1, "w-1-8"), lost(shelf, 2, "no id")])
+        shelf.write(night, [on(shelf, "cpu", row, 600) for row in range(3)])
+        shelf.publish(night)
+        shelf.pass_s(60)
+    known = Experience.read(shelf.store)
+    assert known.losses_per_hour("stub") == pytest.approx(1 / 2), "in an hour of devices, and one more"
+    assert known.losses_per_hour("other") == 0
+    shelf.accept("c", 1)
+    shelf.write("c", [lost(shelf, 0, "w-1-9"), lost(shelf, 0, "w-2-0"), on(shelf, "cpu", 0, 3600)])
+    shelf.publish("c")
+    assert Experience.read(shelf.store).losses_per_hour("stub") == pytest.approx(2 / 3)
+
+
+def test_a_later_round_names_only_the_workers_that_were_lost_in_it(shelf: Shelf) -> None:
+    shelf.accept("a", 2)
+    shelf.write("a", [lost(shelf, 0, "w-1-7"), on(shelf, "cpu", 0, 1), shelf.failed(1)])
+    shelf.publish("a")
+    reopen(shelf.store, "a")
+    shelf.pass_s(60)
+    shelf.write("a", [lost(shelf, 1, "w-2-7", 2), on(shelf, "cpu", 1, 1, round_=2)])
+    shelf.publish("a")
+    rounds = sorted(summaries(shelf.store, faults=[]), key=lambda one: one.round)
+    assert [one.lost_workers for one in rounds] == [{"stub": ["w-1"]}, {"stub": ["w-2"]}]
 
 
 def test_waste_is_the_share_of_device_time_without_an_outcome(shelf: Shelf) -> None:

@@ -32,7 +32,8 @@ def test_both_speeds_are_found() -> None:
     assert speed.completion_s == pytest.approx(0.004, rel=0.05)
     assert (speed.rows, speed.nights) == (2400, 8)
     assert speed.spread < 0.02
-    rate = speed.rate("cpu", 8)
+    rate = speed.rate("cpu", 8, losses_per_hour=0.5)
+    assert rate.losses_per_hour == 0.5
     assert rate.completion_tokens_s == pytest.approx(250, rel=0.05)
 
 

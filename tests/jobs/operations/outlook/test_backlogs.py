@@ -126,6 +126,15 @@ def test_a_paused_lane_may_not_run(shelf: Shelf) -> None:
     assert workers_wanted([one])["stub"].workers == 0
 
 
+def test_a_worker_that_was_lost_is_expected_to_be_lost_again(shelf: Shelf) -> None:
+    publish_known(shelf)
+    known = Experience.read(shelf.store)
+    known.add(Summary("a", 1, shelf.now, {}, lost_workers={"stub": ["w-1"]}))
+    (one,) = backlogs([index_of(shelf)], {}, known, SETTINGS, shelf.now)
+    assert one.rate is not None
+    assert 0 < one.rate.losses_per_hour == known.losses_per_hour("stub")
+
+
 def test_a_part_of_a_gpu_counts_as_that_part(shelf: Shelf) -> None:
     publish_known(shelf, device="NVIDIA L4")
     settings = SETTINGS.model_copy(update={"models": {"stub": ModelCard(num_gpus=0.5, slots=4)}})
