@@ -202,7 +202,10 @@ class Client:
             *(line.lane for line in (found.lines if found else ())),
         }
         seen = snapshots_of(self.queue, lanes)
-        return plan_night(indexes, seen, known, self.settings, now, by=due, devices=devices, found=found)
+        accounts = self.tenant_budgets()
+        return plan_night(
+            indexes, seen, known, self.settings, now, by=due, devices=devices, found=found, accounts=accounts
+        )
 
     @overload
     def status(self, batch: str | Named) -> BatchStatus: ...

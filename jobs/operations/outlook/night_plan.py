@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from jobs.accounts.experience import LEAST_ROWS, Experience
+from jobs.batches.budgets.tenant_accounts import AccountState
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.lanes.protocol import LaneSnapshot
 from jobs.operations.estimate import Estimate
@@ -23,6 +24,7 @@ from jobs.planning.fleet_plan import MOST_WORKERS, BatchEnd, LanePlan, batch_end
 from jobs.planning.intervals import Interval
 from jobs.planning.slots import ASSUMED_SLOTS
 from jobs.planning.speeds import KNOWN_NIGHTS
+from jobs.prices import exact
 from jobs.settings import Settings
 
 FILE: Final = "the file"
@@ -145,12 +147,15 @@ def plan_night(
     by: datetime | None = None,
     devices: int | None = None,
     found: Estimate | None = None,
+    accounts: Sequence[AccountState] = (),
 ) -> NightPlan:
     """Plan the lanes of open batches. With `by`, each batch is due then, if it is not due earlier. Nothing is read or started.
 
     A batch that is quoted counts whole, as if somebody had agreed. `devices` limits the devices of all lanes together. `found` is
-    the estimate of a file whose rows are planned as if they were enqueued now.
+    the estimate of a file whose rows are planned as if they were enqueued now. `accounts` are those of the budgets of tenants.
     """
+    batches = list(batches)
+    tenants = {index.batch.batch_id: index.batch.tenant for index in batches}
     demands = backlogs_of(batches, snapshots, known, settings, at, with_quoted=True)
     if found is not None:
         demands = _with_file(demands, found, snapshots, known, settings)
@@ -158,7 +163,8 @@ def plan_night(
         demands = [_due(one, (by - at).total_seconds()) for one in demands]
     given = _given(demands, devices)
     lanes = [_outlook(one, snapshots.get(one.lane), known, settings, given.get(one.lane)) for one in demands]
-    return NightPlan(at, settings.prices.currency, tuple(_with_budgets(lanes)), by, devices)
+    lanes = [*_with_tenants(_with_budgets(lanes), tenants, accounts)]
+    return NightPlan(at, settings.prices.currency, tuple(lanes), by, devices)
 
 
 def _with_budgets(lanes: Sequence[LaneOutlook]) -> Iterable[LaneOutlook]:
@@ -175,6 +181,32 @@ def _with_budgets(lanes: Sequence[LaneOutlook]) -> Iterable[LaneOutlook]:
             if one.budget is not None and charges[one.batch_id] > one.budget and one.batch_id not in told
         ]
         yield replace(lane, remarks=(*lane.remarks, *over))
+
+
+def _with_tenants(
+    lanes: Iterable[LaneOutlook], tenants: Mapping[str, str], accounts: Sequence[AccountState]
+) -> Iterable[LaneOutlook]:
+    """Yield the lanes, and say of each budget of a tenant that its rows are expected to take more than it has left.
+
+    `tenants` are those of the batches. What the budget holds for rows at work is counted as spent, so a budget that is said to
+    end may just be enough for the last of them.
+    """
+    lanes = list(lanes)
+    charges: Counter[str] = Counter()
+    for end in (end for lane in lanes if lane.plan is not None for end in lane.plan.batches):
+        charges[tenants.get(end.batch_id, "")] += end.charge
+    over = [one for one in accounts if charges[one.tenant] > max(0, one.budget - one.held)]
+    for lane in lanes:
+        ours = {tenants.get(one.batch_id) for one in lane.waiting}
+        yield replace(lane, remarks=(*lane.remarks, *(_in_words(one) for one in over if one.tenant in ours)))
+
+
+def _in_words(account: AccountState) -> str:
+    left = exact(max(0, account.budget - account.held), account.currency)
+    return (
+        f"The budget of the tenant {account.tenant} for {account.period} has {left} left, which is not enough for its rows: they "
+        f"wait for the next one, from {account.until:%Y-%m-%d %H:%M}."
+    )
 
 
 def _due(demand: Demand, by_s: float) -> Demand:

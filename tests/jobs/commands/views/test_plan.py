@@ -154,3 +154,16 @@ def test_a_wrong_request_is_refused_with_a_sentence(nightpress: Run, known: Shel
     assert ran.status == 2
     assert said in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_a_budget_of_a_tenant_that_is_not_enough_stands_among_the_reasons(
+    nightpress: Run, known: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTPRESS_PRICES", '{"models": {"stub": {"prompt": 1000000000, "completion": 1000000000}}}')
+    for budget, says in (("1000USD", False), ("0.5USD", True)):
+        monkeypatch.setenv("NIGHTPRESS_TENANTS", f'{{"default": {{"budget_a_month": "{budget}"}}}}')
+        (lane,) = nightpress("plan", "--json").json()["lanes"]
+        named = [reason for reason in lane["reasons"] if reason.startswith("The budget of the tenant default")]
+        assert [reason.partition(", which")[0] for reason in named] == (
+            ["The budget of the tenant default for 2026-11 has 0.5 USD left"] if says else []
+        )

@@ -12,6 +12,7 @@ from jobs.accounts.experience import Experience
 from jobs.accounts.summaries import summaries
 from jobs.accounts.summary import Summary
 from jobs.batches.batch import LaneInput
+from jobs.batches.budgets.tenant_accounts import AccountState
 from jobs.batches.outcome_index import OutcomeIndex
 from jobs.batches.rounds import close
 from jobs.batches.segments.line import Outcome
@@ -222,3 +223,26 @@ def test_lanes_that_only_together_take_more_than_the_budget_say_so(shelf: Shelf,
     plan = plan_night([index], {}, Experience.read(shelf.store), settings, shelf.now)
     said = ["The budget of night-1 ends before its rows." in lane.remarks for lane in plan.lanes]
     assert said == [ends, ends]
+
+
+@pytest.mark.parametrize(
+    ("tenant", "budget", "said"),
+    [
+        pytest.param("default", 10 * 250, [], id="enough"),
+        pytest.param("default", 10 * 250 - 1, ["0.000002499 EUR"], id="too little"),
+        pytest.param("default", 1_000, ["0 EUR"], id="spent"),
+        pytest.param("other", 0, [], id="of another tenant"),
+    ],
+)
+def test_a_budget_of_a_tenant_that_is_not_enough_is_named(
+    shelf: Shelf, tenant: str, budget: int, said: list[str]
+) -> None:
+    """The budget has 1,500 billionths held by other batches, and ten rows cost 250 each."""
+    publish_known(shelf)
+    account = AccountState(tenant, "2026-12-01", "EUR", budget + 1_500 if budget > 1_000 else budget, 1_500, shelf.now)
+    settings = SETTINGS.model_copy(update={"prices": PRICES})
+    known = Experience.read(shelf.store)
+    plan = plan_night([index_of(shelf)], {}, known, settings, shelf.now, accounts=[account])
+    named = [remark for lane in plan.lanes for remark in lane.remarks if remark.startswith("The budget of the tenant")]
+    assert [remark.partition(" has ")[2].partition(" left")[0] for remark in named] == said
+    assert all("default for 2026-12-01" in remark and f"{shelf.now:%Y-%m-%d %H:%M}." in remark for remark in named)
