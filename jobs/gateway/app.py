@@ -14,6 +14,7 @@ from jobs.gateway.description import describe
 from jobs.gateway.desk import Desk
 from jobs.gateway.errors import add_handlers
 from jobs.gateway.metrics import Measured, Metrics
+from jobs.gateway.page.site import add_page
 from jobs.gateway.routes import batches, estimates, files, health, keys, models, rows, uploads, usage, webhooks
 
 _ABOUT = """OpenAI's batch endpoints over Nightpress, and its extensions. Errors have OpenAI's form. A key goes into the header
@@ -47,6 +48,7 @@ def make_app(desk: Desk) -> FastAPI:
     app.state.metrics = Metrics(desk)
     for part in (files, uploads, batches, rows, models, usage, estimates, keys, webhooks, health):
         app.include_router(part.router)
+    add_page(app)
     add_handlers(app)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.add_middleware(Measured, metrics=app.state.metrics)

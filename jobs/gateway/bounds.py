@@ -78,7 +78,7 @@ class Bounds:
             await self._app(scope, _Body(receive, limit), answering)
 
     def _limit(self, path: str) -> int:
-        if path in ("/v1/files", "/v1/estimates"):
+        if path in ("/v1/files", "/v1/estimates", "/page/upload"):
             return self._file_bytes + FORM_BYTES
         return PART_BYTES + FORM_BYTES if path.startswith("/v1/uploads/") and path.endswith("/parts") else BODY_BYTES
 

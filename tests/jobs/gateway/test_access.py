@@ -274,7 +274,7 @@ def test_every_answer_has_its_id_and_headers(front_desk: FrontDesk) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/nowhere", 404, "unknown_url"),
-        ("GET", "/", 404, "unknown_url"),
+        ("GET", "/v2", 404, "unknown_url"),
         ("PUT", "/v1/batches", 405, "method_not_allowed"),
         ("POST", "/v1/models", 405, "method_not_allowed"),
     ],
