@@ -47,7 +47,9 @@ def serve(
         bound = listener.getsockname()
         scheme = "https" if settings.tls_cert is not None else "http"
         desk.keys  # noqa: B018 - a wrong secret is told before anything is served
-        session.say(f"serving at {scheme}://{settings.host}:{bound[1]}: the page is at /, the API at /v1; interrupt to stop")
+        session.say(
+            f"serving at {scheme}://{settings.host}:{bound[1]}: the page is at /, the API at /v1; interrupt to stop"
+        )
         if not desk.keys.listed():
             session.say("there are no keys yet: nightpress keys make NAME")
         server_of(make_app(desk), settings).run(sockets=[listener])

@@ -146,7 +146,7 @@ def as_html(markdown: str) -> Markup:
         link_rel="noopener noreferrer nofollow",
         set_tag_attribute_values={tag: {"dir": "auto"} for tag in _BLOCKS},
     )
-    return Markup(_below_the_page(made))  # noqa: S704 - nh3 has cleaned it
+    return Markup(_below_the_page(made.replace("<img>", "")))  # noqa: S704 - nh3 has cleaned it
 
 
 def pieces(text: str, found: Sequence[tuple[int, int, int]], kept: Sequence[tuple[int, int]] = ()) -> list[Piece]:

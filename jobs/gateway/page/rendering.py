@@ -33,7 +33,8 @@ _UNITS_S: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def page(template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
     """Return the answer of a template with these values."""
     text = _environment().get_template(template).render(values)
-    headers = {"content-security-policy": POLICY, "cache-control": "no-store"}
+    # Without a referrer of its own forms, a browser would send them with the origin `null`.
+    headers = {"content-security-policy": POLICY, "cache-control": "no-store", "referrer-policy": "same-origin"}
     return HTMLResponse(text.encode(errors="replace"), status, headers)
 
 

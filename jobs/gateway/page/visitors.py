@@ -121,10 +121,9 @@ def check_origin(request: Request) -> None:
     """Raise ApiError 403 for a request that changes something and comes from a page of another site, as browsers tell it."""
     if request.method in ("GET", "HEAD"):
         return
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    origin = request.headers.get("origin")
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     is_ours = origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
-    if site not in ("same-origin", "none") or not is_ours:
+    if (site not in ("same-origin", "none")) if site is not None else not is_ours:
         raise ApiError(403, "the form came from another site, so nothing was done", "wrong_origin")
 
 
