@@ -144,7 +144,7 @@ def of_submission(desk: Desk, submission: Submission) -> Shown:
     decision = desk.journal.decision(submission)
     is_made = decision is not None and decision.batch_id is not None
     seen = desk.statuses.of(str(decision.batch_id)) if decision is not None and is_made else None
-    name = submission.input_file_id if seen is None else seen.batch.name
+    name = _name_of_file(desk, submission) if seen is None else seen.batch.name
     return Shown(submission.id, name, submission.created_at, decision, submission, seen)
 
 
@@ -152,3 +152,9 @@ def of_batch(desk: Desk, batch: Batch) -> Shown:
     """Return a batch of the command line as the page shows it. Raises NoBatch if it was deleted."""
     made = Decision(outcome="admitted", batch_id=batch.batch_id, rows=batch.rows, at=batch.created_at)
     return Shown(batch.batch_id, batch.name, batch.created_at, made, None, desk.statuses.of(batch.batch_id))
+
+
+def _name_of_file(desk: Desk, submission: Submission) -> str:
+    """Return the name of a submission's file, as far as it is known."""
+    record = desk.files(submission.tenant).find(submission.input_file_id)
+    return submission.input_file_id if record is None else record.filename

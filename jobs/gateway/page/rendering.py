@@ -47,8 +47,13 @@ def static(name: str) -> Response | None:
     return Response(content, 200, {"cache-control": _KEPT}, media_type)
 
 
-def moment(at: datetime | None) -> str:
-    """Return a time as an element that programs can read too."""
+def moment(at: datetime | str | None) -> str:
+    """Return a time, also one in RFC 3339, as an element that programs can read too."""
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError:
+            return at
     if at is None:
         return Markup('<span class="none">{}</span>').format(NONE)
     utc = at.astimezone(UTC)
@@ -75,6 +80,18 @@ def as_json(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
 
 
+def is_texts(value: object) -> bool:
+    """Whether a value is a list of texts, which is shown as a list."""
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+
+
+def is_records(value: object) -> bool:
+    """Whether a value is a list of objects that hold nothing but texts, such as questions with their answers."""
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(one, dict) and one and is_texts(list(one.values())) for one in value)
+
+
 @cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
@@ -93,6 +110,7 @@ def _environment() -> jinja2.Environment:
         "count": lambda number: f"{number:,}",
         "file_size": file_size,
     }
+    made.tests |= {"texts": is_texts, "records": is_records}
     made.globals["static"] = lambda name: f"/page/static/{name}?v={_version(name)}"
     return made
 

@@ -116,7 +116,15 @@ def row(batch_id: str, row: Annotated[int, Path(ge=0, le=1 << 53)], desk: AtDesk
     history = desk.client.row(own_id, row)
     reading = Reading.of(history, desk.client.kinds)
     rows = 0 if shown.one is None else shown.one.rows
-    return page("row.html", visitor=visitor, batch=shown, row=history, reading=reading, rows=rows)
+    return page(
+        "row.html",
+        visitor=visitor,
+        batch=shown,
+        row=history,
+        reading=reading,
+        rows=rows,
+        currency=desk.settings.prices.currency,
+    )
 
 
 def merged(files: Sequence[Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:

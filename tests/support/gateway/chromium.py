@@ -1,4 +1,4 @@
-"""A gateway on a port of its own, and Chromium that looks at it. Tests skip where Chromium, Playwright or axe-core are missing."""
+"""A gateway on a port of its own, and Chromium that looks at it. Tests skip where Chromium, Playwright or axe-core is missing."""
 
 import shutil
 import subprocess
