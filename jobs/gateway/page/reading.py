@@ -27,6 +27,9 @@ MOST_MARKDOWN: Final = 400_000
 MOST_MARKED: Final = 200_000
 """Longer texts are shown as they are: Markdown as its source, and others without marks."""
 
+MOST_NESTED: Final = 100
+"""Markdown whose elements stand in more others is shown as its source: the time to clean it grows with their square."""
+
 MOST_PLACES: Final = 400
 """At most this many findings, and this many placeholders, are marked in one text."""
 
@@ -57,6 +60,10 @@ _TAGS: Final = frozenset(
     ]
 )
 _HEADING: Final = re.compile(r"<(/?)h([1-6])(?=[ >])")
+_TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
+_VOID: Final = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
+)
 _WEB: Final = re.compile(r"(?:https?://|mailto:)[^\s]+", re.IGNORECASE)
 _TEXTS: Final = ("text", "title", "body_markdown", "label", "summary", "meta_description")
 """The fields of an output whose beginning the list of rows shows, the first of them that there is."""
@@ -134,10 +141,18 @@ def short(row: Mapping[str, Any]) -> str:
     return line if len(line) <= BRIEF else line[: BRIEF - 1] + "…"
 
 
-def as_html(markdown: str) -> Markup:
-    """Return Markdown as HTML in which nothing runs or loads, and whose headings follow those of the page."""
+def as_html(markdown: str) -> Markup | None:
+    """Return Markdown as HTML in which nothing runs or loads, and whose headings follow those of the page.
+
+    Returns None for Markdown that is too long or too deep.
+    """
+    if len(markdown) > MOST_MARKDOWN:
+        return None
+    written = pyromark.html(markdown, options=_OPTIONS)
+    if _depth(written) > MOST_NESTED:
+        return None
     made = nh3.clean(
-        pyromark.html(markdown, options=_OPTIONS),
+        written,
         tags=set(_TAGS),
         attributes={"a": {"href"}, "img": {"alt"}, "ol": {"start"}},
         attribute_filter=_kept_attribute,
@@ -175,9 +190,8 @@ def _field(name: str, value: Any, form: str, findings: Sequence[Mapping[str, Any
         return Field(name, value=value)
     found = list(islice(_places(name, findings), MOST_PLACES))
     kept = kept_of(value, language) if language is not None and name == "text" else []
-    if form != "markdown" or len(value) > MOST_MARKDOWN:
-        return Field(name, pieces=pieces(value, found, kept))
-    return Field(name, pieces=pieces(value, found), html=as_html(value))
+    html = as_html(value) if form == "markdown" else None
+    return Field(name, pieces=pieces(value, found, kept), html=html)
 
 
 def _places(name: str, findings: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, int, int]]:
@@ -188,6 +202,16 @@ def _places(name: str, findings: Sequence[Mapping[str, Any]]) -> Iterator[tuple[
             start, end = where.get("start"), where.get("end")
             if isinstance(start, int) and isinstance(end, int):
                 yield start, end, number
+
+
+def _depth(html: str) -> int:
+    """Return at least how many elements stand in each other at most. One that is never closed counts for all that follows."""
+    depth = most = 0
+    for match in _TAG.finditer(html):
+        if match[2].lower() not in _VOID:
+            depth = max(0, depth - 1) if match[1] else depth + 1
+            most = max(most, depth)
+    return most
 
 
 def _language(output: Mapping[str, Any], field: str) -> str:

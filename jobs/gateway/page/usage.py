@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from jobs.accounts.summary import Tally
 from jobs.errors import StoreDamaged
@@ -32,7 +32,9 @@ class Part:
 
 
 @router.get("")
-def usage(desk: AtDesk, visitor: Viewer, days: Literal[7, 30, 90] = 30, measure: Measure = "charge") -> Response:
+def usage(
+    desk: AtDesk, visitor: Viewer, days: Annotated[int, Query(ge=1, le=366)] = 30, measure: Measure = "charge"
+) -> Response:
     """Show the usage of the last days."""
     faults: list[StoreDamaged] = []
     parts: dict[str, list[Part]] = {}

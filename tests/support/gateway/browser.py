@@ -96,6 +96,16 @@ class Browser:
         values.pop("file", None)
         return _page(self.http.post(form.action, data=values, files=files))
 
+    def forget_list(self) -> "Browser":
+        """Let the gateway list the batches of the command line anew, as it does after some seconds."""
+        self.http.app.state.direct_batches._known.clear()  # type: ignore[attr-defined]
+        return self
+
+    @staticmethod
+    def token_in(html: str) -> str:
+        """The token of the first form of a page."""
+        return Page(200, "", html, {}).forms[0].fields["form_token"]
+
 
 def _page(answer: Any) -> Page:
     return Page(answer.status_code, str(answer.url.path), answer.text, answer.headers)
