@@ -53,7 +53,7 @@ def _parts(
     first = last - timedelta(days=days - 1)
     sums = desk.client.usage(by, since=f"{first}T00:00:00+00:00", tenant=tenant, faults=faults)  # type: ignore[arg-type]
     made = []
-    for currency, tallies in sorted(sums.items()):
+    for currency, tallies in sorted((pair for pair in sums.items() if pair[1]), key=lambda pair: pair[0]):
         values = {name: _value(tally, measure) for name, tally in tallies.items()}
         if by == "day":
             bars = columns(each_day(values, first, last))
