@@ -1,6 +1,7 @@
 """Shows jobs/gateway/page/usage.py, plots.py and fleet.py: what was used, as bars and numbers, and who works."""
 
 from datetime import date
+from itertools import pairwise
 
 from jobs.gateway.page.plots import columns, each_day, shares
 from jobs.gateway.page.rendering import file_size, span
@@ -13,7 +14,7 @@ def test_bars_are_as_high_as_their_values() -> None:
     bars = columns({"a": 0, "b": 5, "c": 10})
     assert [(bar.name, bar.height, bar.y) for bar in bars] == [("a", 0, 40), ("b", 20, 20), ("c", 40, 0)]
     assert all(bar.x >= 0 and bar.x + bar.width <= 100 for bar in bars)
-    assert [round(two.x - one.x, 1) for one, two in zip(bars, bars[1:], strict=False)] == [33.3, 33.3]
+    assert [round(two.x - one.x, 1) for one, two in pairwise(bars)] == [33.3, 33.3]
     assert columns({}) == []
     assert [bar.height for bar in columns({"a": 0})] == [0]
     assert shares({"a": 1, "b": 4}) == {"a": 25, "b": 100}
@@ -53,6 +54,7 @@ def test_usage_is_that_of_the_tenant_in_those_days(front_desk: FrontDesk, browse
         assert len([one for one in page.elements if one[0] == "rect"]) == 3  # a day, a model and a kind
     assert "Nothing was published" in Browser(front_desk).signed_in("bakery").get("/page/usage").text
     front_desk.shelf.pass_s(8 * 86_400)
+    browser.signed_in()
     assert "Nothing was published" in browser.get("/page/usage?days=7").text
     assert "2026-11-23" in browser.get("/page/usage?days=30").text
     assert browser.get("/page/usage?days=0").status == 400
