@@ -51,7 +51,7 @@ def moment(at: datetime | str | None) -> str:
     """Return a time, also one in RFC 3339, as an element that programs can read too."""
     if isinstance(at, str):
         try:
-            at = datetime.fromisoformat(at)
+            return moment(datetime.fromisoformat(at))
         except ValueError:
             return at
     if at is None:

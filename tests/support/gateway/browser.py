@@ -88,7 +88,7 @@ class Browser:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return _page(self.http.get(address, headers=named))
 
-    def submit(self, form: Form, files: Mapping[str, Any] | None = None, **fields: str) -> Page:
+    def submit(self, form: Form, *, files: Mapping[str, Any] | None = None, **fields: Any) -> Page:
         """Send a form with these values in its fields."""
         values = {**form.fields, **fields}
         if form.method == "get":

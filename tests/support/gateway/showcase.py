@@ -1,7 +1,7 @@
 """Batches in every state, with texts in several scripts and texts that attack the page, for tests that look at it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -124,7 +124,7 @@ def _articles(front_desk: FrontDesk) -> str:
     submission, batch_id = front_desk.admitted(data, nightpress={"kind": "article"}, metadata={"season": HOSTILE})
     shelf = front_desk.shelf
     shelf._tenants = ("shop",)
-    meta = {"metadata": {"shelf": "garden", "n": HOSTILE}}
+    meta: dict[str, Any] = {"metadata": {"shelf": "garden", "n": HOSTILE}}
     findings = [
         {
             "code": "invented",
@@ -164,8 +164,6 @@ def _articles(front_desk: FrontDesk) -> str:
 
 
 def _failure(front_desk: FrontDesk, row: int, error: Mapping[str, Any], **fields: Any) -> Any:
-    from dataclasses import replace
-
     made = front_desk.shelf.failed(row)
     return replace(made, kind="article", error=error, custom_id=HOSTILE, tenant="shop", **fields)
 
@@ -195,8 +193,6 @@ def _running(front_desk: FrontDesk, queue: RedisQueue) -> str:
     shelf._tenants = ("shop",)
     shelf.pass_s(30)
     shelf.write(batch_id, [shelf.completed(0), shelf.completed(1, output={"text": HOSTILE}), shelf.failed(5)])
-    lane = next(iter(front_desk.client.settings.lane_of(alias) for alias in ("stub",)))
-    from dataclasses import replace
-
+    lane = front_desk.client.settings.lane_of("stub")
     queue.claim(lane, "c-1", 2, 60_000, replace(WORKER, lane=lane))
     return submission

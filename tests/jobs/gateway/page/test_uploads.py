@@ -1,5 +1,7 @@
 """Shows jobs/gateway/page/uploads.py: a file is kept, tried without any batch, and then submitted once."""
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -10,7 +12,7 @@ from tests.support.gateway.front_desk import FrontDesk, chat_file, chat_line
 from tests.support.gateway.showcase import HOSTILE
 
 
-def sent(browser: Browser, data: bytes, name: str = "herbs.jsonl", **fields: str) -> Page:
+def sent(browser: Browser, data: bytes, name: str = "herbs.jsonl", **fields: Any) -> Page:
     """Send a file by the form, and return its dry run."""
     return browser.submit(browser.get("/page/upload").form("/upload"), files={"file": (name, data)}, **fields)
 
@@ -104,7 +106,7 @@ def test_only_the_first_rows_of_a_long_file_are_tried(browser: Browser, monkeypa
     ],
 )
 def test_a_wrong_form_submits_nothing(
-    front_desk: FrontDesk, browser: Browser, fields: dict[str, str], words: str
+    front_desk: FrontDesk, browser: Browser, fields: dict[str, Any], words: str
 ) -> None:
     page = sent(browser, chat_file(1), kind="openai")
     answer = browser.submit(page.form(page.address), **{"window": "24h", **fields})
