@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from jobs.template_kwargs import TemplateKwargs
 
-EngineName = Literal["auto", "causal", "seq2seq", "translate", "remote", "stub"]
+EngineName = Literal["auto", "causal", "vllm", "seq2seq", "translate", "remote", "stub"]
 """The engines. `auto` is the one that fits the model's architecture, which a worker finds in its files."""
 
 ReasoningForm = Literal[
@@ -71,8 +71,9 @@ class ModelCard(BaseModel):
 
     engine: EngineName = Field(
         default="auto",
-        description="The engine: causal for decoder-only models; translate or seq2seq for encoder-decoder models, which only "
-        "translate; remote for a server with OpenAI's API; stub for nonsense; auto for the one that fits the model's files.",
+        description="The engine: causal for decoder-only models, or vllm, in an environment of its own; translate or seq2seq for "
+        "encoder-decoder models, which only translate; remote for a server with OpenAI's API; stub for nonsense; auto for the one "
+        "that fits the model's files and the device.",
     )
     family: Family | None = Field(
         default=None,
@@ -206,7 +207,7 @@ class ModelCard(BaseModel):
             named = "every engine that fits" if engine == "auto" else f"the engine {engine}"
             raise ValueError(
                 f"{named} runs a model on one GPU, so no worker can use {int(gpus)}: set num_gpus to 1, and for a model that is "
-                "too large name a larger GPU as accelerator"
+                'too large set engine = "vllm", or name a larger GPU as accelerator'
             )
         return gpus
 
@@ -301,6 +302,7 @@ TRANSLATION_ONLY: Final = Abilities(schemas=False, adapters=False, scores=False,
 
 ABILITIES: Final[Mapping[EngineName, Abilities]] = {
     "causal": Abilities(schemas=True, adapters=False),
+    "vllm": Abilities(schemas=True, adapters=False, devices=64),  # of one node
     "seq2seq": TRANSLATION_ONLY,
     "translate": TRANSLATION_ONLY,
     "remote": Abilities(schemas=True, adapters=False, scores=False, devices=0),

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from jobs.generation import Completion, Fault, GenerationRequest
-from workers.engines.causal.time_shares import split_time
 from workers.engines.protocol import EngineStats
+from workers.engines.step_time import split_time
 from workers.engines.text.endings import Ending
 
 

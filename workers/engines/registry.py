@@ -16,6 +16,7 @@ from workers.engines.options import parse_options
 from workers.engines.protocol import Engine
 from workers.engines.scoring import ScoringEngine
 from workers.engines.stub.engine import StubEngine, StubOptions
+from workers.engines.vllm.environment import of_this_process
 from workers.engines.warm_start import copied
 from workers.engines.weights import folder_of, require, resolve, revision_of
 
@@ -57,7 +58,8 @@ def load(
         slots = _at_most(card.slots or remote.DEFAULT_SLOTS, max_slots)
         return Loaded(remote.load_engine(alias, card, slots=slots), "remote", identity(alias, card))
     require("torch", "transformers")
-    choice = choose(card, None if card.engine != "auto" or card.gguf_file else resolve(alias, card, cache_dir))
+    folder = None if card.engine != "auto" or card.gguf_file else resolve(alias, card, cache_dir)
+    choice = choose(card, folder, of_this_process())
     engine, name = _made(alias, card, (cache_dir, local_dir), choice, max_slots)
     return Loaded(engine, name, identity(alias, card, name))
 
@@ -81,8 +83,8 @@ def identity(alias: str, card: ModelCard, engine: EngineName | None = None) -> d
     from workers.engines.device.placement import place
 
     revision = {"model_revision": revision_of(alias, card)}
-    name = engine or choose(card, folder_of(alias, card)).engine
-    if name == "causal":
+    name = engine or choose(card, folder_of(alias, card), of_this_process()).engine
+    if name in ("causal", "vllm"):
         form = {} if card.reasoning == "auto" else {"reasoning_form": card.reasoning}
         return {**revision, "dtype": place(card).dtype_name, **form}
     if name == "translate":
@@ -111,6 +113,11 @@ def _made(
 
         slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
         return ScoringEngine(load_engine(alias, card, files, slots=slots)), "causal"
+    if choice.engine == "vllm":
+        from workers.engines.vllm import loading as vllm
+
+        slots = _at_most(card.slots or vllm.DEFAULT_SLOTS, max_slots)
+        return ScoringEngine(vllm.load_engine(alias, card, files, slots=slots)), "vllm"
     if choice.engine == "translate":
         from workers.engines.translate import loading as translate
         from workers.engines.translate.conversion import Unconvertible

@@ -1,6 +1,5 @@
 """Loads a model and builds its engine: the slot engine if the model can run in slots, else the padded engine."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +21,7 @@ from workers.engines.causal.padded_engine import PaddedEngine
 from workers.engines.causal.probe import Unfit, prepare_for_slots, why_alone
 from workers.engines.causal.runtime.cuda_graphs import CudaGraphs, Recorder
 from workers.engines.causal.slot_engine import SlotEngine
+from workers.engines.device.cache_memory import cache_bytes_available
 from workers.engines.device.pinning import Core
 from workers.engines.device.placement import Placement, keep_to_share, place
 from workers.engines.networks import load_network
@@ -169,17 +169,3 @@ def _end_token(alias: str, model: CausalModel, named: int | str) -> int:
     if len(tokens) != 1 or tokens[0] >= model.encoder.vocabulary:
         raise ModelUnavailable(f"the option eos of model {alias} names {named!r}, which is not a token of the model")
     return int(tokens[0])
-
-
-def cache_bytes_available(device: torch.device, threads: int, share: int | None = None) -> int:
-    """Return the memory that the KV cache may take, in bytes.
-
-    On a GPU this is 85 % of its free memory, or of what this process has left of its `share`, if that is less. On a CPU this is
-    half the free memory, divided by the number of workers (one for every `threads` cores), but at least 64 MiB.
-    """
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-        left = free if share is None else max(1, min(free, share - torch.cuda.memory_reserved(device)))
-        return int(left * 0.85)
-    workers = max(1, (os.cpu_count() or 1) // threads)
-    return max(1 << 26, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") // 2 // workers)

@@ -23,9 +23,10 @@ from workers.engines.causal.runtime.runtime import Runtime, StepTime
 from workers.engines.causal.sampler import SamplingState
 from workers.engines.causal.scheduler import Scheduler
 from workers.engines.causal.sequences import Span, TokenSequence
-from workers.engines.causal.time_shares import NOTHING_MEASURED, split_time, time_weights
+from workers.engines.causal.time_shares import NOTHING_MEASURED, time_weights
 from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
+from workers.engines.step_time import split_time
 from workers.engines.text.endings import Ending, ending_of, split_ending
 from workers.engines.text.grammar import Grammars
 from workers.engines.text.reasoning import Thoughts

@@ -1,4 +1,4 @@
-"""Time shares: a step's time is split over its sequences in proportion to the work that each caused, to the last nanosecond."""
+"""Time shares: a step's time is split over its sequences in proportion to the work that each caused."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,16 +8,6 @@ from workers.engines.causal.sequences import Span
 
 NOTHING_MEASURED: Final = StepTime(0, 1, 0)
 """The `StepTime` of a step that failed. With it, the step's time is split equally over the sequences."""
-
-
-def split_time(time_ns: int, weights: Sequence[int]) -> list[int]:
-    """Split a time in proportion to `weights`. The shares are whole nanoseconds and add up to `time_ns` exactly."""
-    total, weight_so_far, time_so_far, shares = sum(weights), 0, 0, []
-    for weight in weights:
-        weight_so_far += weight
-        shares.append(time_ns * weight_so_far // total - time_so_far)
-        time_so_far += shares[-1]
-    return shares
 
 
 def time_weights(spans: Sequence[Span], step_time: StepTime) -> list[int]:

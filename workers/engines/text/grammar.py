@@ -45,11 +45,16 @@ _VALUES: Final = frozenset({"const", "enum", "default", "examples"})
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """The grammar of a schema. `start` is None if the schema cannot be forced at all; `reason` then says why."""
+    """The grammar of a schema. `start` is None if the schema cannot be forced at all; `reason` then says why.
+
+    `schema` is what the grammar was made of, as JSON: the schema, without what cannot be forced, and with the library's options in
+    it. An engine that calls the library by itself makes the same grammar of it.
+    """
 
     constraint: Constraint
     start: llguidance.LLMatcher | None = None
     reason: str = ""
+    schema: str | None = None
 
     def matcher(self) -> llguidance.LLMatcher | None:
         """Return a matcher for one text, which has no tokens yet."""
@@ -111,7 +116,7 @@ class Grammars:
             if not matcher.is_error():
                 matcher.compute_bitmask()  # some schemas turn out to have no text only here
             if not matcher.is_error() and not matcher.is_stopped():
-                return Grammar(constraint, matcher)
+                return Grammar(constraint, matcher, schema=json.dumps({**schema, "x-guidance": options}))
         return Grammar("none", reason="the schema cannot be forced")  # the library's own words may quote the row
 
 

@@ -16,9 +16,9 @@ from typing import Final
 
 from jobs.generation import Completion, Fault, GenerationRequest, SamplingParams
 from workers.engines.causal.faults import fault_of, is_out_of_memory
-from workers.engines.causal.time_shares import split_time
 from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
+from workers.engines.step_time import split_time
 from workers.engines.text.endings import Ending
 from workers.engines.translate.model import TranslateModel
 from workers.engines.translate.rows import Row, Search, next_batch

@@ -8,16 +8,11 @@ pytest.importorskip("transformers", reason="the extra `workers` is not installed
 from jobs.generation import GenerationRequest, Prompt
 from workers.engines.causal.runtime.runtime import StepTime
 from workers.engines.causal.sequences import Span, TokenSequence
-from workers.engines.causal.time_shares import NOTHING_MEASURED, split_time, time_weights
+from workers.engines.causal.time_shares import NOTHING_MEASURED, time_weights
 
 
 def span(start: int, size: int, *, samples: int = 1) -> Span:
     return Span(TokenSequence(GenerationRequest("r", Prompt(text="x")), [1] * (start + size)), start, size, samples)
-
-
-def test_shares_of_time_add_up() -> None:
-    assert split_time(10, [1, 1, 1]) == [3, 3, 4]
-    assert sum(split_time(1_000_003, [7, 0, 13, 999])) == 1_000_003
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
-from workers.engines.causal.loading import cache_bytes_available
+from workers.engines.device.cache_memory import cache_bytes_available
 from workers.engines.device import placement
 
 
