@@ -20,6 +20,16 @@ CONTEXT = 96
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random Llama of 2 layers. Its tokenizer has a token, `beyond`, that the network does not have."""
+    return _tiny_llama(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model_of_vllm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with another such model, whose heads are as wide as vLLM's kernels for CPUs need them."""
+    return _tiny_llama(tmp_path_factory.mktemp("tiny-vllm"), head_dim=32)
+
+
+def _tiny_llama(folder: Path, **config: int) -> Path:
     torch = pytest.importorskip("torch", reason="the extra `workers` is not installed")
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -33,21 +43,23 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer_object=words, pad_token="<pad>", bos_token="<s>", eos_token="</s>", chat_template=TEMPLATE
     )
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary) - 1,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
-        initializer_range=0.4,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=0,
+    network = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(vocabulary) - 1,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=CONTEXT,
+            initializer_range=0.4,
+            bos_token_id=1,
+            eos_token_id=2,
+            pad_token_id=0,
+            **config,
+        )
     )
-    folder = tmp_path_factory.mktemp("tiny")
-    LlamaForCausalLM(config).save_pretrained(folder)
+    network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

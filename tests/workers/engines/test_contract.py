@@ -1,4 +1,8 @@
-"""Shows the contract of `workers.engines.protocol.Engine` for every engine: the stub, slots, padded batches, and translators."""
+"""Shows the contract of `workers.engines.protocol.Engine` for every engine: the stub, slots, padded batches, vLLM, a server, and
+translators.
+
+vLLM runs in an environment of its own: `make test-vllm` runs its part of this suite there.
+"""
 
 import hashlib
 import threading
@@ -13,6 +17,7 @@ from jobs.catalog import ABILITIES, Abilities, EngineName, ModelCard
 from jobs.errors import CODES, ModelUnavailable
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams, Translatable
 from tests.support.servers.openai_server import Server, serving
+from tests.support.vllm_environment import needs_vllm
 from tests.workers.engines import chat_families
 from workers.engines.protocol import Engine
 from workers.engines.registry import make_engine
@@ -21,10 +26,10 @@ TEXTS = ["ba be bi", "da de di do du ka ke ki", "la", "mo mu na ne ni no nu pa p
 PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)
 
 
-WRITERS = ("stub", "causal", "padded", "remote")
+WRITERS = ("stub", "causal", "padded", "vllm", "remote")
 """The engines that read prompts."""
 
-OURS = ("stub", "causal", "padded")
+OURS = ("stub", "causal", "padded", "vllm")
 """Those of them that have the model themselves, so that they see its tokens."""
 
 TRANSLATORS = ("seq2seq", "translate")
@@ -39,6 +44,11 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]
     elif request.param == "remote":
         server = request.getfixturevalue("openai_server")
         card = ModelCard(engine="remote", source=server.url, slots=4, options={"dialect": "vllm"})
+    elif request.param == "vllm":
+        needs_vllm()
+        folder = request.getfixturevalue("tiny_model_of_vllm")
+        options = {"cache_bytes": 1 << 24}
+        card = ModelCard(engine="vllm", source=str(folder), dtype="float32", device="cpu", slots=4, options=options)
     elif request.param in TRANSLATORS:
         if request.param == "translate":
             pytest.importorskip("ctranslate2", reason="the extra `translate` is not installed")
@@ -46,8 +56,9 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]
         card = ModelCard(engine=request.param, source=str(folder), dtype="float32", device="cpu", slots=4)
     else:
         folder = request.getfixturevalue("tiny_model")
-        options = {"padded": request.param == "padded"}
-        card = ModelCard(source=str(folder), dtype="float32", device="cpu", slots=4, options=options)
+        card = ModelCard(
+            source=str(folder), dtype="float32", device="cpu", slots=4, options={"padded": request.param == "padded"}
+        )
     return lambda: make_engine("tiny", card, tmp_path)
 
 
@@ -103,7 +114,7 @@ def test_an_engine_tells_when_it_began_a_request(make: Callable[[], Engine], req
         return
     before = time.monotonic_ns()
     done = completions(make(), [request_of(f"r{n}", TEXTS[n % 6]) for n in range(11)])
-    by_token = request.node.callspec.params["make"] in ("stub", "causal")
+    by_token = request.node.callspec.params["make"] in ("stub", "causal", "vllm")
     for one in done.values():
         first_ns = one.first_token_ns or one.begun_ns
         assert before <= one.begun_ns <= first_ns <= time.monotonic_ns()
@@ -173,7 +184,7 @@ def test_the_catalog_knows_the_abilities_of_the_engine(
     prompts = [request_of("a", adapter="brand"), request_of("c", continuations=(" da",))]
     done = completions(engine, [*prompts, GenerationRequest("p", Prompt(text="ba be", params=PARAMS))])
     found = Abilities(
-        name in ("causal", "remote"),
+        name in ("causal", "vllm", "remote"),
         done["a"].fault is None,
         scores=len(done["c"].scores) == 1,
         instructions=done["p"].fault is None,
