@@ -116,7 +116,7 @@ def languages_of(name: str, family: Family | None = None) -> ModelLanguages | No
 
 def languages_of_card(card: ModelCard) -> ModelLanguages | None:
     """Return the languages of a model of the catalog; None if they are not known, or if it is no model made for translation."""
-    if card.family is None and card.engine in ("causal", "stub"):
+    if card.family is None and card.engine in ("causal", "vllm", "stub"):
         return None
     known = languages_of(card.source or card.family or "", card.family)
     given = card.options.get("languages")

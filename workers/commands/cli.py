@@ -1,4 +1,4 @@
-"""The commands `run`, `work`, `nightly`, `replay` and `models pull`, added to those of `jobs/commands/cli.py`.
+"""The commands `run`, `work`, `nightly`, `replay`, `models pull` and `models env`, added to those of `jobs/commands/cli.py`.
 
 Each command reads its options, calls the module that does the work, and reports the result. Results go to standard output,
 progress to standard error. Heavy imports wait until a command runs.
@@ -32,6 +32,20 @@ if TYPE_CHECKING:
     from jobs.settings import Settings
 
 
+class EnvironmentName(StrEnum):
+    """The engines that `models env` makes environments for."""
+
+    VLLM = "vllm"
+
+
+class EnvironmentDevice(StrEnum):
+    """What an environment of `models env` is for."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to `app`."""
     from jobs.commands.models import models
@@ -41,6 +55,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: nightpress nightly inbox --until 07:30 --out published")(nightly)
     app.command(cls=RowCommand, epilog="Example: nightpress replay night-5f2c81 7")(replay)
     models.command("pull", epilog="Example: nightpress models pull smollm2-135m")(pull)
+    models.command("env", epilog="Example: nightpress models env vllm")(env)
 
 
 def run(
@@ -341,6 +356,37 @@ def pull(
     session: Session = ctx.obj
     card = session.settings.catalog[known(alias, session.settings)]
     session.write(weights.pull(alias, card, session.settings.cache_dir))
+
+
+def env(
+    ctx: typer.Context,
+    engine: Annotated[EnvironmentName, typer.Argument(help="The engine that needs an environment of its own.")],
+    device: Annotated[
+        EnvironmentDevice, typer.Option(help="What it is for; auto: a GPU if torch sees one here.")
+    ] = EnvironmentDevice.AUTO,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="PATH", help="A wheel or folder of Nightpress.  [default: as it was installed here]"
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Make it anew, also if it is there and fits.")] = False,
+) -> None:
+    """Make the environment that an engine runs in, beside this one. It takes some minutes and gigabytes, once a machine.
+
+    Workers of models on vLLM are started in it. On a cluster, each node with such workers needs it in the same folder.
+    """
+    _needs_packages()
+    from workers.commands.environments import device_here, make_vllm
+
+    session: Session = ctx.obj
+    settings = session.settings
+    chosen = device_here() if device is EnvironmentDevice.AUTO else "cpu" if device is EnvironmentDevice.CPU else "cuda"
+    packages = [card.package for card in settings.catalog.values() if card.package is not None]
+    session.say(f"making the environment of {engine.value} for {chosen}, unless it is there: some minutes")
+    made, is_new = make_vllm(settings.cache_dir, chosen, packages, source=source, again=again)
+    word = "made" if is_new else "there"
+    session.write(f"{word}: {made.folder}: vLLM {made.vllm}, Ray {made.ray}, Python {made.python}")
 
 
 def _check_work_options(action: WorkAction | None, of_a_start: Mapping[str, object], now: bool, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from workers.commands.packages import INSTALL, missing_packages
 from workers.engines.choice import choose
 from workers.engines.registry import identity
 from workers.engines.remote.loading import model_of
+from workers.engines.vllm.environment import found
 from workers.engines.weights import folder_of, locate
 from workers.fleet.cluster import chosen_address, connect, leave, nodes_of
 from workers.fleet.handles import Capacity
@@ -115,15 +116,15 @@ def _model(alias: str, card: ModelCard, cache_dir: Path, *, needed: bool) -> Che
             return Check(name, False, fault, remedy, needed=needed)
         return Check(name, True, where)
     try:
-        found = locate(alias, card, cache_dir)
+        where = locate(alias, card, cache_dir)
     except ModelUnavailable as error:
         fault, _, remedy = str(error).partition(": ")
         return Check(name, False, fault, remedy, needed=needed)
     try:
-        choice = choose(card, folder_of(alias, card))
+        choice = choose(card, folder_of(alias, card), found(cache_dir))
         identity(alias, card, choice.engine)  # raises if the device or the number format is missing
     except ModelUnavailable as error:  # another node of the cluster may have the device
         fault, _, remedy = str(error).partition(": ")
         return Check(name, False, fault, remedy, needed=False)
     why = f"; engine {choice.engine}: {choice.reason}" if card.engine == "auto" else f"; engine {choice.engine}"
-    return Check(name, True, f"found: {found}{why}")
+    return Check(name, True, f"found: {where}{why}")

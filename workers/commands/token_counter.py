@@ -48,7 +48,7 @@ def counter(settings: Settings, model: str) -> Counter | None:
 
 def _encoder(model: str, card: ModelCard, folder: Path) -> Encoder | Codec:
     """Return what turns prompts into the tokens of a model. Raises ModelUnavailable if its files are damaged."""
-    if choose(card, folder).engine == "causal":
+    if choose(card, folder).engine in ("causal", "vllm"):
         from workers.engines.text.encoding import Encoder
 
         return Encoder(load_tokenizer(model, card, folder), vocabulary=sys.maxsize, context=None, card=card)

@@ -1,8 +1,8 @@
 """Chooses the engine of a model whose card leaves it open (`auto`), by the files of the model, and says why.
 
-Decoder-only models run on the engine `vllm` on GPUs, if its environment is there and vLLM knows the model's architecture, else on
-`causal`. On a CPU only a card that names it gets `vllm`. Encoder-decoder models run on `translate`, which is faster, if CTranslate2 is
-installed and can convert them, else on `seq2seq`. Importing this module loads neither torch nor transformers.
+Decoder-only models run on the engine `vllm` on GPUs, if its environment is there and vLLM knows the model's architecture, else
+on `causal`. On a CPU only a card that names it gets `vllm`. Encoder-decoder models run on `translate`, which is faster, if
+CTranslate2 is installed and can convert them, else on `seq2seq`. Importing this module loads neither torch nor transformers.
 """
 
 import importlib.util

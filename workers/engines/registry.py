@@ -117,7 +117,7 @@ def _made(
         from workers.engines.vllm import loading as vllm
 
         slots = _at_most(card.slots or vllm.DEFAULT_SLOTS, max_slots)
-        return ScoringEngine(vllm.load_engine(alias, card, files, slots=slots)), "vllm"
+        return ScoringEngine(vllm.load_engine(alias, card, files, slots=slots, cache_dir=cache_dir)), "vllm"
     if choice.engine == "translate":
         from workers.engines.translate import loading as translate
         from workers.engines.translate.conversion import Unconvertible

@@ -30,6 +30,7 @@ from workers.fleet.gcs_watch import GcsWatch, end_process
 from workers.fleet.handles import GCS_TIMEOUT_VARIABLE, Capacity, End, Found
 from workers.fleet.log_relay.worker_log import RayLog, logs_folder, read_to_the_end
 from workers.fleet.nodes.draining import DrainWatch
+from workers.fleet.nodes.interpreter import python_for
 from workers.fleet.nodes.needs import Node, ray_needs, selectors
 from workers.logs.files import Chunk, open_log, read_log
 from workers.worker.worker import Worker, WorkerPlan
@@ -294,6 +295,9 @@ class RayCluster:
             max_task_retries=0,
             concurrency_groups={CONTROL: 3, REPORTS: 4},
         )(NodeWorker)
+        card = plan.settings.catalog[plan.alias]
+        if (python := python_for(plan.alias, card, plan.settings.cache_dir, needs)) is not None:
+            actor_class = actor_class.options(runtime_env={"py_executable": str(python)})
         log = f"{plan.worker}-{secrets.token_hex(4)}"  # unique: a worker that replaces a dead worker has the same name
         if self._namespace is not None:
             name = f"{KEPT}/{plan.alias}/{plan.worker}/{log}"

@@ -47,8 +47,8 @@ _VALUES: Final = frozenset({"const", "enum", "default", "examples"})
 class Grammar:
     """The grammar of a schema. `start` is None if the schema cannot be forced at all; `reason` then says why.
 
-    `schema` is what the grammar was made of, as JSON: the schema, without what cannot be forced, and with the library's options in
-    it. An engine that calls the library by itself makes the same grammar of it.
+    `schema` is what the grammar was made of, as JSON: the schema, without what cannot be forced, and with the library's options
+    in it. An engine that calls the library by itself makes the same grammar of it.
     """
 
     constraint: Constraint

@@ -1,11 +1,12 @@
 """The engine `vllm` steps vLLM in this process, and answers by our protocol.
 
-A request goes through it like this: `submit` keeps it; the next step turns it into tokens and waits for the grammar of its schema;
-then vLLM schedules it, first come first served, and each step's time is split over the requests that were scheduled in it. Its end
-is found by our own rules (`workers/engines/text/endings.py`), token by token if it has stop texts or may think, else once at the end.
+A request goes through it like this: `submit` keeps it; the next step turns it into tokens and waits for the grammar of its
+schema; then vLLM schedules it, first come first served, and each step's time is split over the requests that were scheduled in
+it. Its end is found by our own rules (`workers/engines/text/endings.py`), token by token if it has stop texts or may think,
+else once at the end.
 
-vLLM answers nothing for a request that is aborted, so a cancelled completion is made here. If vLLM's step raises, the engine is dead:
-the worker's process ends, and the fleet replaces it.
+vLLM answers nothing for a request that is aborted, so a cancelled completion is made here. If vLLM's step raises, the engine is
+dead: the worker's process ends, and the fleet replaces it.
 """
 
 import threading
@@ -151,7 +152,9 @@ class VllmEngine:
         done = [Completion(name, "", "cancelled") for name in early]
         for sequence in active:
             names = list(sequence.parts.values())
-            output = self._model.scheduler.output_of(names[0]) if len(names) == 1 and not sequence.encoded.forced else []
+            output = (
+                self._model.scheduler.output_of(names[0]) if len(names) == 1 and not sequence.encoded.forced else []
+            )
             done.append(self._ended(sequence, sequence.cancelled(output, self._model.encoder)))
         return done
 
@@ -192,7 +195,9 @@ class VllmEngine:
                 logger().warning("engine.unconstrained", reason=grammar.reason)
             sequence.constraint = grammar.constraint
             fault = self._start(sequence, grammar.schema)
-            if fault is not None and grammar.schema is not None:  # vLLM refuses what it cannot constrain; the answer is validated
+            if (
+                fault is not None and grammar.schema is not None
+            ):  # vLLM refuses what it cannot constrain; the answer is validated
                 logger().warning("engine.unconstrained", reason="vLLM refuses the schema")
                 sequence.constraint = "none"
                 fault = self._start(sequence, None)

@@ -1,8 +1,8 @@
 """The environment that the engine `vllm` runs in: a folder with a Python of its own, which `nightpress models env vllm` makes.
 
-vLLM pins torch and transformers, so it shares no environment with the other engines. A worker whose model runs on vLLM is started by
-that environment's Python. What passes between the two is pickled, so their Python must be of the same minor version, and their Ray of
-the same version. A record in the folder says what it holds. This module imports nothing heavy.
+vLLM pins torch and transformers, so it shares no environment with the other engines. A worker whose model runs on vLLM is
+started by that environment's Python. What passes between the two is pickled, so their Python must be of the same minor version,
+and their Ray of the same version. A record in the folder says what it holds. This module imports nothing heavy.
 """
 
 import json
@@ -84,8 +84,8 @@ def read(folder: Path) -> Environment | None:
     """Return the environment in a folder; None if there is none that is ready."""
     try:
         values: dict[str, Any] = json.loads((folder / RECORD).read_text())
-        names = (str(values[name]) for name in ("python", "ray", "vllm"))
-        return Environment(folder, *names, frozenset(map(str, values["architectures"])))
+        python, ray, vllm = (str(values[name]) for name in ("python", "ray", "vllm"))
+        return Environment(folder, python, ray, vllm, frozenset(map(str, values["architectures"])))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

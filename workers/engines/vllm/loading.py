@@ -26,7 +26,7 @@ from workers.engines.device.placement import Placement, keep_to_share, place
 from workers.engines.options import parse_options
 from workers.engines.text.encoding import Encoder
 from workers.engines.vllm.engine import VllmEngine, VllmModel
-from workers.engines.vllm.environment import REMEDY
+from workers.engines.vllm.environment import REMEDY, found
 from workers.engines.vllm.options import VllmOptions
 from workers.engines.vllm.version import installed, why_unfit
 
@@ -40,7 +40,7 @@ CPU_STEP: Final = 2_048
 """On a CPU a step computes at most this many tokens, or a whole context if that is more."""
 
 CPU_BLOCK: Final = 32
-"""Tokens in a block of the KV cache on a CPU, whose kernels want a multiple of 32. vLLM's own choice of 128 shares fewer prefixes."""
+"""Tokens in a block of the KV cache on a CPU, whose kernels want a multiple of 32. vLLM's own 128 shares fewer prefixes."""
 
 GPU_MEMORY: Final = 0.9
 """vLLM takes this part of a GPU's memory, or of the worker's share of it, for weights and cache together."""
@@ -66,18 +66,16 @@ _LOAD_ERRORS: Final = (
 """What vLLM raises for files that it cannot load: its errors have no common class."""
 
 
-def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slots: int) -> VllmEngine:
-    """Load the model in the folder that `resolve` returns, and return its engine.
+def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slots: int, cache_dir: Path) -> VllmEngine:
+    """Load the model in the folder that `resolve` returns, and return its engine. `cache_dir` may hold vLLM's environment.
 
     Raises:
-        ModelUnavailable: vLLM is not here or does not fit, it cannot load the files, the device is missing, or an option is wrong.
+        ModelUnavailable: vLLM is not here or does not fit, it cannot load the files, the device is missing, or an option is
+        wrong.
     """
     began_ns = time.monotonic_ns()
     options = parse_options("vllm", VllmOptions, card.options)
-    if importlib.util.find_spec("vllm") is None:
-        raise ModelUnavailable(f"model {alias}: the engine vllm runs in an environment of its own: {REMEDY}")
-    if reason := why_unfit(installed()):
-        raise ModelUnavailable(f"model {alias}: {reason}: {REMEDY}")
+    _check_vllm(alias, cache_dir)
     placement = place(card)
     if placement.device.type == "cpu":
         torch.set_num_threads(options.threads)
@@ -92,17 +90,36 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
     return VllmEngine(model, slots=slots, core=core, began_ns=began_ns)
 
 
+def _check_vllm(alias: str, cache_dir: Path) -> None:
+    """Raise ModelUnavailable if this process has no vLLM, or another version, and say where one is that fits."""
+    if importlib.util.find_spec("vllm") is not None:
+        if reason := why_unfit(installed()):
+            raise ModelUnavailable(f"model {alias}: {reason}: {REMEDY}")
+        return
+    environment = found(cache_dir)
+    if environment is None:
+        raise ModelUnavailable(
+            f"model {alias}: the engine vllm runs in an environment of its own, and there is none: {REMEDY}"
+        )
+    if reason := environment.why_unfit():
+        raise ModelUnavailable(f"model {alias}: the environment of the engine vllm does not fit: {reason}: {REMEDY}")
+    here = environment.folder / "bin" / "nightpress"
+    raise ModelUnavailable(
+        f"model {alias}: the engine vllm runs in an environment of its own: call {here} in place of this one"
+    )
+
+
 def engine_args(
     card: ModelCard, folder: Path, options: VllmOptions, placement: Placement, share: int | None, slots: int
 ) -> dict[str, Any]:
     """Return the arguments of vLLM's engine for a model, by name.
 
-    Our promises rest on some of them. Requests are scheduled in the order in which they come. The files' own defaults of sampling
-    are dropped, since requests decide. On a CPU no prompt is read in parts: after a part, vLLM takes back a random number, which its
-    generators for CPUs cannot do, and the engine would die of the first request with a seed.
+    Our promises rest on some of them. Requests are scheduled in the order in which they come. The files' own defaults of
+    sampling are dropped, since requests decide. On a CPU no prompt is read in parts: after a part, vLLM takes back a random
+    number, which its generators for CPUs cannot do, and the engine would die of the first request with a seed.
     """
     on_cpu = placement.device.type == "cpu"
-    found: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "model": str(folder),
         "tokenizer": str(folder),
         "trust_remote_code": card.trust_remote_code,
@@ -123,7 +140,7 @@ def engine_args(
     }
     if on_cpu:
         context = options.context or _context_of(card, folder)
-        found |= {
+        arguments |= {
             "block_size": CPU_BLOCK,
             "kv_cache_memory_bytes": min(CPU_CACHE, cache_bytes_available(placement.device, options.threads)),
             "enable_chunked_prefill": False,
@@ -131,16 +148,16 @@ def engine_args(
         }
     else:
         part = 1.0 if share is None else share / torch.cuda.mem_get_info(placement.device)[1]
-        found |= {"gpu_memory_utilization": GPU_MEMORY * part, "max_num_batched_tokens": options.step_tokens}
+        arguments |= {"gpu_memory_utilization": GPU_MEMORY * part, "max_num_batched_tokens": options.step_tokens}
     if card.gpus > 1:
-        found["distributed_executor_backend"] = "mp"
+        arguments["distributed_executor_backend"] = "mp"
     given = {
         "block_size": options.block_size,
         "kv_cache_memory_bytes": options.cache_bytes,
         "quantization": options.quantization,
         "kv_cache_dtype": options.kv_cache_dtype,
     }
-    return {**found, **{name: value for name, value in given.items() if value is not None}, **options.engine_args}
+    return {**arguments, **{name: value for name, value in given.items() if value is not None}, **options.engine_args}
 
 
 def _load(
@@ -160,10 +177,28 @@ def _load(
 
         config = EngineArgs(scheduler_cls=RecordingScheduler, **arguments).create_engine_config()
         llm = LLMEngine.from_vllm_config(config, disable_log_stats=True)
+        _warm_up(llm)
     encoder = Encoder(tokenizer, llm.model_config.get_vocab_size(), llm.model_config.max_model_len, card)
     named = [_end_token(one, encoder) for one in options.eos]
     eos = tuple(sorted({*_end_tokens(folder, tokenizer, llm.model_config.hf_text_config), *named}))
     return VllmModel(llm, encoder, eos, placement.device_name)
+
+
+def _warm_up(llm: Any) -> None:
+    """Let vLLM write two tokens, since it compiles parts of its sampler for the first text that needs them.
+
+    The first rows would pay for it, seconds each.
+    """
+    from vllm import SamplingParams
+
+    params = SamplingParams(
+        max_tokens=2, temperature=1.0, top_p=0.9, seed=0, logprobs=1, detokenize=False, ignore_eos=True
+    )
+    llm.add_request("warm-up", {"type": "token", "prompt_token_ids": [0]}, params)
+    while llm.has_unfinished_requests():
+        llm.step()
+    llm.reset_prefix_cache()
+    llm.engine_core.engine_core.scheduler.take_recorded()
 
 
 @contextlib.contextmanager

@@ -51,7 +51,9 @@ class VllmOptions(BaseModel):
         ge=1,
         description="The most tokens of a prompt and its completion. None: the model's own, or as many as the cache holds.",
     )
-    block_size: int | None = Field(default=None, ge=1, description="Tokens in a block of the KV cache. CPUs: 32 or a multiple.")
+    block_size: int | None = Field(
+        default=None, ge=1, description="Tokens in a block of the KV cache. CPUs: 32 or a multiple."
+    )
     prefix_sharing: bool = Field(default=True, description="Whether a common prefix of prompts is computed once.")
     graphs: bool | None = Field(
         default=None, description="Whether the model is compiled and recorded. None: on GPUs, where it pays at once."
@@ -59,7 +61,9 @@ class VllmOptions(BaseModel):
     quantization: str | None = Field(
         default=None, description="How vLLM quantises the weights at load, such as fp8. None: as the files say."
     )
-    kv_cache_dtype: str | None = Field(default=None, description="The type of the KV cache, such as fp8. None: the model's.")
+    kv_cache_dtype: str | None = Field(
+        default=None, description="The type of the KV cache, such as fp8. None: the model's."
+    )
     eos: tuple[Annotated[int, Field(ge=0)] | str, ...] = Field(
         default=(), description="Further tokens that end a completion, by id or text, such as `<|im_end|>`."
     )

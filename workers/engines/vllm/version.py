@@ -1,4 +1,5 @@
-"""The one release of vLLM that this engine is written for. Its parts that we use are not public, so each minor release may change.
+"""The one release of vLLM that this engine is written for. Its parts that we use are not public, so each minor release may
+change.
 
 When it moves, `tests/workers/engines/vllm/test_version.py` says what to look at.
 """

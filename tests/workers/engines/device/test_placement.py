@@ -10,8 +10,8 @@ import torch
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
-from workers.engines.device.cache_memory import cache_bytes_available
 from workers.engines.device import placement
+from workers.engines.device.cache_memory import cache_bytes_available
 
 
 @pytest.mark.parametrize(
