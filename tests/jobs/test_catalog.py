@@ -19,7 +19,7 @@ def test_a_worker_may_have_a_share_of_a_gpu_or_one(engine: Any, gpus: float) -> 
     assert ModelCard(engine=engine, num_gpus=gpus).gpus == gpus
 
 
-@pytest.mark.parametrize("engine", sorted({"auto", *ABILITIES} - {"stub", "remote"}))
+@pytest.mark.parametrize("engine", sorted({"auto", *ABILITIES} - {"stub", "vllm", "remote"}))
 def test_several_gpus_are_refused_for_engines_that_use_one(engine: Any) -> None:
     with pytest.raises(ValidationError, match=r"num_gpus\n.*on one GPU, so no worker can use 4: set num_gpus to 1"):
         ModelCard(engine=engine, num_gpus=4)

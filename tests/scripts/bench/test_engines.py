@@ -1,6 +1,9 @@
 """Tests the workload, the table and the contenders of `scripts/bench/engines.py`."""
 
+import json
+import platform
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ from scripts.bench import engines
 from scripts.bench.engine_peers.limits import memory_limit
 from scripts.bench.engine_peers.workload import SHAPES, Workload, requests_of
 from scripts.bench.engines import Contender, contenders_of, environment, table
+from workers.engines.vllm.environment import Environment, folder_in
+from workers.engines.vllm.version import MINOR
 
 
 @pytest.mark.parametrize("shape", list(SHAPES))
@@ -47,7 +52,7 @@ def test_a_contender_that_makes_too_few_tokens_or_fails_ends_the_benchmark(tmp_p
 def test_an_environment_is_made_once(tmp_path: Path) -> None:
     (tmp_path / ".ready").touch()
     assert environment(tmp_path, ["nothing-of-this-name"]) == str(tmp_path / "bin" / "python")
-    assert engines.PEERS.keys() == {"vllm", "openvino"}
+    assert engines.PEERS.keys() == {"openvino"}
 
 
 def test_the_memory_limit_counts_weights_once_a_step_and_the_cache_once_a_token() -> None:
@@ -58,9 +63,18 @@ def test_the_memory_limit_counts_weights_once_a_step_and_the_cache_once_a_token(
 
 
 def test_on_a_gpu_only_peers_with_a_gpu_build_run(tmp_path: Path) -> None:
-    """openvino has no GPU build and does not run. vllm's GPU build has a folder of its own."""
-    (tmp_path / "vllm-cuda").mkdir()
-    (tmp_path / "vllm-cuda" / ".ready").touch()
-    found = contenders_of(["vllm", "openvino"], tmp_path, "bfloat16", tmp_path, "cuda")
-    assert [one.command[0] for one in found if one.name == "vllm"] == [str(tmp_path / "vllm-cuda" / "bin" / "python")]
-    assert "openvino" not in {one.name for one in found}
+    """openvino has no GPU build and does not run. vLLM alone and a lane of ours on vLLM run in one environment."""
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": [2, 7]}))
+    there = Environment(folder_in(tmp_path), platform.python_version(), version("ray"), f"{MINOR}.0", frozenset())
+    there.folder.mkdir(parents=True)
+    there.write()
+    found = contenders_of(["vllm", "nightpress-vllm", "openvino"], tmp_path, "bfloat16", tmp_path, "cuda")
+    by_name = {one.name: one.command for one in found}
+    assert by_name["vllm"] == [str(there.executable), "-m", "scripts.bench.engine_peers.vllm_peer"]
+    assert by_name["nightpress-vllm"] == [
+        str(there.executable),
+        "-m",
+        "scripts.bench.engine_peers.nightpress_lane",
+        "2",
+    ]
+    assert "openvino" not in by_name
