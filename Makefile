@@ -12,16 +12,20 @@ AZURITE := 3.35.0
 export PYTHONDONTWRITEBYTECODE := # empty: hundreds of tests start Python, which then reads compiled files
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage faults mutate check sbom lock clean
+.PHONY: help run test test-vllm coverage faults mutate check sbom lock clean
 
 help: ## say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
 
 run: $(VENV)/.run ## install, then write the sample rows with a small model, into out/
 	@$(BIN)/nightpress run scripts/samples/night.jsonl --out out || [ $$? = 1 ] # 1: it ran, and the toy wrote texts that are not fit
 
 test: $(VENV)/.test ## install what tests need, and run them; of the fault suite, its smoke
 	@$(BIN)/python -m pytest -n 4 -m "not faults or smoke"
+
+test-vllm: $(VENV)/.run ## make the environment of vLLM, and run in it what tests the engine vllm
+	@$(BIN)/nightpress models env vllm
+	@$(BIN)/python scripts/checks/engines/vllm_suite.py
 
 coverage: $(VENV)/.test ## the same tests, with a table of the lines and branches that none of them reaches
 	@$(BIN)/coverage erase

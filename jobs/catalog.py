@@ -71,9 +71,9 @@ class ModelCard(BaseModel):
 
     engine: EngineName = Field(
         default="auto",
-        description="The engine: causal for decoder-only models, or vllm, in an environment of its own; translate or seq2seq for "
-        "encoder-decoder models, which only translate; remote for a server with OpenAI's API; stub for nonsense; auto for the one "
-        "that fits the model's files and the device.",
+        description="The engine: causal, or vllm in an environment of its own, for decoder-only models; translate or "
+        "seq2seq for encoder-decoder models, which only translate; remote for a server with OpenAI's API; stub for nonsense; "
+        "auto for the one that fits the model's files and the device.",
     )
     family: Family | None = Field(
         default=None,

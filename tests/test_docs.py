@@ -41,7 +41,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(nightpress [^`]+)`")
-ONLY_PARSED = {"run", "work", "serve", "replay", "doctor", "models pull", "resume"}
+ONLY_PARSED = {"run", "work", "serve", "replay", "doctor", "models pull", "models env", "resume"}
 """Commands that need Ray, a network or a paused batch. Only their command lines are parsed; each has tests of its own."""
 RAY_VARIABLES = {"RAY_AUTH_MODE=token", "RAY_worker_niceness=0"}
 """The variables of Ray that the pages set. `tests/acceptance/test_ray_clusters.py` starts clusters with these variables."""

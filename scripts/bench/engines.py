@@ -7,10 +7,11 @@
 The workload is made from a seed: prompts with a common beginning of about 60 tokens, and answers of fixed lengths. A contender
 takes the requests in the order of the workload. Only `padded, sorted` sorts them by the true lengths of the answers, which in
 real use nobody knows beforehand. `nightpress-vllm` is a whole lane of Nightpress on vLLM: queue, worker and storage. Each
-contender runs in its own process. The peers that `--with` names, except transformers, run in environments of their own, which the
-script makes in the cache folder with packages from PyPI. The machine's limit is measured first. On a CPU, the limit is the speed of the linear layers alone in torch, with one input for each slot. On a GPU, the limit is
-the speed if only memory took time: each step reads the weights once, and each token reads the keys and values of its text once.
-The benchmark fails if a contender makes a different number of tokens than the workload asks for.
+contender runs in its own process. The peers that `--with` names, except transformers, run in environments of their own, which
+the script makes in the cache folder with packages from PyPI. The machine's limit is measured first. On a CPU, the limit is the
+speed of the linear layers alone in torch, with one input for each slot. On a GPU, the limit is the speed if only memory took
+time: each step reads the weights once, and each token reads the keys and values of its text once. The benchmark fails if a
+contender makes a different number of tokens than the workload asks for.
 
     --model smollm2      the small model of `make run`, of 0.1 billion parameters
     --model billion      random weights in the shape of a model of a billion parameters (needs 5 GB of memory)

@@ -2,8 +2,8 @@
 
 A batch of completions is accepted into a store in a temporary folder, and a Redis server starts. A worker loads the model,
 claims the rows, and settles each after its outcome is in storage. All of it runs on the core that the contender is given. The
-time begins when the model is loaded, and ends with the last outcome in storage. argv[3] is the end token, which is banned from all texts, so
-that no text ends early.
+time begins when the model is loaded, and ends with the last outcome in storage. argv[3] is the end token, which is banned from
+all texts, so that no text ends early.
 """
 
 import sys

@@ -17,8 +17,8 @@ from jobs.catalog import ABILITIES, Abilities, EngineName, ModelCard
 from jobs.errors import CODES, ModelUnavailable
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams, Translatable
 from tests.support.servers.openai_server import Server, serving
-from tests.support.vllm_environment import needs_vllm
 from tests.workers.engines import chat_families
+from tests.workers.engines.vllm_environment import needs_vllm
 from workers.engines.protocol import Engine
 from workers.engines.registry import make_engine
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.catalog import ModelCard
-from tests.support.vllm_environment import needs_vllm
+from tests.workers.engines.vllm_environment import needs_vllm
 from workers.engines.protocol import Engine
 from workers.engines.registry import make_engine
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.vllm_environment import needs_vllm
+from tests.workers.engines.vllm_environment import needs_vllm
 from workers.engines.vllm.version import MINOR, installed, requirement, why_unfit
 
 ROOT = Path(__file__).parents[4]
