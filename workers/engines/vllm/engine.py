@@ -21,11 +21,12 @@ from jobs.logs import logger
 from workers.engines.device.pinning import Core
 from workers.engines.protocol import EngineStats
 from workers.engines.step_time import split_time
+from workers.engines.text.answer_start import AnswerStart
 from workers.engines.text.encoding import Encoded, Encoder
 from workers.engines.text.grammar import Grammar, Grammars
 from workers.engines.text.reasoning import Thoughts
 from workers.engines.vllm.sampling import forced_params, params_of
-from workers.engines.vllm.sequences import Result, VllmSequence
+from workers.engines.vllm.sequences import Answers, Result, VllmSequence
 
 GRAMMAR_S: Final = 30.0
 """A request waits for its grammar for at most this many seconds. Then its text is free, and is only validated."""
@@ -88,6 +89,8 @@ class VllmEngine:
         """The requests inside vLLM, by our id of each of their parts."""
         self._scheduled: dict[str, VllmSequence] = {}
         """The same by vLLM's ids."""
+        self._answering: list[tuple[VllmSequence, Answers]] = []
+        """The requests whose answers have begun in this step, and that start anew under their schemas."""
         self._numbered = 0
         self._compiling = ThreadPoolExecutor(1, "grammars")
         now = clock_ns()
@@ -151,10 +154,9 @@ class VllmEngine:
             active = [self._active[name] for name in cancelled if name in self._active]
         done = [Completion(name, "", "cancelled") for name in early]
         for sequence in active:
-            names = list(sequence.parts.values())
-            output = (
-                self._model.scheduler.output_of(names[0]) if len(names) == 1 and not sequence.encoded.forced else []
-            )
+            names, output = list(sequence.parts.values()), list(sequence.output)
+            if len(names) == 1 and not sequence.encoded.forced and not sequence.by_token:
+                output = self._model.scheduler.output_of(names[0])
             done.append(self._ended(sequence, sequence.cancelled(output, self._model.encoder)))
         return done
 
@@ -193,17 +195,26 @@ class VllmEngine:
             grammar = _grammar_of(sequence)
             if grammar.schema is None:
                 logger().warning("engine.unconstrained", reason=grammar.reason)
-            sequence.constraint = grammar.constraint
-            fault = self._start(sequence, grammar.schema)
-            if (
-                fault is not None and grammar.schema is not None
-            ):  # vLLM refuses what it cannot constrain; the answer is validated
-                logger().warning("engine.unconstrained", reason="vLLM refuses the schema")
-                sequence.constraint = "none"
+            thinking = sequence.encoded.thinking
+            if grammar.schema is None or thinking is None or thinking.inside is False:
+                fault = self._start_constrained(sequence, grammar)
+            else:  # thoughts are free, and so is the first token where they may come
+                sequence.start = AnswerStart(thinking)
+                sequence.start.look([])
                 fault = self._start(sequence, None)
             if fault is not None:
                 faults.append(self._ended(sequence, fault))
         return faults
+
+    def _start_constrained(self, sequence: VllmSequence, grammar: Grammar) -> Fault | None:
+        """Hand a request to vLLM under its grammar. What vLLM refuses to constrain is free, and is only validated."""
+        sequence.constraint = grammar.constraint
+        fault = self._start(sequence, grammar.schema)
+        if fault is not None and grammar.schema is not None:
+            logger().warning("engine.unconstrained", reason="vLLM refuses the schema")
+            sequence.constraint = "none"
+            fault = self._start(sequence, None)
+        return fault
 
     def _start(self, sequence: VllmSequence, schema: str | None) -> Fault | None:
         """Hand a request to vLLM. Returns why vLLM refuses it; None if it does not."""
@@ -212,8 +223,9 @@ class VllmEngine:
             prompts = [[*encoded.tokens, *encoded.forced[:n]] for n in range(len(encoded.forced))]
             params = [forced_params(token) for token in encoded.forced]
         else:
-            prompts = [encoded.tokens]
-            params = [params_of(encoded, self._model.eos, by_token=sequence.by_token, schema=schema)]
+            written = len(sequence.output)
+            prompts = [[*encoded.tokens, *sequence.output]]
+            params = [params_of(encoded, self._model.eos, by_token=sequence.by_token, schema=schema, written=written)]
         for tokens, one in zip(prompts, params, strict=True):
             self._numbered += 1
             part = str(self._numbered)
@@ -237,7 +249,9 @@ class VllmEngine:
             if sequence is None:
                 continue
             result = sequence.take(answer.request_id, answer, self._model.encoder, self._model.eos)
-            if result is not None:
+            if isinstance(result, Answers):
+                self._answering.append((sequence, result))
+            elif result is not None:
                 ended.append((sequence, result))
         return ended
 
@@ -252,7 +266,7 @@ class VllmEngine:
         spent_ns = ended_ns - began_ns
         if not shares:
             time.sleep(PAUSE_S if not ended else 0.0)
-            return [self._ended(*one) for one in ended]
+            return [self._ended(*one) for one in ended] + self._start_answers()
         parts = split_time(spent_ns, [one.weight for _, one in shares])
         begun = 0
         for (sequence, one), share_ns in zip(shares, parts, strict=True):
@@ -266,7 +280,18 @@ class VllmEngine:
             self._busy_ns += spent_ns
             self._steps += 1
             self._begun += begun
-        return [self._ended(*one) for one in ended]
+        return [self._ended(*one) for one in ended] + self._start_answers()
+
+    def _start_answers(self) -> list[Completion]:
+        """Start those requests anew whose answers have begun after their thoughts, under their schemas."""
+        faults = []
+        answering, self._answering = self._answering, []
+        for sequence, answers in answering:
+            self._forget(sequence)
+            sequence.start_anew(answers.kept)
+            if fault := self._start_constrained(sequence, _grammar_of(sequence)):
+                faults.append(self._ended(sequence, fault))
+        return faults
 
     def _ended(self, sequence: VllmSequence, result: Result) -> Completion:
         """Take a request out of this engine and out of vLLM, and return its completion."""
@@ -303,10 +328,7 @@ def _is_ready(sequence: VllmSequence) -> bool:
 
 
 def _grammar_of(sequence: VllmSequence) -> Grammar:
-    """Return the grammar of a request that is ready. One that may think first is not constrained: its thoughts would be."""
+    """Return the grammar of a request that is ready."""
     if sequence.grammar is None or not sequence.grammar.done():
         return Grammar("none", reason=f"the grammar was not made within {GRAMMAR_S:g} s")
-    thinking = sequence.encoded.thinking
-    if thinking is not None and thinking.inside is not False:
-        return Grammar("none", reason="the model may think before its answer")
     return sequence.grammar.result()

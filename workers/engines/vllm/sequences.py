@@ -6,11 +6,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.generation import Completion, Constraint, Fault, FinishReason
+from workers.engines.text.answer_start import AnswerStart
 from workers.engines.text.encoding import Encoded, Encoder, SampledLogprob
 from workers.engines.text.endings import Ending, ending_of, split_ending
 from workers.engines.text.grammar import Grammar
 from workers.engines.text.reasoning import Thoughts
 from workers.engines.vllm.sampling import logprobs_of
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a request that its schema constrains does once its answer begins: it starts anew at vLLM, after `kept` tokens."""
+
+    kept: int
+
 
 Result = Ending | Fault
 
@@ -28,12 +37,14 @@ class VllmSequence:
         grammar: The grammar of its schema, which may still be in the making; None if it has no schema.
         latest_s: The time, by the monotonic clock, until which it waits for its grammar.
         constraint: How far its schema constrains it; None if it has no schema.
+        start: Finds where its answer begins, if its schema constrains it and thoughts may come first.
         parts: vLLM's ids of its parts, in order, in two forms: the one that we gave, and vLLM's own.
         live: Those of vLLM's own ids that vLLM still works on.
         output: The tokens that it has written.
         logprobs: Their log probabilities, if it wants them.
         scored: Part -> its log probability.
         cached: The tokens of its prompt that were not computed again.
+        starts_anew: Whether it was handed to vLLM a second time, when its answer began.
     """
 
     encoded: Encoded
@@ -41,12 +52,14 @@ class VllmSequence:
     grammar: "Future[Grammar] | None" = None
     latest_s: float = 0.0
     constraint: Constraint | None = None
+    start: AnswerStart | None = None
     parts: dict[str, str] = field(default_factory=dict)
     live: set[str] = field(default_factory=set)
     output: list[int] = field(default_factory=list)
     logprobs: list[SampledLogprob] = field(default_factory=list)
     scored: dict[str, SampledLogprob] = field(default_factory=dict)
     cached: int = 0
+    starts_anew: bool = False
     device_ns: int = 0
     begun_ns: int = 0
     first_token_ns: int = 0
@@ -61,14 +74,14 @@ class VllmSequence:
         """Whether each token must be looked at: it may be the last of a stop text, or of thoughts."""
         return bool(self.encoded.request.prompt.params.stop or self.encoded.mixed_stops or self.thoughts is not None)
 
-    def take(self, part: str, answer: Any, encoder: Encoder, eos: Sequence[int]) -> Result | None:
-        """Take what vLLM has written (a RequestOutput). Returns how the request ends; None if it goes on."""
+    def take(self, part: str, answer: Any, encoder: Encoder, eos: Sequence[int]) -> Result | Answers | None:
+        """Take what vLLM has written (a RequestOutput). Returns how the request ends or starts anew; None if it goes on."""
         written = answer.outputs[0]
         if answer.finished:
             self.live.discard(self.parts[part])
         if answer.finished and written.finish_reason not in _REASONS:
             return Fault("generation_failed", f"vLLM ended the request: {written.finish_reason}", retryable=True)
-        if part == next(iter(self.parts)):
+        if part == next(iter(self.parts)) and not self.starts_anew:
             self.cached = min(max(answer.num_cached_tokens or 0, self.cached), len(self.encoded.tokens))
         if self.encoded.forced:
             return self._scored(part, written)
@@ -83,7 +96,14 @@ class VllmSequence:
             self.output.append(token)
             if (ending := self._ending(encoder, eos)) is not None:
                 return ending
+            if (answers := self._answers()) is not None:
+                return answers
         return self._ended(_REASONS[written.finish_reason], encoder) if answer.finished else None
+
+    def start_anew(self, kept: int) -> None:
+        """Forget what was written beyond `kept` tokens, since the rest is written under the schema."""
+        del self.output[kept:], self.logprobs[kept:]
+        self.start, self.starts_anew = None, True
 
     def cancelled(self, output: list[int], encoder: Encoder) -> Ending:
         """Return the ending of a request that was cancelled after these tokens."""
@@ -123,6 +143,18 @@ class VllmSequence:
             begun_ns=self.begun_ns,
             first_token_ns=self.first_token_ns,
         )
+
+    def _answers(self) -> Answers | None:
+        """Return where the answer begins, if it just did. If it begins within a token, no schema can constrain it any more."""
+        if self.start is None:
+            return None
+        found = self.start.look(self.output)
+        if not found.answers or found.marks:
+            return None
+        if found.text.strip():
+            self.start = None
+            return None
+        return Answers(len(self.output) - len(found.tokens))
 
     def _scored(self, part: str, written: Any) -> Result | None:
         self.scored.setdefault(part, logprobs_of(written.token_ids, written.logprobs, 1)[0])

@@ -3,16 +3,25 @@
 These tests run in vLLM's own environment (`make test-vllm`).
 """
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from jobs.generation import Completion, GenerationRequest, Prompt, SamplingParams
+from jobs.catalog import ModelCard
+from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams
+from tests.workers.engines.vllm_environment import needs_vllm
 from workers.engines.protocol import Engine
+from workers.engines.registry import make_engine
 
 PARAMS = SamplingParams(max_tokens=12, temperature=1.0, seed=7)
 LONG = " ".join(["ba be bi da de di do du ka ke ki la"] * 6)
 """A prompt of 72 tokens, of a context of 96."""
+THINKS = (
+    "{% for m in messages %}<|turn|>{{ m['role'] }}\n{{ m['content'] }}\n{% endfor %}<|turn|>assistant\n"
+    "{% if off %}<think>\n\n</think>\n\n{% elif not vary %}<think>\n{% endif %}"
+)
 
 
 def run(engine: Engine, *requests: GenerationRequest) -> dict[str, Completion]:
@@ -147,3 +156,94 @@ def test_a_request_that_vllm_refuses_fails_alone(vllm_engine: Engine, monkeypatc
     assert done["bad"].fault is not None
     assert done["bad"].fault.message == "vLLM refuses the request: not like this"
     assert done["good"].fault is None
+
+
+@pytest.fixture(scope="module")
+def thinking_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A random model whose chat template ends within thoughts, unless a row turns them off. `vary` leaves it open."""
+    needs_vllm()
+    from transformers import AddedToken, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from tests.workers.engines.chat_families import _MAKERS
+
+    backend = _MAKERS["bytes"]()
+    backend.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in ("<eos>", "<|turn|>")])
+    backend.add_tokens([AddedToken(text, special=False, normalized=False) for text in ("<think>", "</think>")])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<eos>", chat_template=THINKS)
+    folder = tmp_path_factory.mktemp("thinking")
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "head_dim": 32,
+    }
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=256,
+        num_key_value_heads=1,
+        initializer_range=0.4,
+        eos_token_id=tokenizer.eos_token_id,
+        **sizes,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    card = ModelCard(
+        engine="vllm", source=str(folder), dtype="float32", device="cpu", slots=4, options={"cache_bytes": 1 << 24}
+    )
+    engine = make_engine("thinker", card, tmp_path_factory.mktemp("cache"))
+    yield engine
+    engine.close()
+
+
+def test_a_schema_constrains_the_answer_and_not_the_thoughts(thinking_engine: Engine) -> None:
+    """The model is led to write `</think>` now and then. After it, it can only write what the schema allows, or think again."""
+    end = thinking_engine.inner._model.encoder.tokenizer.convert_tokens_to_ids("</think>")  # type: ignore[attr-defined]
+    schema = {
+        "type": "object",
+        "properties": {"a": {"enum": [1, 22]}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+
+    def ask(name: str, bias: float, seed: int = 1, **kwargs: object) -> GenerationRequest:
+        params = replace(PARAMS, max_tokens=60, logit_bias={end: bias}, logprobs=0, seed=seed)
+        messages = (Message("user", "tea"),)
+        prompt = Prompt(messages=messages, params=params, schema=schema, chat_template_kwargs=kwargs)
+        return GenerationRequest(name, prompt)
+
+    inside = [ask(f"inside {seed}", 5.0, seed) for seed in range(8)]
+    others = [ask("off", 5.0, off=True), ask("open", -100.0, vary=True), ask("endless", -100.0)]
+    done = run(thinking_engine, *inside, *others)
+    answered = [one for name, one in done.items() if name.startswith("inside") and one.constraint == "full"]
+    assert answered
+    for one in (*answered, done["off"], done["open"]):
+        assert (one.constraint, one.finish_reason) == ("full", "stop")
+        assert json.loads(one.text)["a"] in (1, 22)
+        assert len(one.logprobs) == one.completion_tokens
+        assert one.cached_prompt_tokens < one.prompt_tokens
+    assert all(one.reasoning_tokens > 0 for one in answered)
+    assert done["off"].reasoning_tokens == 0
+    endless = done["endless"]
+    assert (endless.text, endless.finish_reason, endless.reasoning_tokens) == ("", "length", 60)
+    for request in inside:
+        again = run(thinking_engine, request)[request.request_id]
+        assert (again.text, again.reasoning) == (done[request.request_id].text, done[request.request_id].reasoning)
+    assert sum(one.device_ns for one in done.values()) > 0
+    assert (thinking_engine.stats().running, thinking_engine.stats().waiting) == (0, 0)
+
+
+def test_a_stop_text_ends_the_answer_and_not_the_thoughts(thinking_engine: Engine) -> None:
+    end = thinking_engine.inner._model.encoder.tokenizer.convert_tokens_to_ids("</think>")  # type: ignore[attr-defined]
+    params = replace(
+        PARAMS, max_tokens=40, min_tokens=40, temperature=0.0, logit_bias={end: 6.0}, repetition_penalty=1.5
+    )
+    prompt = Prompt(messages=(Message("user", "tea"),), params=params)
+    whole = run(thinking_engine, GenerationRequest("r", prompt))["r"]
+    assert whole.completion_tokens == 40
+    assert 0 < whole.reasoning_tokens < 40
+    sign = whole.text[len(whole.text) // 2]
+    stopping = replace(prompt, params=replace(params, min_tokens=0, stop=(sign,)))
+    done = run(thinking_engine, GenerationRequest("r", stopping))["r"]
+    assert (done.finish_reason, done.text) == ("stop", whole.text[: whole.text.index(sign)])
+    assert done.reasoning == whole.reasoning
