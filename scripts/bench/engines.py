@@ -202,6 +202,19 @@ def table(contenders: list[Contender], most: float) -> str:
     return "\n".join(lines)
 
 
+def beside_vllm(contenders: list[Contender]) -> str:
+    """Return a line that compares a lane of ours on vLLM with vLLM alone; empty if not both ran.
+
+    On a busy machine the CPU time counts: others take turns with both.
+    """
+    by_name = {one.name: one for one in contenders}
+    if not by_name.keys() >= {"vllm", "nightpress-vllm"}:
+        return ""
+    alone, lane = by_name["vllm"], by_name["nightpress-vllm"]
+    rate, cpu = lane.tokens_per_s / alone.tokens_per_s, alone.median("cpu_s") / lane.median("cpu_s")
+    return f"a lane on vLLM makes {rate:.3f} times the tokens/s of vLLM alone, {cpu:.3f} times by CPU time"
+
+
 def main() -> None:
     """Run the contenders in turn, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -250,6 +263,8 @@ def main() -> None:
                 rate = last["tokens"] / last["seconds"]
                 print(f"{time.strftime('%H:%M:%S')} turn {turn + 1}: {one.name}: {rate:.1f} tokens/s", file=sys.stderr)
     print(table(contenders, most))
+    if compared := beside_vllm(contenders):
+        print(compared)
 
 
 if __name__ == "__main__":

