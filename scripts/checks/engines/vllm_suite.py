@@ -35,10 +35,10 @@ def main() -> None:
     if environment is None:
         sys.exit(f"there is no environment for vLLM here: {REMEDY}")
     python = environment.executable
-    asked = [python, "-c", "import pytest, xdist, hypothesis, fakeredis"]
+    asked = [str(python), "-c", "import pytest, xdist, hypothesis, fakeredis"]
     if subprocess.run(asked, capture_output=True, check=False).returncode:
         print("installing what tests need", file=sys.stderr)
-        subprocess.run([python, "-m", "pip", "-q", "install", "--group", "test"], cwd=ROOT, check=True)
+        subprocess.run([str(python), "-m", "pip", "-q", "install", "--group", "test"], cwd=ROOT, check=True)
     sys.exit(subprocess.run(command(python, sys.argv[1:]), cwd=ROOT, check=False).returncode)
 
 

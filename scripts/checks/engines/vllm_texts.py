@@ -44,7 +44,7 @@ def prompts(n: int) -> list[str]:
 def texts_of(engine: str, source: str, asked: Sequence[str], tokens: int) -> dict[int, tuple[int, ...]]:
     """Return the tokens that an engine writes for each prompt, all prompts together."""
     options: dict[str, Any] = {"cache_bytes": 1 << 30, **({"context": 512} if engine == "vllm" else {})}
-    card = ModelCard(engine=engine, source=source, dtype="float32", device="cpu", slots=32, options=options)  # type: ignore[arg-type]
+    card = ModelCard(engine=engine, source=source, dtype="float32", device="cpu", slots=32, options=options)
     with tempfile.TemporaryDirectory() as cache:
         made = make_engine("m", card, Path(cache))
     params = SamplingParams(max_tokens=tokens, temperature=0.0, logprobs=0, seed=1)

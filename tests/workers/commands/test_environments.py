@@ -42,7 +42,7 @@ def test_it_holds_vllm_and_ours_in_the_versions_that_fit(device: Device, package
     assert machine.installed == [[requirement(package), f"ray=={version('ray')}"], nightpress_from("nightpress.whl")]
     removed = [one[-len(UNWANTED) :] for one in machine.commands if "uninstall" in one]
     assert removed == ([list(UNWANTED)] if device == "cpu" else [])
-    assert (is_new, found(tmp_path), made.architectures) == (True, made, {"LlamaForCausalLM"})
+    assert (is_new, found(tmp_path), made.architectures) == (True, made, frozenset({"LlamaForCausalLM"}))
 
 
 def test_it_is_made_anew_only_if_it_does_not_fit_or_if_asked(tmp_path: Path) -> None:
