@@ -82,7 +82,8 @@ def main() -> None:
 
 def _outcomes(segment: Path) -> dict[int, int]:
     """Return the completed rows of a segment, each with its completion tokens."""
-    outcomes = [one for one in map(json.loads, segment.read_text().splitlines()) if one.get("status") == "completed"]
+    published = (json.loads(line).get("published") for line in segment.read_text().splitlines())
+    outcomes = [one for one in published if one is not None and one["status"] == "completed"]
     return {one["row"]: one["usage"]["completion_tokens"] for one in outcomes}
 
 
