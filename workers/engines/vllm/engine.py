@@ -11,9 +11,10 @@ dead: the worker's process ends, and the fleet replaces it.
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from jobs.generation import Completion, Fault, GenerationRequest
@@ -25,6 +26,7 @@ from workers.engines.text.answer_start import AnswerStart
 from workers.engines.text.encoding import Encoded, Encoder
 from workers.engines.text.grammar import Grammar, Grammars
 from workers.engines.text.reasoning import Thoughts
+from workers.engines.vllm.adapters import VllmAdapters
 from workers.engines.vllm.sampling import forced_params, params_of
 from workers.engines.vllm.sequences import Answers, Result, VllmSequence
 
@@ -43,6 +45,7 @@ class VllmModel:
     encoder: Encoder
     eos: tuple[int, ...]
     device_name: str
+    adapters: VllmAdapters
     grammars: Grammars = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,6 +88,8 @@ class VllmEngine:
         self._cancelled: set[str] = set()
         self._preparing: list[VllmSequence] = []
         """The requests that wait for the grammars of their schemas. They are active too."""
+        self._held: deque[tuple[VllmSequence, Grammar | None]] = deque()
+        """The requests that wait until those with an adapter, or those without, have ended. They are active too."""
         self._parts: dict[str, VllmSequence] = {}
         """The requests inside vLLM, by our id of each of their parts."""
         self._scheduled: dict[str, VllmSequence] = {}
@@ -111,7 +116,7 @@ class VllmEngine:
         if self._core is not None and not self._is_pinned:  # not earlier: threads that start later are pinned too
             self._core.pin()
             self._is_pinned = True
-        done = self._end_cancelled() + self._encode() + self._start_prepared()
+        done = self._end_cancelled() + self._encode() + self._start_prepared() + self._start_held()
         if not self._parts:
             if self._preparing and not done:
                 wait([one.grammar for one in self._preparing if one.grammar is not None], PAUSE_S, "FIRST_COMPLETED")
@@ -166,7 +171,7 @@ class VllmEngine:
             arrived = list(self._submitted.values())
         faults = []
         for request in arrived:
-            encoded = self._model.encoder.encode(request)
+            encoded = self._encoded(request)
             with self._lock:
                 del self._submitted[request.request_id]
                 if isinstance(encoded, Fault):
@@ -180,9 +185,54 @@ class VllmEngine:
                 sequence.grammar = self._compiling.submit(self._model.grammars.of, schema)
                 sequence.latest_s = time.monotonic() + GRAMMAR_S
                 self._preparing.append(sequence)
-            elif fault := self._start(sequence, None):
+            elif fault := self._admit(sequence, None):
                 faults.append(self._ended(sequence, fault))
         return faults
+
+    def _encoded(self, request: GenerationRequest) -> Encoded | Fault:
+        """Return a request with its tokens, or why it cannot run. Its adapter is loaded; it changes nothing in the prompt."""
+        prompt = request.prompt
+        if prompt.adapter is not None:
+            adapter = self._model.adapters.request_of(prompt.adapter)
+            if isinstance(adapter, Fault):
+                return adapter
+        encoded = self._model.encoder.encode(replace(request, prompt=replace(prompt, adapter=None)))
+        if isinstance(encoded, Fault):
+            return encoded
+        with_adapter = replace(encoded.request.prompt, adapter=prompt.adapter)
+        return replace(encoded, request=replace(encoded.request, prompt=with_adapter))
+
+    def _start_held(self) -> list[Completion]:
+        """Start the requests that waited for those of the other sort, once these have ended."""
+        faults = []
+        while self._held and not self._is_apart(self._held[0][0]):
+            sequence, grammar = self._held.popleft()
+            if fault := self._begin(sequence, grammar):
+                faults.append(self._ended(sequence, fault))
+        return faults
+
+    def _is_apart(self, sequence: VllmSequence) -> bool:
+        """Whether a request must not share a step with those that are inside vLLM."""
+        running = next(iter(self._parts.values()), None)
+        return self._model.adapters.keeps_apart and running is not None and sequence.is_adapted != running.is_adapted
+
+    def _admit(self, sequence: VllmSequence, grammar: Grammar | None) -> Fault | None:
+        """Start a request, or hold it if it must not run beside those inside vLLM. Returns why it cannot run."""
+        if self._held or self._is_apart(sequence):
+            self._held.append((sequence, grammar))
+            return None
+        return self._begin(sequence, grammar)
+
+    def _begin(self, sequence: VllmSequence, grammar: Grammar | None) -> Fault | None:
+        """Hand a request to vLLM. One that may think is free until its answer begins."""
+        if grammar is None:
+            return self._start(sequence, None)
+        thinking = sequence.encoded.thinking
+        if grammar.schema is None or thinking is None or thinking.inside is False:
+            return self._start_constrained(sequence, grammar)
+        sequence.start = AnswerStart(thinking)
+        sequence.start.look([])
+        return self._start(sequence, None)
 
     def _start_prepared(self) -> list[Completion]:
         """Hand those requests to vLLM whose grammars are made, or were waited for long enough."""
@@ -195,14 +245,7 @@ class VllmEngine:
             grammar = _grammar_of(sequence)
             if grammar.schema is None:
                 logger().warning("engine.unconstrained", reason=grammar.reason)
-            thinking = sequence.encoded.thinking
-            if grammar.schema is None or thinking is None or thinking.inside is False:
-                fault = self._start_constrained(sequence, grammar)
-            else:  # thoughts are free, and so is the first token where they may come
-                sequence.start = AnswerStart(thinking)
-                sequence.start.look([])
-                fault = self._start(sequence, None)
-            if fault is not None:
+            if fault := self._admit(sequence, grammar):
                 faults.append(self._ended(sequence, fault))
         return faults
 
@@ -226,11 +269,14 @@ class VllmEngine:
             written = len(sequence.output)
             prompts = [[*encoded.tokens, *sequence.output]]
             params = [params_of(encoded, self._model.eos, by_token=sequence.by_token, schema=schema, written=written)]
+        adapter = encoded.request.prompt.adapter
+        lora = None if adapter is None else self._model.adapters.request_of(adapter)
         for tokens, one in zip(prompts, params, strict=True):
             self._numbered += 1
             part = str(self._numbered)
             try:
-                name = self._model.llm.add_request(part, {"type": "token", "prompt_token_ids": tokens}, one)
+                prompt = {"type": "token", "prompt_token_ids": tokens}
+                name = self._model.llm.add_request(part, prompt, one, lora_request=lora)
             except (ValueError, TypeError) as error:
                 self._forget(sequence)
                 return Fault("unsupported_parameter", f"vLLM refuses the request: {str(error).partition(chr(10))[0]}")
@@ -298,6 +344,8 @@ class VllmEngine:
         self._forget(sequence)
         if sequence in self._preparing:
             self._preparing.remove(sequence)
+        if any(held is sequence for held, _ in self._held):
+            self._held = deque(one for one in self._held if one[0] is not sequence)
         completion = sequence.completion(result, self._model.encoder)
         with self._lock:
             self._active.pop(sequence.request_id, None)

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import torch
@@ -25,6 +26,7 @@ from workers.engines.device.pinning import Core
 from workers.engines.device.placement import Placement, keep_to_share, place
 from workers.engines.options import parse_options
 from workers.engines.text.encoding import Encoder
+from workers.engines.vllm.adapters import VllmAdapters, arguments_for
 from workers.engines.vllm.engine import VllmEngine, VllmModel
 from workers.engines.vllm.environment import REMEDY, found
 from workers.engines.vllm.options import VllmOptions
@@ -66,8 +68,18 @@ _LOAD_ERRORS: Final = (
 """What vLLM raises for files that it cannot load: its errors have no common class."""
 
 
-def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slots: int, cache_dir: Path) -> VllmEngine:
+def load_engine(
+    alias: str,
+    card: ModelCard,
+    resolve: Callable[[], Path],
+    *,
+    slots: int,
+    cache_dir: Path,
+    adapters: Mapping[str, Path | str] = MappingProxyType({}),
+) -> VllmEngine:
     """Load the model in the folder that `resolve` returns, and return its engine. `cache_dir` may hold vLLM's environment.
+
+    `adapters` has the folder of each of its adapters by name, or a clause that says why there is none.
 
     Raises:
         ModelUnavailable: vLLM is not here or does not fit, it cannot load the files, the device is missing, or an option is
@@ -82,11 +94,14 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
     share = keep_to_share(card, placement.device)
     folder = resolve()
     try:
-        model = _load(card, folder, options, placement, share, slots)
+        arguments = engine_args(card, folder, options, placement, share, slots) | arguments_for(adapters)
+        llm, encoder, eos = _load(card, folder, options, arguments)
     except _LOAD_ERRORS as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ModelUnavailable(f"model {alias} cannot be loaded by vLLM from {folder}: {reason}") from error
     core = Core(options.cores) if options.cores and placement.device.type == "cpu" else None
+    held = VllmAdapters(llm, adapters, keeps_apart=placement.device.type == "cpu")
+    model = VllmModel(llm, encoder, eos, placement.device_name, held)
     return VllmEngine(model, slots=slots, core=core, began_ns=began_ns)
 
 
@@ -161,12 +176,12 @@ def engine_args(
 
 
 def _load(
-    card: ModelCard, folder: Path, options: VllmOptions, placement: Placement, share: int | None, slots: int
-) -> VllmModel:
+    card: ModelCard, folder: Path, options: VllmOptions, arguments: Mapping[str, Any]
+) -> tuple[Any, Encoder, tuple[int, ...]]:
+    """Return vLLM's engine for these arguments, our encoder, and the tokens that end a completion."""
     disable_progress_bar()
     local_only: dict[str, Any] = {"local_files_only": True, "trust_remote_code": card.trust_remote_code}
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", **local_only)
-    arguments = engine_args(card, folder, options, placement, share, slots)
     for name, value in _VARIABLES.items():
         os.environ.setdefault(name, value)
     with _quiet():
@@ -181,7 +196,7 @@ def _load(
     encoder = Encoder(tokenizer, llm.model_config.get_vocab_size(), llm.model_config.max_model_len, card)
     named = [_end_token(one, encoder) for one in options.eos]
     eos = tuple(sorted({*_end_tokens(folder, tokenizer, llm.model_config.hf_text_config), *named}))
-    return VllmModel(llm, encoder, eos, placement.device_name)
+    return llm, encoder, eos
 
 
 def _warm_up(llm: Any) -> None:

@@ -70,6 +70,11 @@ class VllmSequence:
         return self.encoded.request.request_id
 
     @property
+    def is_adapted(self) -> bool:
+        """Whether it has an adapter."""
+        return self.encoded.request.prompt.adapter is not None
+
+    @property
     def by_token(self) -> bool:
         """Whether each token must be looked at: it may be the last of a stop text, or of thoughts."""
         return bool(self.encoded.request.prompt.params.stop or self.encoded.mixed_stops or self.thoughts is not None)

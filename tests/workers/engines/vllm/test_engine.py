@@ -146,10 +146,10 @@ def test_a_request_that_vllm_refuses_fails_alone(vllm_engine: Engine, monkeypatc
     llm = inner._model.llm
     add = llm.add_request
 
-    def refuse(name: str, prompt: object, params: object) -> str:
+    def refuse(name: str, prompt: object, params: object, **more: object) -> str:
         if len(prompt["prompt_token_ids"]) == 2:  # type: ignore[index]
             raise ValueError("not like this\nand more")
-        return str(add(name, prompt, params))
+        return str(add(name, prompt, params, **more))
 
     monkeypatch.setattr(llm, "add_request", refuse)
     done = run(vllm_engine, asked("bad", "ba be"), asked("good"))
