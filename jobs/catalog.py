@@ -7,11 +7,12 @@ need the same name.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
+from jobs.did_you_mean import did_you_mean
 from jobs.template_kwargs import TemplateKwargs
 
 EngineName = Literal["auto", "causal", "vllm", "seq2seq", "translate", "remote", "stub"]
@@ -40,6 +41,9 @@ ReasoningForm = Literal[
 Family = Literal["marian", "m2m100", "nllb", "mbart50", "mbart", "t5"]
 """How a model made for translation is told the languages. `mbart` is mBART-cc25, and `t5` has MADLAD-400 with it."""
 
+MOST_NAMED: Final = 12
+"""A message names at most this many adapters of a model."""
+
 LONGEST_NAME: Final = 1_000
 """The most characters in the name of a model's source, package, revision or file."""
 
@@ -62,6 +66,34 @@ _LABEL: Final = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?")
 _PREFIX: Final = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 _SELECTOR: Final = re.compile(rf"!?({_LABEL.pattern}|in\({_LABEL.pattern}(, ?{_LABEL.pattern})*\))")
 """Matches what a card may ask of a label: `spot`, `!spot`, `in(H100, H200)`, `!in(H100, H200)`, as Ray reads it."""
+
+
+class AdapterCard(BaseModel):
+    """Where an adapter (LoRA) of a model comes from: `[models.<alias>.adapters.<name>]` in `nightpress.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(
+        min_length=1,
+        max_length=LONGEST_NAME,
+        description="A repository of the Hugging Face hub, or a local folder, with adapter_config.json and the weights; of a "
+        "remote model, the name of the adapter at the server.",
+    )
+    revision: str | None = Field(
+        default=None, min_length=1, max_length=64, description="A commit, tag or branch of the repository."
+    )
+
+    @field_validator("source", "revision")
+    @classmethod
+    def _findable(cls, name: str | None) -> str | None:
+        """Refuse names that no file can have."""
+        if name is not None and not name.isprintable():
+            raise ValueError("it holds a control character")
+        return name
+
+
+AdapterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$")]
+"""The name of an adapter, as rows give it."""
 
 
 class ModelCard(BaseModel):
@@ -146,6 +178,9 @@ class ModelCard(BaseModel):
     checks: bool | None = Field(
         default=None,
         description="Whether outputs of the model are checked. None: yes, unless the engine is stub, whose texts are nonsense.",
+    )
+    adapters: Mapping[AdapterName, AdapterCard] = Field(
+        default={}, description="Adapters (LoRA) of the model that rows may name, by name."
     )
     options: Mapping[str, Any] = Field(default={}, description="Options of the engine, such as the timing of the stub.")
 
@@ -239,6 +274,10 @@ class ModelCard(BaseModel):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         """Refuse fields that contradict each other."""
+        if self.adapters and not ABILITIES["causal" if self.engine == "auto" else self.engine].adapters:
+            raise ValueError(f"the engine {self.engine} has no adapters: remove adapters")
+        if self.adapters and self.family is not None:
+            raise ValueError("a model made for translation has no adapters: remove adapters")
         if self.memory_gb is not None and self.num_gpus is not None:
             raise ValueError("memory_gb and num_gpus both say which share of a GPU a worker gets: remove one of them")
         for name, value in (("accelerator", self.accelerator), ("memory_gb", self.memory_gb)):
@@ -301,11 +340,11 @@ TRANSLATION_ONLY: Final = Abilities(schemas=False, adapters=False, scores=False,
 """The abilities of an engine for encoder-decoder models."""
 
 ABILITIES: Final[Mapping[EngineName, Abilities]] = {
-    "causal": Abilities(schemas=True, adapters=False),
-    "vllm": Abilities(schemas=True, adapters=False, devices=64),  # of one node
+    "causal": Abilities(schemas=True, adapters=True),
+    "vllm": Abilities(schemas=True, adapters=True, devices=64),  # of one node
     "seq2seq": TRANSLATION_ONLY,
     "translate": TRANSLATION_ONLY,
-    "remote": Abilities(schemas=True, adapters=False, scores=False, devices=0),
+    "remote": Abilities(schemas=True, adapters=True, scores=False, devices=0),
     "stub": Abilities(schemas=False, adapters=True, devices=64),  # so that a placement can be tried dry
 }
 """The abilities of each engine. They stand here because submitting machines need them but have no engines."""
@@ -334,6 +373,29 @@ class Models:
             if len(same) == 1:
                 return same.pop()
         return None
+
+    def adapted(self, name: str) -> tuple[str, str] | None:
+        """Return the alias of the only model that has an adapter of this name, and the adapter's name; None if there is none.
+
+        Servers such as vLLM take an adapter's name as the name of a model, so files may have it there.
+        """
+        found = [alias for alias, card in self.catalog.items() if name in card.adapters]
+        return (found[0], name) if len(found) == 1 else None
+
+    def no_adapter(self, alias: str, name: str) -> str | None:
+        """Return a clause that says that a model has no adapter of this name, and which it has; None if it has one.
+
+        A stub without adapters takes every name, so that any file can be tried dry.
+        """
+        card = self.catalog[alias]
+        if name in card.adapters or (card.engine == "stub" and not card.adapters):
+            return None
+        if not card.adapters:
+            return f"{alias} has no adapters: remove it, or add it as [models.{alias}.adapters.{name[:40]}]"
+        known = sorted(card.adapters)
+        more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+        like = did_you_mean(name, known)
+        return f"{alias} has no adapter {name[:80]!r}: the known ones are {', '.join(known[:MOST_NAMED])}{more}{like}"
 
     def abilities(self, alias: str) -> Abilities:
         """Return the abilities of a model's engine. If the card leaves the engine open, they are those for decoder-only models,

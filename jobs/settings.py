@@ -441,6 +441,17 @@ class Settings(BaseSettings):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _tenants_have_adapters_of_models(self) -> Self:
+        for name, tenant in self.tenants.items():
+            for alias, adapter in tenant.adapters.items():
+                place = f"tenants.{name}.adapters.{alias}"
+                if alias not in self.catalog:
+                    raise ValueError(f"{place}: no model has that alias{did_you_mean(alias, self.catalog)}")
+                if message := self.known_models.no_adapter(alias, adapter):
+                    raise ValueError(f"{place}: {message}")
+        return self
+
     @field_validator("aliases")
     @classmethod
     def _known_aliases(cls, aliases: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:

@@ -1,5 +1,6 @@
 """Tenants: how the work of the fleet is divided among those who are billed for it, and the terms of each."""
 
+from collections.abc import Mapping
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Literal
@@ -81,6 +82,9 @@ class TenantSettings(BaseModel):
     )
     budget_a_month: Annotated[Money, BeforeValidator(_as_money)] | None = Field(
         default=None, description="What its rows may be charged in a month. None: no limit."
+    )
+    adapters: Mapping[str, str] = Field(
+        default={}, description="The adapter for its rows that name none, by the alias of the model."
     )
     time_zone: str = Field(default="UTC", description="Where its days and months begin, such as Europe/Berlin.")
     terms: TermSettings = Field(

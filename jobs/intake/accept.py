@@ -283,7 +283,8 @@ def _check(options: IntakeOptions, kinds: Mapping[str, Kind], settings: Settings
     if options.kind is not None and same_name(options.kind, kinds) is None:
         like = did_you_mean(options.kind, kinds)
         raise RequestError(f"--kind {options.kind}: the known kinds are {', '.join(sorted(kinds))}{like}")
-    if options.model is not None and settings.known_models.named(options.model) is None:
+    models = settings.known_models
+    if options.model is not None and models.named(options.model) is None and models.adapted(options.model) is None:
         like = did_you_mean(options.model, settings.catalog)
         raise RequestError(f"--model {options.model}: the known models are {', '.join(sorted(settings.catalog))}{like}")
     if options.override_model and options.model is None:
@@ -323,6 +324,7 @@ def _defaults(options: IntakeOptions, settings: Settings) -> RowDefaults:
         rows_may_set=frozenset(settings.rows_may_set) if options.rows_may_set is None else options.rows_may_set,
         tenants=_tenants(settings) if settings.known_tenants_only else None,
         with_most=options.budget is not None or any(one.has_budget for one in settings.tenants.values()),
+        adapters={name: one.adapters for name, one in settings.tenants.items() if one.adapters},
     )
 
 

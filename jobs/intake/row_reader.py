@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Final
 
@@ -40,7 +40,8 @@ class RowDefaults:
 
     If `override_model` is true, every row gets `model`, even a row that names another model. A row may name another tenant or
     priority only if `rows_may_set` has that field. If `tenants` is given, no other tenant is accepted. `with_most` tells whether
-    a budget limits the rows, so that the most tokens of each are noted.
+    a budget limits the rows, so that the most tokens of each are noted. `adapters` has the adapters of tenants: the name of the
+    tenant -> the alias of a model -> the adapter for rows that name none.
     """
 
     kind: str | None
@@ -52,6 +53,7 @@ class RowDefaults:
     rows_may_set: RowsMaySet = frozenset()
     tenants: Collection[str] | None = None
     with_most: bool = False
+    adapters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class RowReader:
@@ -171,6 +173,8 @@ class RowReader:
         )
         name = values.envelope.get("model", self._defaults.model)
         model = self._models.named(name) if isinstance(name, str) else None
+        if envelope is not None:
+            model, envelope = self._adapted(model, name, envelope)
         if isinstance(name, str) and model is None:
             findings.append(Finding("unknown_model", "model", self._no_model(name)))
         if envelope is not None:
@@ -183,6 +187,22 @@ class RowReader:
         self.remark = self.remark or self._unconstrained(request, model)
         row = self._request(envelope, request, kind, model, position)
         return self._with_most(row, kind) if self._defaults.with_most else row
+
+    def _adapted(self, model: str | None, name: Any, envelope: Envelope) -> tuple[str | None, Envelope]:
+        """Return the alias of a row's model, and the envelope with the row's adapter.
+
+        The name of an adapter in place of a model means the only model that has this adapter. A row without an adapter gets
+        that of its tenant for the model.
+        """
+        if model is None and isinstance(name, str) and (found := self._models.adapted(name)) is not None:
+            if envelope.adapter not in (None, found[1]):
+                return None, envelope
+            return found[0], envelope.model_copy(update={"adapter": found[1]})
+        if envelope.adapter is None and model is not None:
+            own = self._defaults.adapters.get(envelope.tenant or self._defaults.tenant, {}).get(model)
+            if own is not None:
+                return model, envelope.model_copy(update={"adapter": own})
+        return model, envelope
 
     def _beyond_rights(self, envelope: Envelope) -> Iterator[Finding]:
         """Yield a finding for each field that the row sets to another value although only the submitter of the batch may decide
@@ -215,8 +235,8 @@ class RowReader:
         if getattr(type(request), "needs_scores", False) is True and not able.scores:
             message = f"the engine of {model} cannot say how likely a label is: take a model of another engine"
             yield Finding("unsupported_parameter", "model", message)
-        if envelope.adapter is not None and not able.adapters:
-            yield Finding("unknown_adapter", "adapter", f"the engine of {model} has no adapters: remove it")
+        if envelope.adapter is not None and (message := self._models.no_adapter(model, envelope.adapter)):
+            yield Finding("unknown_adapter", "adapter", message)
         yield from self._beyond_languages(request, model)
 
     def _abilities(self, model: str) -> Abilities:
@@ -288,6 +308,8 @@ class RowReader:
         return f"no kind has the name {shown(kind)}: the known ones are {known}{like}"
 
     def _no_model(self, model: str) -> str:
+        if (found := self._models.adapted(model)) is not None:
+            return f"model is the adapter {found[1]!r} of {found[0]}, and adapter names another one: remove one of them"
         known = ", ".join(sorted(self._models.catalog))
         like = (
             did_you_mean(model, self._models.catalog)

@@ -59,6 +59,14 @@ def test_the_stub_may_hold_several_gpus_so_that_a_placement_can_be_tried() -> No
         pytest.param({"labels": {"zone": "a b"}}, "zone: give a value", id="a value with a space"),
         pytest.param({"labels": {"zone": "in(a, b"}}, "zone: give a value", id="an open bracket"),
         pytest.param({"labels": {"zone": ""}}, "zone: give a value", id="no value"),
+        pytest.param(
+            {"engine": "seq2seq", "adapters": {"a": {"source": "a/b"}}},
+            "has no adapters",
+            id="adapters of a translator",
+        ),
+        pytest.param({"family": "nllb", "adapters": {"a": {"source": "a/b"}}}, "has no adapters", id="of a family"),
+        pytest.param({"adapters": {"a b": {"source": "a/b"}}}, "should match pattern", id="a name with a space"),
+        pytest.param({"adapters": {"a": {"source": ""}}}, "at least 1 character", id="an adapter from nowhere"),
     ],
 )
 def test_what_no_cluster_has_is_refused_with_the_remedy(card: dict[str, Any], remedy: str) -> None:

@@ -1,12 +1,12 @@
 """Shows jobs/intake/row_reader.py: a row becomes a request."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from jobs.batches.request_row import RowRequest
-from jobs.catalog import Abilities, ModelCard, Models
+from jobs.catalog import Abilities, AdapterCard, ModelCard, Models
 from jobs.formats.record import Record
 from jobs.intake.row_faults import RowFault
 from jobs.intake.row_reader import RowDefaults, RowReader
@@ -57,7 +57,66 @@ def test_a_row_that_its_engine_cannot_do_is_refused(
     else:
         assert isinstance(found, RowFault)
         assert (found.code, found.field) == (code, field)
-        assert "the engine of large" in found.message
+        assert "large has no adapters: remove it" in found.message
+
+
+ADAPTERS: Final = {name: AdapterCard(source=f"ours/{name}") for name in ("brand", "legal")}
+ADAPTED: Final = Models(
+    {
+        "writer": ModelCard(adapters=ADAPTERS),
+        "other": ModelCard(adapters={"legal": ADAPTERS["legal"]}),
+        "dry": ModelCard(engine="stub"),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "model", "adapter"),
+    [
+        pytest.param({}, "writer", None, id="none"),
+        pytest.param({"adapter": "brand"}, "writer", "brand", id="by its name"),
+        pytest.param({"model": "brand"}, "writer", "brand", id="in place of a model"),
+        pytest.param({"model": "brand", "adapter": "brand"}, "writer", "brand", id="in both places"),
+        pytest.param({"tenant": "acme"}, "writer", "legal", id="of its tenant"),
+        pytest.param({"tenant": "acme", "adapter": "brand"}, "writer", "brand", id="its own, and not its tenant's"),
+        pytest.param({"tenant": "acme", "model": "other"}, "other", None, id="of another model of its tenant"),
+        pytest.param({"model": "dry", "adapter": "any"}, "dry", "any", id="any of a stub that lists none"),
+    ],
+)
+def test_a_row_may_name_an_adapter(row: dict[str, Any], model: str, adapter: str | None) -> None:
+    found = adapted(row)
+    assert isinstance(found, RowRequest), found
+    assert (found.model, found.adapter) == (model, adapter)
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "says"),
+    [
+        pytest.param(
+            {"adapter": "brnad"},
+            "unknown_adapter",
+            "'brnad': the known ones are brand, legal: did you mean brand?",
+            id="misspelt",
+        ),
+        pytest.param(
+            {"adapter": "brand", "model": "other"}, "unknown_adapter", "the known ones are legal", id="of another model"
+        ),
+        pytest.param({"model": "legal"}, "unknown_model", "no model has the alias 'legal'", id="of two models"),
+        pytest.param({"model": "brand", "adapter": "legal"}, "unknown_model", "the adapter 'brand'", id="two adapters"),
+    ],
+)
+def test_an_unknown_adapter_is_refused(row: dict[str, Any], code: str, says: str) -> None:
+    found = adapted(row)
+    assert isinstance(found, RowFault)
+    assert (found.code, found.field) == (code, "adapter" if code == "unknown_adapter" else "model")
+    assert says in found.message
+
+
+def adapted(row: dict[str, Any]) -> RowRequest | RowFault:
+    """Read a chat for the models of `ADAPTED`, one of whose tenants has an adapter of its own."""
+    tenants = {"acme": {"writer": "legal"}}
+    defaults = RowDefaults("chat", "writer", "house", 4, {}, rows_may_set=frozenset({"tenant"}), adapters=tenants)
+    return RowReader(load_kinds(), ADAPTED, defaults).read(Record(9, b"", {"prompt": "Hi", **row}), 7)
 
 
 @pytest.mark.parametrize("model", ["small", "large"])

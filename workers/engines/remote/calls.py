@@ -1,6 +1,8 @@
 """Makes the body of a request to a server with OpenAI's API."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from jobs.generation import Fault, GenerationRequest, SamplingParams
@@ -27,7 +29,13 @@ class Call:
         return self.path == CHAT
 
 
-def call_of(request: GenerationRequest, model: str, options: RemoteOptions, thoughts: int) -> Call | Fault:
+def call_of(
+    request: GenerationRequest,
+    model: str,
+    options: RemoteOptions,
+    thoughts: int,
+    adapters: Mapping[str, str] = MappingProxyType({}),
+) -> Call | Fault:
     """Return the call for a request, or a fault of this request alone.
 
     Args:
@@ -35,12 +43,16 @@ def call_of(request: GenerationRequest, model: str, options: RemoteOptions, thou
         model: The name of the model at the server.
         options: The options of the model.
         thoughts: The tokens that a model's thoughts may have, beyond the limit of its answer.
+        adapters: The name of each adapter of the model at the server, which takes it in place of a model's name.
     """
     prompt, params = request.prompt, request.prompt.params
+    if prompt.adapter is not None and prompt.adapter not in adapters:
+        return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter!r}.")
     if fault := _fault_of(request, options):
         return fault
+    name = model if prompt.adapter is None else adapters[prompt.adapter]
     most = params.max_tokens + (thoughts if options.thinks and not request.thoughts_count else 0)
-    body: dict[str, Any] = {"model": model, options.limit_name: most, **_sampling(params, options)}
+    body: dict[str, Any] = {"model": name, options.limit_name: most, **_sampling(params, options)}
     if prompt.messages:
         body["messages"] = [{"role": one.role, "content": one.content} for one in prompt.messages]
         if prompt.schema is not None:
@@ -55,8 +67,6 @@ def call_of(request: GenerationRequest, model: str, options: RemoteOptions, thou
 def _fault_of(request: GenerationRequest, options: RemoteOptions) -> Fault | None:
     """Return why a server cannot run a request; None if it can."""
     prompt = request.prompt
-    if prompt.adapter is not None:
-        return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter!r}: a remote model has none.")
     if not prompt.text.strip() and not any(one.content.strip() for one in prompt.messages):
         return Fault("empty_prompt", "The prompt has no tokens.")
     wrong = ["continuations to score"] if prompt.continuations else []

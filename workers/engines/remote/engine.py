@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx2
@@ -44,13 +44,17 @@ MOST_BYTES: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """A model at a server: the server's address (`https://host/v1`), the model's name there, its options and its key."""
+    """A model at a server: the server's address (`https://host/v1`), the model's name there, its options and its key.
+
+    `adapters` has the name of each of its adapters at the server, by our name.
+    """
 
     url: str
     name: str
     options: RemoteOptions
     key: str | None = None
     thoughts: int = 0
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
 
 class RemoteEngine:
@@ -209,7 +213,7 @@ class RemoteEngine:
 
     async def _answer(self, request: GenerationRequest) -> Answer | Fault:
         model = self._model
-        call = call_of(request, model.name, model.options, model.thoughts)
+        call = call_of(request, model.name, model.options, model.thoughts, model.adapters)
         if isinstance(call, Fault):
             return call
         until_s, tries = math.inf, 0

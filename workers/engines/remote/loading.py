@@ -68,7 +68,8 @@ def model_of(alias: str, card: ModelCard, *, with_key: bool = True) -> RemoteMod
     """
     options = parse_options("remote", RemoteOptions, card.options)
     key = options.key(alias) if with_key else None
-    return RemoteModel(card.source, options.model or alias, options, key, card.reasoning_max_tokens)
+    adapters = {name: adapter.source for name, adapter in card.adapters.items()}
+    return RemoteModel(card.source, options.model or alias, options, key, card.reasoning_max_tokens, adapters)
 
 
 def _names(content: bytes) -> list[str]:
