@@ -212,6 +212,7 @@ CODES: Final[dict[str, str]] = {
     "unsupported_kind": "The model only translates, and the row asks for something else.",
     "unsupported_language": "The model cannot translate from or into this language.",
     "unknown_adapter": "The model has no adapter of this name.",
+    "broken_adapter": "The files of the adapter are missing, broken, of another model, or of a sort that is not applied.",
     "generation_failed": "The engine failed on this request.",
     "out_of_memory": "The request does not fit into the device's memory.",
     "remote_unavailable": "The server of the model was busy or away for longer than the model's patience.",

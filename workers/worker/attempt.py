@@ -302,6 +302,7 @@ class Attempt:
         self._params[prompt.label] = {
             **params.as_receipt(),
             **({"chat_template_kwargs": kwargs} if kwargs else {}),
+            **({"adapter": prompt.adapter} if prompt.adapter not in (None, self.row.adapter) else {}),
         }
         adapter = prompt.adapter or self.row.adapter
         # The number of the claim tells two leases of a job apart even if the queue forgot how often the job was tried.

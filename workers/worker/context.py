@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 from jobs.batches.known_batches import KnownBatches
@@ -81,6 +82,7 @@ class WorkerContext:
         stats: EngineStats,
         kinds: Mapping[str, Kind],
         identity: Mapping[str, Any],
+        adapters: Mapping[str, str] = MappingProxyType({}),
         node: str = "",
         metrics: WorkerMetrics | None = None,
         traces: RowTraces | None = None,
@@ -89,8 +91,8 @@ class WorkerContext:
     ) -> Self:
         """Make the context of a new life of a worker on the lane of `model`.
 
-        `stats` are the statistics of the worker's engine. `identity` is what every receipt says about the model (see
-        `OutcomeBuilder`).
+        `stats` are the statistics of the worker's engine. `identity` is what every receipt says about the model, and
+        `adapters` what it says about its adapters (see `OutcomeBuilder`).
         """
         retry = RetryPolicy(settings.max_attempts, settings.backoff_s, settings.backoff_max_s)
         return cls(
@@ -108,7 +110,7 @@ class WorkerContext:
             feeder=Feeder(store, queue, batches, settings, monotonic),
             kinds=kinds,
             templates=Templates(settings.templates_dir),
-            outcome_builder=OutcomeBuilder(worker, model, stats.device, identity, settings.prices, retry),
+            outcome_builder=OutcomeBuilder(worker, model, stats.device, identity, settings.prices, retry, adapters),
             checks=row_checks(settings, model) if model in settings.catalog else unchecked,
             settings=settings,
             leases=Leases.from_settings(settings, monotonic),

@@ -7,7 +7,7 @@ run, because workers died of it or because its request cannot be read.
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +28,8 @@ from workers.worker.retry import RetryPolicy
 class OutcomeBuilder:
     """Makes the outcomes of one worker.
 
-    `identity` goes into each receipt: the engine, the device, the model's revision and its number format.
+    `identity` goes into each receipt: the engine, the device, the model's revision and its number format. `adapters` has the
+    revisions of the model's adapters by name; that of the row's adapter goes into its receipt.
     """
 
     worker: str
@@ -37,6 +38,7 @@ class OutcomeBuilder:
     identity: Mapping[str, Any]
     prices: Prices
     retry: RetryPolicy
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
     def ended(
         self, attempt: Attempt, error: RowError | None, now: datetime, rng: random.Random
@@ -72,7 +74,7 @@ class OutcomeBuilder:
             error=None if error is None else _as_values(error, attempt.row),
             usage=usage,
             wasted=wasted,
-            receipt={**self.identity, **attempt.receipt, **ours},
+            receipt={**self.identity, **adapter_receipt(attempt.row.adapter, self.adapters), **attempt.receipt, **ours},
         )
         try:
             orjson.dumps((outcome.output, outcome.error, outcome.receipt, outcome.findings, outcome.rejected))
@@ -149,3 +151,8 @@ def _as_values(error: RowError, row: RowRequest | None) -> dict[str, Any]:
 
 def _rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def adapter_receipt(adapter: str | None, revisions: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what a receipt says about the adapter of a row beside its name."""
+    return {} if adapter is None or adapter not in revisions else {"adapter_revision": revisions[adapter]}

@@ -191,6 +191,7 @@ class Worker:
             stats=stats,
             kinds=load_kinds(settings.templates_dir),
             identity={"engine": loaded.name, "device": stats.device, **loaded.identity},
+            adapters=loaded.adapters,
             metrics=self._metrics,
             traces=self._traces(),
         )

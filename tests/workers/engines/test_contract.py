@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.catalog import ABILITIES, Abilities, EngineName, ModelCard
+from jobs.catalog import ABILITIES, Abilities, AdapterCard, EngineName, ModelCard
 from jobs.errors import CODES, ModelUnavailable
 from jobs.generation import Completion, GenerationRequest, Message, Prompt, SamplingParams, Translatable
 from tests.support.servers.openai_server import Server, serving
@@ -43,7 +43,9 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]
         card = ModelCard(engine="stub", slots=4)
     elif request.param == "remote":
         server = request.getfixturevalue("openai_server")
-        card = ModelCard(engine="remote", source=server.url, slots=4, options={"dialect": "vllm"})
+        brand = AdapterCard(source="brand-at-the-server")
+        options = {"dialect": "vllm"}
+        card = ModelCard(engine="remote", source=server.url, slots=4, options=options, adapters={"brand": brand})
     elif request.param == "vllm":
         needs_vllm()
         folder = request.getfixturevalue("tiny_model_of_vllm")
@@ -56,10 +58,21 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]
         card = ModelCard(engine=request.param, source=str(folder), dtype="float32", device="cpu", slots=4)
     else:
         folder = request.getfixturevalue("tiny_model")
+        options = {"padded": request.param == "padded"}
+        brand = AdapterCard(source=str(request.getfixturevalue("tiny_adapter")))
         card = ModelCard(
-            source=str(folder), dtype="float32", device="cpu", slots=4, options={"padded": request.param == "padded"}
+            source=str(folder), dtype="float32", device="cpu", slots=4, options=options, adapters={"brand": brand}
         )
     return lambda: make_engine("tiny", card, tmp_path)
+
+
+@pytest.fixture
+def tiny_adapter(tiny_model: Path, tmp_path: Path) -> Path:
+    """An adapter for the tiny model."""
+    from tests.workers.engines.causal.adapters.lora_files import lora_weights, write_lora
+    from workers.engines.networks import load_network
+
+    return write_lora(tmp_path / "brand", lora_weights(load_network(tiny_model), ("q_proj", "v_proj"), 2))
 
 
 @pytest.fixture

@@ -216,6 +216,20 @@ def test_the_receipt_has_the_hash_of_the_terms() -> None:
     assert attempt.receipt["terms"] == terms_sha256(request)
 
 
+@pytest.mark.parametrize(
+    ("adapter", "named"), [("brand", {"adapter_revision": "b1"}), ("other", {}), (None, {})], ids=str
+)
+def test_the_receipt_names_the_adapter_of_the_row_and_which_files_it_had(
+    adapter: str | None, named: dict[str, str]
+) -> None:
+    attempt = attempt_for([], adapter=adapter)
+    attempt.start()
+    builder = OutcomeBuilder("w", "stub", "cpu", {}, Prices(), RetryPolicy(), {"brand": "b1"})
+    receipt = builder.ended(attempt, None, datetime.now(UTC), random.Random(0))[0].receipt
+    assert receipt["adapter"] == adapter
+    assert {name: receipt[name] for name in receipt if name == "adapter_revision"} == named
+
+
 class Stubborn(Echo):
     """A kind whose conversation, when it is closed, raises an error or yields another prompt."""
 

@@ -1,9 +1,10 @@
 """Loads a model and builds its engine: the slot engine if the model can run in slots, else the padded engine."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import torch
@@ -14,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailable
 from jobs.logs import logger
+from workers.engines.causal.adapters.bank import AdapterBank, NoRoom
 from workers.engines.causal.kernels.cpu.fused import fuse
 from workers.engines.causal.kernels.cpu.packed import pack
 from workers.engines.causal.model import CausalModel
@@ -40,6 +42,8 @@ STEP_TOKENS: Final = {"cpu": 512, "cuda": 4096}
 """A step computes at most this many tokens, by type of device, if the option `step_tokens` is not set. More tokens would not make
 the step's matrix products more efficient, and all sequences would wait longer for the step."""
 
+OVERTAKING: Final = 2
+"""A row whose adapter is not in memory may be overtaken by this many times as many rows as there are slots."""
 
 _PLAIN: Final = ModelCard()
 
@@ -64,13 +68,27 @@ class CausalOptions(BaseModel):
     eos: tuple[Annotated[int, Field(ge=0)] | str, ...] = Field(
         default=(), description="Further tokens that end a completion, by id or text, such as `<|im_end|>`."
     )
+    adapter_bytes: int = Field(
+        default=512 << 20,
+        ge=1,
+        description="The most memory for the weights of adapters, in bytes. The ones that were used least recently make room.",
+    )
     padded: bool = Field(
         default=False, description="Whether to use the padded engine even for a model that can run in slots."
     )
 
 
-def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slots: int) -> Engine:
+def load_engine(
+    alias: str,
+    card: ModelCard,
+    resolve: Callable[[], Path],
+    *,
+    slots: int,
+    adapters: Mapping[str, Path | str] = MappingProxyType({}),
+) -> Engine:
     """Load the model in the folder that `resolve` returns, and return its engine.
+
+    `adapters` has the folder of each of its adapters by name, or a clause that says why there is none.
 
     Raises:
         ModelUnavailable: The files are not those of a causal model, the device is missing, or an option is wrong.
@@ -87,6 +105,7 @@ def load_engine(alias: str, card: ModelCard, resolve: Callable[[], Path], *, slo
     except Exception as error:  # broken files raise errors that have no common class
         reason = str(error).strip().partition("\n")[0]
         raise ModelUnavailable(f"model {alias} cannot be loaded from {folder}: {reason}") from error
+    model = with_adapters(alias, model, adapters, options, slots=slots)
     return build_engine(alias, model, options, slots=slots, began_ns=began_ns, share=share)
 
 
@@ -129,6 +148,22 @@ def build_engine(
         logger().warning("engine.alone", model=alias, reason=reason)
         slots = 1
     return PaddedEngine(model, slots=min(slots, PADDED_SLOTS), began_ns=began_ns)
+
+
+def with_adapters(
+    alias: str, model: CausalModel, adapters: Mapping[str, Path | str], options: CausalOptions, *, slots: int
+) -> CausalModel:
+    """Return a model with these adapters, whose layers then apply them.
+
+    Raises ModelUnavailable if the option `adapter_bytes` has no room for one.
+    """
+    if not adapters:
+        return model
+    try:
+        bank = AdapterBank(model.network, adapters, room=options.adapter_bytes, patience=OVERTAKING * slots)
+    except NoRoom as error:
+        raise ModelUnavailable(f"model {alias}: {error}: raise the option adapter_bytes") from error
+    return replace(model, adapters=bank)
 
 
 def load_model(folder: Path, placement: Placement, card: ModelCard = _PLAIN) -> CausalModel:

@@ -31,6 +31,16 @@ def next_batch(waiting: Sequence[Encoded], slots: int, switch: LengthSwitch | No
     return batch if side == _LONG else _staying_short(oldest, batch, switch.boundary)
 
 
+def with_room(waiting: Sequence[Encoded], places: int) -> Sequence[Encoded]:
+    """Return the requests whose adapters fit into memory together: those of the first `places` adapters, and all without one.
+
+    The first request is among them.
+    """
+    adapters = dict.fromkeys(one.request.prompt.adapter for one in waiting if one.request.prompt.adapter is not None)
+    chosen = {None, *list(adapters)[:places]}
+    return [one for one in waiting if one.request.prompt.adapter in chosen]
+
+
 def _neighbours(oldest: Encoded, waiting: Sequence[Encoded], slots: int) -> list[Encoded]:
     by_length = sorted(waiting, key=_length)
     start = max(0, min(by_length.index(oldest), len(by_length) - slots))

@@ -6,6 +6,7 @@ request has its own sampling params, ending and random numbers.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -14,10 +15,11 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from jobs.generation import Completion, Constraint, Fault, GenerationRequest
 from workers.engines.batching import BatchEngine, Result
+from workers.engines.causal.adapters.bank import BrokenAdapter
 from workers.engines.causal.faults import fault_alone
 from workers.engines.causal.masks import MaskMaker
 from workers.engines.causal.model import CausalModel
-from workers.engines.causal.padded_batches import next_batch
+from workers.engines.causal.padded_batches import next_batch, with_room
 from workers.engines.causal.runtime.rotary import UnknownSwitch, forget_lengths, length_switch
 from workers.engines.causal.sampler import SamplingState, sample
 from workers.engines.causal.sequences import LengthSwitch
@@ -73,13 +75,15 @@ class PaddedEngine(BatchEngine[Encoded]):
             torch.cuda.empty_cache()
 
     def _read(self, request: GenerationRequest) -> Encoded | Fault:
-        return self._model.encoder.encode(request)
+        return self._model.adapter_fault(request.prompt.adapter) or self._model.encoder.encode(request)
 
     def _choose(self, waiting: Sequence[Encoded]) -> list[Encoded]:
+        if self._model.adapters is not None:
+            waiting = with_room(waiting, self._model.adapters.residency.places)
         return next_batch(waiting, self._slots, self._length_switch)
 
     def _fault_of(self, error: Exception) -> Fault:
-        return fault_alone(error)
+        return error.fault if isinstance(error, BrokenAdapter) else fault_alone(error)
 
     def _finish_step(self, batch: Sequence[Encoded], results: Sequence[Result], spent_ns: int) -> list[Completion]:
         done = super()._finish_step(batch, results, spent_ns)
@@ -99,21 +103,32 @@ class PaddedEngine(BatchEngine[Encoded]):
         stopping = Stopping(batch, width=width, eos=model.eos, decode=model.encoder.decode, cancelled=self._cancelled)
         sampler = _SamplerProcessor(batch, width, model.eos, self._masks)
         forget_lengths(model.network)
-        model.network.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            generation_config=GenerationConfig(
-                do_sample=False, max_new_tokens=max(one.max_tokens for one in params), pad_token_id=pad
-            ),
-            logits_processor=LogitsProcessorList([sampler]),
-            stopping_criteria=StoppingCriteriaList([stopping]),
-        )
+        with self._applied([one.request.prompt.adapter for one in batch]):
+            model.network.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=GenerationConfig(
+                    do_sample=False, max_new_tokens=max(one.max_tokens for one in params), pad_token_id=pad
+                ),
+                logits_processor=LogitsProcessorList([sampler]),
+                stopping_criteria=StoppingCriteriaList([stopping]),
+            )
         self._constraints |= sampler.constraints
         return [
             replace(ending, logprobs=model.encoder.logprobs(state.logprobs[: ending.tokens]))
             for ending, state in zip(stopping.endings, sampler.states, strict=True)
             if ending is not None
         ]
+
+    def _applied(self, names: Sequence[str | None]) -> AbstractContextManager[None]:
+        """Bring the adapters of a batch into memory, and return a context in which the network applies them.
+
+        Raises BrokenAdapter if one cannot be used.
+        """
+        if self._model.adapters is None:
+            return nullcontext()
+        self._model.adapters.use({name: None for name in names if name is not None})
+        return self._model.adapters.applied(names)
 
 
 class _SamplerProcessor:

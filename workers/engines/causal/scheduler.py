@@ -7,6 +7,9 @@ Prefix sharing: if a new sequence begins with the same tokens as a slot, the key
 slot instead of being computed. If the sequence begins like a prompt that is still in its prefill, the sequence waits for that
 prompt. If a model's keys differ between long and short texts (`LengthSwitch`), a long text shares no prefix with a short one.
 
+Adapters: sequences whose adapter is in memory may overtake those whose adapter is not (`adapters/residency`), since an adapter
+that is loaded for many sequences costs less. Sequences with different adapters share no prefix.
+
 Chunked prefill: a step computes one token of every decoding sequence, and as many tokens of prompts as its budget of tokens
 (`step_tokens`) has room for.
 """
@@ -17,6 +20,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
+from workers.engines.causal.adapters.residency import Residency
 from workers.engines.causal.sequences import LengthSwitch, Span, TokenSequence
 
 MAX_FORCED_SAMPLES: Final = 256
@@ -59,6 +63,8 @@ class Scheduler:
         admit_together: Sequences wait until this many slots are free, and are then admitted together. This is for engines whose
             prefill steps cost much more than their decode steps.
         length_switch: How the model's rotary positions change with the length of a text; None if they do not.
+        residency: Which adapters are in memory; None if the model has none. A sequence whose adapter has no place there waits,
+            and others are admitted before it.
     """
 
     def __init__(
@@ -69,7 +75,9 @@ class Scheduler:
         prefix_sharing: bool = True,
         admit_together: int = 1,
         length_switch: LengthSwitch | None = None,
+        residency: Residency | None = None,
     ) -> None:
+        self._residency = residency
         self._step_tokens = step_tokens
         self._length_switch = length_switch
         self._admit_together = admit_together
@@ -120,6 +128,8 @@ class Scheduler:
     def admit(self, length: int) -> list[PrefixCopy]:
         """Give free slots to waiting sequences, in order, and stop at the first that needs more than `length` tokens.
 
+        Sequences whose adapters have no place in memory are passed over (`Residency`).
+
         Returns the copies of prefixes that must be made before the next step.
         """
         copies: list[PrefixCopy] = []
@@ -128,12 +138,17 @@ class Scheduler:
             return copies
         while self.waiting and self._free and self.waiting[0].needed_length <= length:
             sequence = self.waiting.popleft()
+            if not self._has_adapter(sequence):
+                later.append(sequence)
+                continue
             sequence.is_long = self._is_long(sequence)
             source, shared, upcoming = self._best_prefix(sequence)
             if upcoming >= shared + MIN_SHARED_PREFIX:
                 later.append(sequence)
                 continue
             copies += self._assign_slot(sequence, source, shared)
+            if self._residency is not None:
+                self._residency.note_admitted(self._adapters_at_work(), overtook=any(map(self._lacks_place, later)))
         self.waiting.extendleft(reversed(later))
         return copies
 
@@ -179,6 +194,19 @@ class Scheduler:
         """Free the slot of a sequence that has failed, and forget the slot's tokens: their keys and values may be wrong."""
         self._slots[sequence.slot].tokens = []
         self.finish(sequence)
+
+    def _has_adapter(self, sequence: TokenSequence) -> bool:
+        """Whether the adapter of a sequence has a place in memory, or gets one now."""
+        if self._residency is None or sequence.adapter is None:
+            return True
+        return self._residency.admit(sequence.adapter, self._adapters_at_work(), (one.adapter for one in self.waiting))
+
+    def _lacks_place(self, sequence: TokenSequence) -> bool:
+        return self._residency is not None and not self._residency.has(sequence.adapter)
+
+    def _adapters_at_work(self) -> set[str]:
+        """The adapters of the running sequences."""
+        return {sequence.adapter for sequence in self.running if sequence.adapter is not None}
 
     def _is_gathering(self) -> bool:
         """Whether free slots stay empty in this step, so that more sequences are admitted together later.

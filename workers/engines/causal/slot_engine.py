@@ -87,6 +87,7 @@ class SlotEngine:
             prefix_sharing=prefix_sharing,
             admit_together=admit_together,
             length_switch=length_switch(model.network),
+            residency=None if model.adapters is None else model.adapters.residency,
         )
         self._sampling_states: dict[TokenSequence, SamplingState] = {}
         grammars = Grammars(model.encoder.tokenizer, model.encoder.vocabulary, model.eos)
@@ -101,6 +102,7 @@ class SlotEngine:
             length=0,
             eos=model.eos,
             recorder=recorder,
+            adapters=model.adapters,
         )
         self._capacity = Capacity(
             self._runtime.cache,
@@ -193,7 +195,7 @@ class SlotEngine:
             arrived = list(self._submitted.values())
         faults = []
         for request in arrived:
-            encoded = self._model.encoder.encode(request)
+            encoded = self._model.adapter_fault(request.prompt.adapter) or self._model.encoder.encode(request)
             with self._lock:
                 del self._submitted[request.request_id]
                 if isinstance(encoded, Fault):
@@ -236,7 +238,25 @@ class SlotEngine:
         faults: list[tuple[TokenSequence, Result]] = [*self._capacity.fit()]
         for copy in self._scheduler.admit(self._runtime.cache.length):
             self._runtime.copy_prefix(copy.source, copy.target, copy.tokens)
-        return faults
+        return faults + self._load_adapters()
+
+    def _load_adapters(self) -> list[tuple[TokenSequence, Result]]:
+        """Read the weights of the adapters that sequences need from now on.
+
+        Returns the sequences whose adapters turn out to be broken, with their faults.
+        """
+        adapters = self._model.adapters
+        ended: list[tuple[TokenSequence, Result]] = []
+        for name in adapters.load_new() if adapters is not None else ():
+            if (fault := self._model.adapter_fault(name)) is None:
+                continue
+            for sequence in [one for one in self._scheduler.running if one.adapter == name]:
+                self._scheduler.fail(sequence)
+                ended.append((sequence, fault))
+            for sequence in [one for one in self._scheduler.waiting if one.adapter == name]:
+                self._scheduler.waiting.remove(sequence)
+                ended.append((sequence, fault))
+        return ended
 
     def _run_step(self, spans: Sequence[Span]) -> tuple[list[tuple[TokenSequence, Result]], StepTime]:
         """Run a step. Returns two values: the sequences that end, with their results, and the step's time.

@@ -124,7 +124,7 @@ class Encoder:
 
     def _unsupported(self, prompt: Prompt) -> Fault | None:
         """Return a Fault if the prompt asks for something that this engine or model cannot do; else None."""
-        if prompt.adapter is not None:
+        if prompt.adapter is not None and prompt.adapter not in self.card.adapters:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
         if unknown := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:
             return Fault("token_out_of_range", f"logit_bias names token {unknown[0]}; the model has {self.vocabulary}.")

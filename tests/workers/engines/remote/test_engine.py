@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -290,6 +291,19 @@ def test_a_text_is_continued_and_the_stub_agrees_with_itself(engine_at: Any) -> 
     assert server.calls[0].path == "/v1/completions"
     assert (server.calls[0].body["prompt"], found.text) == ("The night train", again.text)
     assert len(found.text.split()) == found.completion_tokens
+
+
+def test_an_adapter_is_named_in_place_of_the_model() -> None:
+    with serving() as server:
+        adapters = {"brand": "brand-7"}
+        engine = RemoteEngine(RemoteModel(server.url, "m", RemoteOptions(), adapters=adapters), slots=1)
+        asked = [replace(chat(name).prompt, adapter=name or None) for name in ("", "brand", "other")]
+        found = done(engine, *(GenerationRequest(f"{prompt.adapter}", prompt) for prompt in asked))
+        engine.close()
+    assert sorted(call.body["model"] for call in server.calls) == ["brand-7", "m"]
+    assert (found["None"].fault, found["brand"].fault) == (None, None)
+    assert found["other"].fault is not None
+    assert found["other"].fault.code == "unknown_adapter"
 
 
 @pytest.mark.parametrize("name", ["top_k", "min_p", "min_tokens", "stop_token_ids"])

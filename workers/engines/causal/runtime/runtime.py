@@ -7,11 +7,13 @@ sampled.
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from workers.engines.causal.adapters.bank import AdapterBank
 from workers.engines.causal.runtime.attention import LAYOUT, Chunk, Layout
 from workers.engines.causal.runtime.cuda_graphs import RecordedSteps, Recorder
 from workers.engines.causal.runtime.kv_cache import SlotCache
@@ -41,6 +43,7 @@ class Runtime:
         length: The length of a slot, in tokens.
         eos: The tokens that end a sequence.
         recorder: Records decode steps, so that they can be replayed. If None, every step is computed anew.
+        adapters: The adapters of the network; None if it has none.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class Runtime:
         length: int,
         eos: Sequence[int],
         recorder: Recorder | None = None,
+        adapters: AdapterBank | None = None,
     ) -> None:
+        self._adapters = adapters
         self._network = network
         self._device = device
         self._eos = eos
@@ -148,7 +153,14 @@ class Runtime:
         ids = [token for span in spans for token in span.sequence.tokens(span.start, span.start + span.size)]
         positions = [position for span in spans for position in range(span.start, span.start + span.size)]
         keep = torch.tensor(logit_rows or [0], device=self._device)
-        return self._forward(self._row(ids), self._row(positions), layout, keep)[: len(logit_rows)]
+        with self._applied(spans):
+            return self._forward(self._row(ids), self._row(positions), layout, keep)[: len(logit_rows)]
+
+    def _applied(self, spans: Sequence[Span]) -> AbstractContextManager[None]:
+        """Return a context in which the network applies the adapters of these spans to their tokens."""
+        if self._adapters is None:
+            return nullcontext()
+        return self._adapters.applied([span.sequence.adapter for span in spans for _ in range(span.size)])
 
     def _forward(
         self, ids: torch.Tensor, positions: torch.Tensor, layout: Layout, keep: torch.Tensor | int = 0
@@ -202,8 +214,11 @@ def _is_recordable(span: Span) -> bool:
 
     A recording cannot compute a scored continuation (`forced`) of a long text. All tokens of such a text take the rotary
     positions of long texts, even tokens before the boundary (`LengthSwitch`). But a recording sees only a token's position, so
-    it would take the tokens before the boundary as tokens of a short text.
+    it would take the tokens before the boundary as tokens of a short text. Nor can a recording apply an adapter: which rows have
+    which adapter changes from step to step.
     """
+    if span.sequence.adapter is not None:
+        return False
     return span.size == 1 and span.samples > 0 and not (span.sequence.forced and span.sequence.is_long)
 
 
@@ -213,7 +228,7 @@ def _next_decodes(spans: Sequence[Span]) -> list[tuple[int, Span]]:
     There is one pair for each sequence that may continue. The list is empty while a prompt is in its prefill: the next step
     continues the prefill, and computing the decodes together with the prefill costs little.
     """
-    if not all(span.samples for span in spans):
+    if not all(span.samples and span.sequence.adapter is None for span in spans):
         return []
     found, row = [], 0
     for span in spans:

@@ -5,7 +5,7 @@ parts. `fuse` replaces a norm or an MLP only if the fused layer gives the same o
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -50,14 +50,18 @@ class FusedQkv:
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         self._sizes = [layer.out_features for layer in layers]
-        self._whole = PackedLinear(*layers)
+        self.whole = PackedLinear(*layers)
         self._states: torch.Tensor | None = None
         self._parts: list[torch.Tensor | None] = []
+
+    def first(self, number: int) -> int:
+        """Return the first output of layer `number` in the product of all three (`whole`)."""
+        return sum(self._sizes[:number])
 
     def part(self, states: torch.Tensor, number: int) -> torch.Tensor:
         """Return the output of layer `number` for `states`, and forget that output, to free memory."""
         if states is not self._states or self._parts[number] is None:
-            self._states, self._parts = states, list(self._whole(states).split(self._sizes, -1))
+            self._states, self._parts = states, list(self.whole(states).split(self._sizes, -1))
         part, self._parts[number] = self._parts[number], None
         if not any(left is not None for left in self._parts):
             self._states = None
@@ -72,6 +76,16 @@ class QkvPart(nn.Module):
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self._qkv, self._number = qkv, number
 
+    @property
+    def whole(self) -> PackedLinear:
+        """The layer that computes the product of all three."""
+        return self._qkv.whole
+
+    @property
+    def first(self) -> int:
+        """The first output of this layer in the product of all three."""
+        return self._qkv.first(self._number)
+
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         return self._qkv.part(states, self._number)
 
@@ -83,6 +97,17 @@ class FusedGatedMlp(nn.Module):
         super().__init__()
         self._both = PackedLinear(layer.gate_proj, layer.up_proj)
         self._down = PackedLinear(layer.down_proj)
+
+    @property
+    def parts(self) -> Mapping[str, tuple[PackedLinear, int, int]]:
+        """The three layers of the MLP by name: the packed layer that computes each, its first output there, and its outputs."""
+        gate = self._both.out_features // 2
+        down = self._down.out_features
+        return {
+            "gate_proj": (self._both, 0, gate),
+            "up_proj": (self._both, gate, gate),
+            "down_proj": (self._down, 0, down),
+        }
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         both = self._both(states)
