@@ -29,14 +29,17 @@ class Targets:
     """The layers that adapters may change, by path."""
 
     def __init__(self, network: Any) -> None:
-        self._last = network.get_output_embeddings()
+        last = network.get_output_embeddings()
+        inner = {
+            layer for one in network.modules() if isinstance(one, FusedGatedMlp) for layer, *_ in one.parts.values()
+        }
         self.by_path: Mapping[str, Target] = {
             path: target
-            for path, module in network.named_modules()
-            if module is not self._last
-            for path, target in _targets(path, module)
+            for name, module in network.named_modules()
+            if module is not last and module not in inner
+            for path, target in _targets(name, module)
         }
-        self._refused = {path for path, module in network.named_modules() if module is self._last}
+        self._refused = {path for path, module in network.named_modules() if module is last}
 
     def fits(self, path: str) -> tuple[int, int] | str:
         """Return the inputs and outputs of the layer at a path, or a clause that says why no adapter may change it."""
