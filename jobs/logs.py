@@ -86,6 +86,7 @@ EVENTS: Final[dict[str, str]] = {
     "remote.slow": "The server of a remote model refuses, hangs or answers nonsense; requests are sent again: model, error.",
     "remote.back": "The server of a remote model answers again: model.",
     "engine.unconstrained": "A JSON schema does not constrain a text, or not to its end; the answer is only checked: reason.",
+    "adapter.unusable": "An adapter of a model cannot be used, so rows that name it fail: adapter, reason.",
     "engine.padded": "A model cannot run in slots, and runs in padded batches: model, reason.",
     "engine.alone": "A model's texts would depend on each other in a padded batch, and run one by one: model, reason.",
     "engine.shrunk": "Memory ran out, and the engine goes on with fewer slots: slots, reason.",

@@ -113,7 +113,7 @@ def overhead(adapters: int, rank: int, slots: int, tokens: int, turns: int) -> N
 
 def night(adapters: int, room: int, rank: int, rows: int, slots: int, tokens: int, *, is_sorted: bool) -> None:
     """Print how an engine does with rows of many adapters, of which few have room."""
-    with adapted_model(adapters, rank, {}, slots) as whole:
+    with adapted_model(1, rank, {}, slots) as whole:
         place_bytes = _bank(whole).place_bytes
     with adapted_model(adapters, rank, {"adapter_bytes": room * place_bytes}, slots) as model:
         bank = _bank(model)

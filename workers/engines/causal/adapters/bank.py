@@ -16,6 +16,7 @@ from jobs.generation import Fault
 from jobs.logs import logger
 from workers.engines.causal.adapters.grouped import ROW_ADAPTERS, RowAdapters, Stack
 from workers.engines.causal.adapters.lora import AdapterUnusable, Lora, open_lora
+from workers.engines.causal.adapters.panels import PanelStack
 from workers.engines.causal.adapters.residency import Residency
 from workers.engines.causal.adapters.targets import Targets
 
@@ -64,12 +65,12 @@ class AdapterBank:
                 self._note_fault(name, str(unusable))
         self._parts = self._parts_of_layers()
         self.place_bytes = self._like.element_size() * sum(
-            Stack.place_numbers(*self._shape(layer)) for layer in self._parts
+            self._kind(layer).place_numbers(*self._shape(layer)) for layer in self._parts
         )
         places = min(len(self._usable), room // self.place_bytes) if self.place_bytes else 0
         if self._usable and not places:
             raise NoRoom(f"an adapter takes {self.place_bytes} bytes, and there is room for {room}")
-        self._stacks = {layer: Stack(places, *self._shape(layer), self._like) for layer in self._parts}
+        self._stacks = {layer: self._kind(layer)(places, *self._shape(layer), self._like) for layer in self._parts}
         for layer, stack in self._stacks.items():
             layer.register_forward_hook(stack.hook)
         self.residency = Residency(places, patience)
@@ -138,6 +139,10 @@ class AdapterBank:
             target = self._targets[path]
             found.setdefault(target.layer, []).append((target.first, target.outputs, rank))
         return {layer: sorted(parts) for layer, parts in found.items()}
+
+    def _kind(self, layer: Any) -> type[Stack] | type[PanelStack]:
+        inputs, parts, _ = self._shape(layer)
+        return PanelStack if PanelStack.fits(inputs, parts, self._like) else Stack
 
     def _shape(self, layer: Any) -> tuple[int, list[Part], int]:
         target = next(one for one in self._targets.values() if one.layer is layer)

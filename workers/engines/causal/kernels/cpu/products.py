@@ -44,15 +44,17 @@ _PANEL_REGISTERS: Final = PANEL_OUTPUTS // _LANES
 _PAIR_BYTES: Final = PANEL_OUTPUTS * 4
 
 
-class _Bfloat16(ir.Type):  # type: ignore[misc]  # llvmlite has no types, and lacks this class
+class Bfloat16(ir.Type):  # type: ignore[misc]  # llvmlite has no types, and lacks this class
+    """The type of a bfloat16."""
+
     def _to_string(self) -> str:
         return "bfloat"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Bfloat16)
+        return isinstance(other, Bfloat16)
 
     def __hash__(self) -> int:
-        return hash(_Bfloat16)
+        return hash(Bfloat16)
 
 
 @cache
@@ -189,7 +191,7 @@ def _make_block(rows: int, lines: int) -> InnerLoop:
             for row in range(rows):
                 pair = splat(build, load(build, build.add(state, build.mul(row_bytes, LONG(row))), WORD), _LANES)
                 for n, weight in enumerate(weights, start=row * _PANEL_REGISTERS):
-                    loop.sums[n] = _dot_pairs(build, loop.sums[n], weight, pair)
+                    loop.sums[n] = dot_pairs(build, loop.sums[n], weight, pair)
         for row in range(rows):
             address = build.add(out, build.mul(out_bytes, LONG(row)))
             for n in range(_PANEL_REGISTERS):
@@ -207,9 +209,9 @@ def _make_block(rows: int, lines: int) -> InnerLoop:
     return inner
 
 
-def _dot_pairs(build: Any, sums: Any, one: Any, other: Any) -> Any:
+def dot_pairs(build: Any, sums: Any, one: Any, other: Any) -> Any:
     """Add to each of 16 sums the two products of a pair of bfloat16, by the instruction VDPBF16PS. Returns the new sums."""
-    name, pairs = "llvm.x86.avx512bf16.dpbf16ps.512", vector(_Bfloat16(), 2 * _LANES)
+    name, pairs = "llvm.x86.avx512bf16.dpbf16ps.512", vector(Bfloat16(), 2 * _LANES)
     known = build.module.globals.get(name)
     add = known or ir.Function(build.module, ir.FunctionType(sums.type, [sums.type, pairs, pairs]), name)
     return build.call(add, [sums, build.bitcast(one, pairs), build.bitcast(other, pairs)])
