@@ -6,7 +6,7 @@ need the same name.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from jobs.did_you_mean import did_you_mean
 from jobs.template_kwargs import TemplateKwargs
 
-EngineName = Literal["auto", "causal", "vllm", "seq2seq", "translate", "remote", "stub"]
+EngineName = Literal["auto", "causal", "vllm", "seq2seq", "translate", "encoder", "remote", "stub"]
 """The engines. `auto` is the one that fits the model's architecture, which a worker finds in its files."""
 
 ReasoningForm = Literal[
@@ -104,8 +104,8 @@ class ModelCard(BaseModel):
     engine: EngineName = Field(
         default="auto",
         description="The engine: causal, or vllm in an environment of its own, for decoder-only models; translate or "
-        "seq2seq for encoder-decoder models, which only translate; remote for a server with OpenAI's API; stub for nonsense; "
-        "auto for the one that fits the model's files and the device.",
+        "seq2seq for encoder-decoder models, which only translate; encoder for models that classify, embed or fill gaps; remote "
+        "for a server with OpenAI's API; stub for nonsense; auto for the one that fits the model's files and the device.",
     )
     family: Family | None = Field(
         default=None,
@@ -326,7 +326,8 @@ class Abilities:
     `schemas` is whether it can be constrained by a JSON schema while it writes. Without it, an answer is only checked afterwards;
     intake accepts the row with a remark. `adapters` is whether it can have adapters; without it, intake refuses rows that name
     one. `scores` is whether it can say how likely a text is. `instructions` is whether it reads prompts; an engine without it
-    only translates texts, and intake refuses rows that ask for anything else. `devices` is the most GPUs that one engine uses.
+    only translates or only encodes texts, and intake refuses rows that ask for anything else. `encodes` is whether it gives
+    vectors, classes and fills of gaps. `devices` is the most GPUs that one engine uses.
     """
 
     schemas: bool
@@ -334,18 +335,23 @@ class Abilities:
     scores: bool = True
     instructions: bool = True
     devices: int = 1
+    encodes: bool = False
 
 
 TRANSLATION_ONLY: Final = Abilities(schemas=False, adapters=False, scores=False, instructions=False)
 """The abilities of an engine for encoder-decoder models."""
+
+ENCODING_ONLY: Final = Abilities(schemas=False, adapters=False, scores=False, instructions=False, encodes=True)
+"""The abilities of the engine for encoders."""
 
 ABILITIES: Final[Mapping[EngineName, Abilities]] = {
     "causal": Abilities(schemas=True, adapters=True),
     "vllm": Abilities(schemas=True, adapters=True, devices=64),  # of one node
     "seq2seq": TRANSLATION_ONLY,
     "translate": TRANSLATION_ONLY,
+    "encoder": ENCODING_ONLY,
     "remote": Abilities(schemas=True, adapters=True, scores=False, devices=0),
-    "stub": Abilities(schemas=False, adapters=True, devices=64),  # so that a placement can be tried dry
+    "stub": Abilities(schemas=False, adapters=True, encodes=True, devices=64),  # so that a placement can be tried dry
 }
 """The abilities of each engine. They stand here because submitting machines need them but have no engines."""
 
@@ -398,13 +404,13 @@ class Models:
         return f"{alias} has no adapter {name[:80]!r}: the known ones are {', '.join(known[:MOST_NAMED])}{more}{like}"
 
     def abilities(self, alias: str) -> Abilities:
-        """Return the abilities of a model's engine. If the card leaves the engine open, they are those for decoder-only models,
-        unless the card names a family of models made for translation.
+        """Return the abilities of a model's engine. If the card leaves the engine open, they are those for decoder-only models
+        and for encoders, since only the files tell which it is, unless the card names a family of models made for translation.
         """
         card = self.catalog[alias]
         if card.engine != "auto":
             return ABILITIES[card.engine]
-        return ABILITIES["causal"] if card.family is None else TRANSLATION_ONLY
+        return replace(ABILITIES["causal"], encodes=True) if card.family is None else TRANSLATION_ONLY
 
 
 def lane_of(alias: str, card: ModelCard) -> str:

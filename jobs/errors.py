@@ -209,7 +209,7 @@ CODES: Final[dict[str, str]] = {
     "forged_turn": "The text holds a special token or turn marker of the model that cannot be written as ordinary characters.",
     "token_out_of_range": "The prompt holds a token that the model does not have.",
     "unsupported_parameter": "The row asks for a parameter that its input format or its engine does not support.",
-    "unsupported_kind": "The model only translates, and the row asks for something else.",
+    "unsupported_kind": "The model cannot do what the row asks for: it only translates, only encodes, or only writes.",
     "unsupported_language": "The model cannot translate from or into this language.",
     "unknown_adapter": "The model has no adapter of this name.",
     "broken_adapter": "The files of the adapter are missing, broken, of another model, or of a sort that is not applied.",
@@ -222,6 +222,7 @@ CODES: Final[dict[str, str]] = {
     # Kinds: the output cannot be published.
     "output_not_json": "The row asked for JSON, and the answer is not JSON.",
     "schema_invalid": "The answer does not satisfy the JSON schema of the row.",
+    "vector_unusable": "The vector is all zeros, or holds a number that is not finite.",
     "empty_output": "The model wrote nothing that can be used.",
     "reasoning_incomplete": "The model's thoughts took all of max_tokens, or did not end, so there is no answer.",
     "post_too_long": "The post is longer than its platform allows, even after two more tries.",

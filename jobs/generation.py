@@ -19,6 +19,12 @@ Constraint = Literal["full", "partial", "none"]
 answer), or not at all.
 """
 
+Pooling = Literal["mean", "cls", "max", "last"]
+"""How the vectors of a text's tokens become one: their mean, the first token's, the largest number of each place, the last's."""
+
+Wanted = Literal["vector", "classes", "fills", "nothing"]
+"""What an encoder is asked for."""
+
 MAX_LOGPROBS: Final = 20
 """A request may ask for at most this many of the likeliest tokens at each position (the limit of OpenAI's API)."""
 
@@ -117,6 +123,50 @@ class Translatable:
 
 
 @dataclass(frozen=True, slots=True)
+class Encodable:
+    """A text that an encoder reads in one pass, and what is wanted of it. No engine writes a text for it.
+
+    Args:
+        text: The text. With `fills`, its gaps are the texts `mark`.
+        wanted: `vector`: the text as a vector. `classes`: how likely each class of a classifier is. `fills`: the likeliest tokens
+            for each gap. `nothing`: an encoder answers at once without reading, because another prompt has all it needs.
+        classes: The names of the classes that are wanted. Empty: all of the model.
+        prefix: A text to put before the text of a vector. None: the model's own, which most models lack.
+        pooling: How the vectors of the tokens become one. None: the model's own way.
+        normalize: Whether a vector gets the length 1. None: as the model's files say; yes if `dimensions` cuts the vector.
+        dimensions: A vector keeps this many of its first numbers. None: all.
+        mark: The text that stands for a gap.
+        top: How many tokens are wanted for each gap.
+        truncate: Whether a text that is too long for the model is cut. Otherwise it fails with `prompt_too_long`.
+    """
+
+    text: str
+    wanted: Wanted
+    classes: tuple[str, ...] = ()
+    prefix: str | None = None
+    pooling: Pooling | None = None
+    normalize: bool | None = None
+    dimensions: int | None = None
+    mark: str = ""
+    top: int = 0
+    truncate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What an encoder found for an Encodable. What was not wanted is empty.
+
+    `vector` has the numbers of the vector, each as 4 bytes (IEEE 754, little-endian). `classes` has the name and the natural log
+    probability of each class that was wanted, in the order of the request, else of the model; they need not add up to 1. `fills`
+    has the likeliest tokens of each gap, likeliest first.
+    """
+
+    vector: bytes = b""
+    classes: tuple[tuple[str, float], ...] = ()
+    fills: tuple[tuple["TokenLogprob", ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt that a kind gives to an engine, to be completed or scored.
 
@@ -138,6 +188,8 @@ class Prompt:
         quotes: Texts in the prompt that the model wrote before, or that quote such a text. An output may repeat them.
         translatable: What the prompt asks to translate, if it asks for that. An encoder-decoder model reads this alone, and a
             decoder-only model reads the messages or the text.
+        encodable: What the prompt asks an encoder, which reads this alone. A model that writes refuses it, unless the prompt has
+            continuations to score.
     """
 
     messages: tuple[Message, ...] = ()
@@ -152,6 +204,12 @@ class Prompt:
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     quotes: tuple[str, ...] = ()
     translatable: Translatable | None = None
+    encodable: Encodable | None = None
+
+    @property
+    def is_only_for_encoders(self) -> bool:
+        """Whether only an encoder can answer the prompt."""
+        return self.encodable is not None and not self.continuations
 
     def __post_init__(self) -> None:
         if self.messages and self.text:
@@ -167,13 +225,13 @@ class Prompt:
 
     @property
     def read(self) -> Hashable:
-        """The part of the prompt that the engine reads: messages, text, what to translate, adapter, continuations and template
-        arguments, but no sampling params.
+        """The part of the prompt that the engine reads: messages, text, what to translate or to encode, adapter, continuations
+        and template arguments, but no sampling params.
 
         If a kind yields several prompts at once whose `read` is equal, their prompt tokens are billed once.
         """
         kwargs = json.dumps(dict(self.chat_template_kwargs), sort_keys=True)
-        return self.messages, self.text, self.translatable, self.adapter, self.continuations, kwargs
+        return self.messages, self.text, self.translatable, self.encodable, self.adapter, self.continuations, kwargs
 
     def with_template_kwargs(self, values: Mapping[str, Any] | None) -> "Prompt":
         """Return this prompt with arguments of a row for the chat template. A raw text has no template, so it stays as it is."""
@@ -258,6 +316,7 @@ class Completion:
     count once, however many continuations there are; `completion_tokens` is the sum over all continuations.
     `alternatives` are the next best texts that a search with beams found, best first, if the prompt asked for them. Their tokens
     are not counted.
+    `encoding` is what an encoder found, if the prompt has an `encodable`; then there is no text, and no token of a completion.
     """
 
     request_id: str
@@ -277,3 +336,4 @@ class Completion:
     begun_ns: int = 0
     first_token_ns: int = 0
     alternatives: tuple[str, ...] = ()
+    encoding: Encoding | None = None

@@ -1,7 +1,8 @@
 """OpenAI's batch files as input: a line is `{"custom_id", "method", "url", "body"}`.
 
 A url that ends in `/chat/completions` or `/responses` becomes the kind `chat`, one that ends in `/completions` the kind
-`completion`. `openai_parameters.py` says which parameters of a body are read, passed over and refused. The format
+`completion`, one that ends in `/embeddings` the kind `embedding`.
+`openai_parameters.py` says which parameters of a body are read, passed over and refused. The format
 is that of https://platform.openai.com/docs/api-reference/batch, which vLLM, Azure and Zhipu follow.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobs.formats.json_lines import Finding, as_integer, read_object
-from jobs.formats.openai_parameters import CHAT, COMPLETION, LIMITS, RESPONSES, parameters, template_kwargs
+from jobs.formats.openai_parameters import CHAT, COMPLETION, EMBEDDINGS, LIMITS, RESPONSES, parameters, template_kwargs
 from jobs.formats.openai_turns import turns
 from jobs.formats.record import OPENAI, Record, has_own_reason, uncorrected, unread
 from jobs.generation import MAX_LOGPROBS
@@ -134,6 +135,23 @@ def _completion(body: Mapping[str, Any]) -> Mapped | Finding:
     return Mapped({"kind": "completion", **values})
 
 
+def _embedding(body: Mapping[str, Any]) -> Mapped | Finding:
+    """Read the texts of which vectors are wanted. `input` is a text or a list of texts, and no list of tokens."""
+    values = parameters(body, EMBEDDINGS)
+    if isinstance(values, Finding):
+        return values
+    names = {"encoding": "encoding_format"}
+    if "encoding_format" in values:
+        values["encoding"] = values.pop("encoding_format")
+    if "input" not in values:
+        return Finding("missing_field", "input", "the body has no input: add a text, or a list of texts")
+    given = values.pop("input")
+    if isinstance(given, list) and any(isinstance(one, int | list) for one in given):
+        return Finding("unsupported_parameter", "input", "the input holds tokens: give texts")
+    field = "texts" if isinstance(given, list) else "text"
+    return Mapped({"kind": "embedding", **values, field: given}, {**names, field: "input"})
+
+
 def _response(body: Mapping[str, Any]) -> Mapped | Finding:
     """Read a response as a chat. `input` is a text or a list of turns, and `instructions` is a system turn before these."""
     values = parameters(body, RESPONSES)
@@ -193,6 +211,7 @@ _ENDPOINTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Mapped | Finding]]]
     "chat/completions": _chat,
     "completions": _completion,
     "responses": _response,
+    "embeddings": _embedding,
 }
 """The end of a url -> the function that reads the body of this endpoint. If several ends match a url, the first of them counts.
 """

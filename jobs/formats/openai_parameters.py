@@ -19,6 +19,7 @@ REASONING: Final = frozenset({"chat_template_kwargs", "reasoning_effort", "reaso
 CHAT: Final = ENVELOPE | SAMPLING | REASONING | {"messages", "response_format", "top_logprobs", "include_reasoning"}
 COMPLETION: Final = ENVELOPE | SAMPLING | {"prompt"}
 RESPONSES: Final = ENVELOPE | REASONING | {"input", "instructions", "text"}
+EMBEDDINGS: Final = frozenset({"model", "metadata", "input", "dimensions", "encoding_format"})
 LIMITS: Final = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """The parameters that limit the tokens of an answer. If a body has several, the first in this order is read."""
 

@@ -225,6 +225,13 @@ class RowReader:
         would fail later, in the engine.
         """
         able = self._abilities(model)
+        if getattr(type(request), "needs_encoder", False) is True and not able.encodes:
+            message = f"the engine of {model} does not encode: take a model that classifies, embeds or fills gaps"
+            yield Finding("unsupported_kind", "model", message)
+            return
+        if able.encodes and not able.instructions:
+            yield from _beyond_encoding(envelope, request, kind, model)
+            return
         if not able.instructions:
             yield from _beyond_translation(envelope, request, kind, model)
             yield from self._beyond_languages(request, model)
@@ -316,6 +323,19 @@ class RowReader:
             or ": name it in [aliases] of the settings, or give --override-model"
         )
         return f"no model has the alias {shown(model)}: the known ones are {known}{like}"
+
+
+def _beyond_encoding(envelope: Envelope, request: BaseModel, kind: Kind, model: str) -> Iterator[Finding]:
+    """Yield a finding for each part of a row that a model which only encodes cannot serve."""
+    if not getattr(type(request), "takes_encoder", False):
+        message = f"{model} only encodes, and a row of kind {kind.name} wants a text: take a model that writes texts"
+        yield Finding("unsupported_kind", "model", message)
+        return
+    if envelope.adapter is not None:
+        yield Finding("unknown_adapter", "adapter", f"{model} only encodes, and has no adapters: remove it")
+    if envelope.chat_template_kwargs:
+        message = f"{model} only encodes, and has no chat template: remove it"
+        yield Finding("unsupported_parameter", "chat_template_kwargs", message)
 
 
 def _beyond_translation(envelope: Envelope, request: BaseModel, kind: Kind, model: str) -> Iterator[Finding]:

@@ -84,6 +84,8 @@ def _bytes_of(prompt: Prompt) -> int:
     texts = [prompt.text, *(message.content for message in prompt.messages)]
     if prompt.translatable is not None:
         texts = [max(texts, key=len), prompt.translatable.text]
+    if prompt.encodable is not None:
+        texts = [max(*texts, f"{prompt.encodable.prefix or ''}{prompt.encodable.text}", key=len)]
     return sum(len(text.encode()) for text in texts)
 
 
@@ -91,4 +93,4 @@ def _most_completion(prompt: Prompt, own: int | None) -> int:
     """Return the most tokens of a completion; for a prompt that scores continuations, the most tokens of these."""
     if prompt.continuations:
         return sum(len(one.encode()) + 1 for one in prompt.continuations)
-    return own or prompt.params.max_tokens
+    return 0 if prompt.encodable is not None else own or prompt.params.max_tokens

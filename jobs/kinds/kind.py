@@ -37,7 +37,8 @@ class Kind(Protocol):
         It may have a property `schema_field`: the field by which a row asks for an answer that satisfies a schema, or None.
         Intake makes a remark on such a row if the engine of its model cannot be constrained by a schema. If the model has an
         attribute `uses_chat_template` that is False, intake refuses a row with `chat_template_kwargs`. If it has an attribute
-        `needs_scores` that is True, intake refuses a row whose engine cannot score continuations. If it has a property
+        `needs_scores` that is True, intake refuses a row whose engine cannot score continuations. `takes_encoder` says that an
+        encoder can serve the kind, and `needs_encoder` that nothing else can. If it has a property
         `remark`, that is a sentence on a request that is valid but probably a mistake, or None; the commands show it.
         """
         ...

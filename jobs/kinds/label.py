@@ -6,16 +6,20 @@ neither begins the other. The form has no chat template: small models label far 
 
 The likelihoods become probabilities as `jobs/writing/scores/calibration.py` describes: against the same form with texts that say
 nothing, and on the examples of the request that do not stand in the prompt.
+
+A classifier reads the text alone, in one pass, and has the probabilities already: no form, no calibration. Its classes have names
+of their own, which `class_names` maps to the labels of the request.
 """
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
-from jobs.generation import Completion, Prompt
+from jobs.generation import Completion, Encodable, Prompt
 from jobs.writing.fields import Line, Text
 from jobs.writing.scores.calibration import DIGITS, fit, preference, rounded, softmax
 from jobs.writing.scores.label_names import LABELS, SENTIMENTS, distinct, tidy
@@ -26,6 +30,9 @@ CONTENT_FREE: Final = ("N/A", "[MASK]", "")
 
 TEXT: Final = "text"
 """The label of the prompt with the row's own text."""
+
+FOR_WRITERS: Final = Encodable("", "nothing")
+"""What a classifier is asked by the prompts that calibrate: nothing."""
 
 END: Final = "\n"
 """What follows a label in the form. It is scored with the label."""
@@ -53,10 +60,20 @@ class LabelRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     uses_chat_template: ClassVar[bool] = False
     needs_scores: ClassVar[bool] = True
+    takes_encoder: ClassVar[bool] = True
 
     text: Text = Field(max_length=100_000, description="The text to label.")
-    labels: Annotated[tuple[Name, ...], AfterValidator(distinct)] = Field(
-        default=LABELS, min_length=2, max_length=50, description="The labels to choose from, 2 to 50."
+    labels: Annotated[tuple[Name, ...], AfterValidator(distinct)] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=50,
+        description="The labels to choose from, 2 to 50. None: positive and negative; of a classifier all its own.",
+    )
+    class_names: dict[Name, Annotated[str, StringConstraints(min_length=1, max_length=1_000)]] = Field(
+        default={},
+        max_length=50,
+        description="For a classifier: label -> the classifier's own name of it, such as LABEL_1. A label that is left out has "
+        "the same name there, in upper or lower case.",
     )
     label_name: Line | None = Field(
         default=None,
@@ -86,14 +103,29 @@ class LabelRequest(BaseModel):
     @model_validator(mode="after")
     def _examples_are_labelled(self) -> Self:
         for n, example in enumerate(self.examples):
-            if example.label not in self.labels:
+            if example.label not in self.choices:
                 raise ValueError(f"examples[{n}] has the label {example.label!r}, which is none of the labels")
+        for label in self.class_names:
+            if label not in (self.labels or ()):
+                raise ValueError(f"class_names has the label {label!r}, which is none of the labels")
         return self
+
+    @property
+    def choices(self) -> Sequence[str]:
+        """The labels that a model without classes of its own chooses from."""
+        return self.labels or LABELS
+
+    @property
+    def encodable(self) -> Encodable:
+        """What a classifier is asked."""
+        return Encodable(
+            self.text, "classes", classes=tuple(self.class_names.get(one, one) for one in self.labels or ())
+        )
 
     @property
     def names(self) -> Mapping[str, str]:
         """The names of text and label in the form."""
-        is_sentiment = SENTIMENTS.issuperset(label.casefold() for label in self.labels)
+        is_sentiment = SENTIMENTS.issuperset(label.casefold() for label in self.choices)
         return {
             "text_name": self.text_name,
             "label_name": self.label_name or ("Sentiment" if is_sentiment else "Label"),
@@ -104,7 +136,7 @@ class LabelRequest(BaseModel):
 
         The labels take turns to give an example to the prompt, so that it shows each as often as it can.
         """
-        left = {label: [n for n, one in enumerate(self.examples) if one.label == label] for label in self.labels}
+        left = {label: [n for n, one in enumerate(self.examples) if one.label == label] for label in self.choices}
         shown = set[int]()
         while len(shown) < min(self.shots, len(self.examples)):
             for numbers in left.values():
@@ -145,36 +177,45 @@ class LabelKind:
         if not isinstance(request, LabelRequest):
             raise TypeError(type(request))
         shown, held = request.split_examples()
-        prompts = [self._prompt(request, shown, request.text, TEXT)]
+        prompts = [replace(self._prompt(request, shown, request.text, TEXT), encodable=request.encodable)]
         if request.calibrate:
             prompts += [
                 self._prompt(request, shown, text, f"without content {n}") for n, text in enumerate(CONTENT_FREE, 1)
             ]
             prompts += [self._prompt(request, shown, one.text, f"example {n}") for n, one in enumerate(held, 1)]
-        scores = [_scores(answer, request.labels) for answer in (yield prompts)]
+        answers = yield prompts
+        if classes := answers[0].encoding.classes if answers[0].encoding else ():
+            labels = request.labels or tuple(name for name, _ in classes)
+            return _label(labels, softmax([logprob for _, logprob in classes]))
+        return self._calibrated(request, [_scores(answer, request.choices) for answer in answers], held)
+
+    def _calibrated(
+        self, request: LabelRequest, scores: Sequence[Sequence[float]], held: Sequence[LabelExample]
+    ) -> Label:
+        """Return the label by the scores of all prompts: the text's, those without content, those of the `held` examples."""
         if not request.calibrate:
-            return _label(request.labels, softmax(scores[0]))
+            return _label(request.choices, softmax(scores[0]))
         of_label = preference(scores[1 : 1 + len(CONTENT_FREE)])
         of_text, *of_examples = (
             tuple(score - usual for score, usual in zip(row, of_label, strict=True))
             for row in (scores[0], *scores[1 + len(CONTENT_FREE) :])
         )
-        known = [request.labels.index(one.label) for one in held]
+        known = [request.choices.index(one.label) for one in held]
         slope = fit(tuple(zip(of_examples, known, strict=True)))
-        return _label(request.labels, softmax(of_text, slope))
+        return _label(request.choices, softmax(of_text, slope))
 
     def expected_tokens(self, request: BaseModel) -> int:
         """Return about how many tokens of labels are scored, over all prompts."""
         if not isinstance(request, LabelRequest):
             return 1
         prompts = 1 + (len(CONTENT_FREE) + len(request.split_examples()[1]) if request.calibrate else 0)
-        return prompts * sum(TOKENS_OF_END + -(-len(label.encode()) // BYTES_A_TOKEN) for label in request.labels)
+        return prompts * sum(TOKENS_OF_END + -(-len(label.encode()) // BYTES_A_TOKEN) for label in request.choices)
 
     def _prompt(self, request: LabelRequest, shown: Sequence[LabelExample], text: str, label: str) -> Prompt:
         rendered: Rendered = self._templates.render(
             "label.j2",
             text=tidy(text),
-            labels=request.labels,
+            labels=request.choices,
             instruction=request.instruction,
             examples=[{"text": tidy(one.text), "label": one.label} for one in shown],
             **request.names,
@@ -182,7 +223,8 @@ class LabelKind:
         return Prompt(
             text=rendered.text,
             label=label,
-            continuations=tuple(f" {one}{END}" for one in request.labels),
+            continuations=tuple(f" {one}{END}" for one in request.choices),
+            encodable=FOR_WRITERS,
             template_sha256=rendered.sha256 if label == TEXT else None,  # the other prompts have the same template
         )
 

@@ -11,6 +11,8 @@ from jobs.errors import RequestError
 from jobs.kinds.article import ArticleKind
 from jobs.kinds.chat import ChatKind
 from jobs.kinds.completion import CompletionKind
+from jobs.kinds.embedding import EmbeddingKind
+from jobs.kinds.fill_mask import FillMaskKind
 from jobs.kinds.kind import Kind
 from jobs.kinds.label import LabelKind
 from jobs.kinds.social_post import SocialPostKind
@@ -39,6 +41,8 @@ def load_kinds(templates_dir: Path | None = None) -> Mapping[str, Kind]:
         ChatKind(templates),
         CompletionKind(templates),
         LabelKind(templates),
+        EmbeddingKind(templates),
+        FillMaskKind(templates),
     ]
     kinds = {kind.name: kind for kind in shipped}
     for point in _points(tuple(sys.path)):

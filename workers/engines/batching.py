@@ -70,8 +70,8 @@ class BatchEngine(ABC, Generic[ReadT]):
         self._busy_ns = self._steps = self._prompt_tokens = self._completion_tokens = 0
 
     @abstractmethod
-    def _read(self, request: GenerationRequest) -> ReadT | Fault:
-        """Return a request with its tokens, or a Fault that says why it cannot run."""
+    def _read(self, request: GenerationRequest) -> ReadT | Fault | Completion:
+        """Return a request with its tokens, a Fault that says why it cannot run, or its completion if it needs no step."""
 
     @abstractmethod
     def _choose(self, waiting: Sequence[ReadT]) -> list[ReadT]:
@@ -133,20 +133,22 @@ class BatchEngine(ABC, Generic[ReadT]):
             return [Completion(name, "", "cancelled") for name in cancelled]
 
     def _read_submitted(self) -> list[Completion]:
-        """Turn submitted prompts into tokens. Returns the completions of requests that the model cannot take."""
+        """Turn submitted prompts into tokens. Returns the completions of requests that the model cannot or need not read."""
         with self._lock:
             arrived = list(self._submitted.values())
-        faults = []
+        ended = []
         for request in arrived:
             found = self._read(request)
             with self._lock:
                 del self._submitted[request.request_id]
                 if isinstance(found, Fault):
-                    faults.append(Completion(request.request_id, "", "error", fault=found))
+                    found = Completion(request.request_id, "", "error", fault=found)
+                if isinstance(found, Completion):
+                    ended.append(found)
                     self._cancelled.discard(request.request_id)
                 else:
                     self._waiting[request.request_id] = found
-        return faults
+        return ended
 
     def _next_batch(self) -> list[ReadT]:
         """Take the next batch from the waiting requests, and return it. It is empty if no request waits."""
@@ -209,6 +211,7 @@ def _completion(one: Read, result: Result, share_ns: int) -> Completion:
         reasoning_tokens=result.reasoning_tokens,
         constraint=None if one.request.prompt.schema is None else "none",
         alternatives=result.alternatives,
+        encoding=result.encoding,
     )
 
 

@@ -2,7 +2,8 @@
 
 Decoder-only models run on the engine `vllm` on GPUs, if its environment is there and vLLM knows the model's architecture, else
 on `causal`. On a CPU only a card that names it gets `vllm`. Encoder-decoder models run on `translate`, which is faster, if
-CTranslate2 is installed and can convert them, else on `seq2seq`. Importing this module loads neither torch nor transformers.
+CTranslate2 is installed and can convert them, else on `seq2seq`. Classifiers, and models that embed texts or fill gaps, run on
+`encoder`. Importing this module loads neither torch nor transformers.
 """
 
 import importlib.util
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.catalog import EngineName, ModelCard
+from workers.engines.encoder.detection import why_encoder
 from workers.engines.families.detection import is_encoder_decoder, model_type_of
 from workers.engines.vllm.environment import Environment, why_not
 
@@ -32,6 +34,8 @@ def choose(card: ModelCard, folder: Path | None, vllm: Environment | None = None
         return Choice(card.engine, "the model's card names it")
     if folder is None:
         return Choice("causal", "the weights are in a GGUF file")
+    if reason := why_encoder(folder):
+        return Choice("encoder", reason)
     if not is_encoder_decoder(folder):
         return _of_decoder_only(card, folder, vllm)
     kind = f"{model_type_of(folder)} is an encoder-decoder model"

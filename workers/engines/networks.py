@@ -48,12 +48,48 @@ def load_translator(folder: Path, *, trust_remote_code: bool = False, **options:
     return _loaded(AutoModelForSeq2SeqLM, folder, trust_remote_code, options)
 
 
+def load_classifier(folder: Path, *, trust_remote_code: bool = False, **options: Any) -> Any:
+    """Load the network of a classifier from local files. `options` are passed on to `from_pretrained`.
+
+    Raises:
+        ModelUnavailable: The files lack weights, or hold weights of another shape or network.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    return _loaded(AutoModelForSequenceClassification, folder, trust_remote_code, options)
+
+
+def load_gap_filler(folder: Path, *, trust_remote_code: bool = False, **options: Any) -> Any:
+    """Load the network of a model that fills gaps from local files. `options` are passed on to `from_pretrained`.
+
+    Raises:
+        ModelUnavailable: The files lack weights, or hold weights of another shape or network.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    return _loaded(AutoModelForMaskedLM, folder, trust_remote_code, options)
+
+
+def load_body(folder: Path, *, trust_remote_code: bool = False, **options: Any) -> Any:
+    """Load a network without any head from local files. `options` are passed on to `from_pretrained`.
+
+    The pooler of a BERT may be missing: it is a head too, and nothing here uses it.
+
+    Raises:
+        ModelUnavailable: The files lack weights, or hold weights of another shape or network.
+    """
+    from transformers import AutoModel
+
+    return _loaded(AutoModel, folder, trust_remote_code, options)
+
+
 def _loaded(auto: Any, folder: Path, trust_remote_code: bool, options: Mapping[str, Any]) -> Any:
     from transformers import AutoConfig
 
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     gguf = {"gguf_file": options["gguf_file"]} if "gguf_file" in options else {}
     config = AutoConfig.from_pretrained(folder, **local, **gguf)
+    writes = auto.__name__ == "AutoModelForCausalLM"
     try:
         # without ignore_mismatched_sizes, transformers raises an error that does not name the mismatched weights
         network, info = auto.from_pretrained(
@@ -61,17 +97,25 @@ def _loaded(auto: Any, folder: Path, trust_remote_code: bool, options: Mapping[s
         )
     except ValueError as error:
         if "nrecognized configuration class" in str(error):
-            reason = f"transformers has no text generation for {type(config).__name__}"
-            raise ModelUnavailable(f"{reason}{_sort(config, ())}") from error
+            what, sort = ("text generation", _sort(config, ())) if writes else (auto.__name__, "")
+            raise ModelUnavailable(f"transformers has no {what} for {type(config).__name__}{sort}") from error
         raise
+    if auto.__name__ == "AutoModel":
+        info["missing_keys"] = {name for name in info["missing_keys"] if not _POOLER.search(name)}
     faults = _faults(network, info)
-    sort = "" if auto.__name__ == "AutoModelForSeq2SeqLM" else _sort(config, info["unexpected_keys"])
+    sort = _sort(config, info["unexpected_keys"]) if writes else ""
     if faults or sort:
-        raise ModelUnavailable(f"{', and '.join(faults) or 'it would write nonsense'}{sort or _REMEDY}")
+        remedy = sort or (_REMEDY if auto.__name__ in _WRITERS else _ENCODER_REMEDY)
+        raise ModelUnavailable(f"{', and '.join(faults) or 'it would write nonsense'}{remedy}")
     return network
 
 
+_WRITERS: Final = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
 _REMEDY: Final = ": fetch the files again, or choose a model that was saved whole, with its head for text generation"
+_ENCODER_REMEDY: Final = (
+    ": fetch the files again, or choose a model that was saved whole, with the head that is asked for"
+)
+_POOLER: Final = re.compile(r"(^|\.)pooler\.")
 
 
 def _faults(network: Any, info: Mapping[str, Any]) -> list[str]:

@@ -94,6 +94,8 @@ def identity(alias: str, card: ModelCard, engine: EngineName | None = None) -> d
         return {**revision, "dtype": place(card).dtype_name, **form}
     if name == "translate":
         from workers.engines.translate.loading import described
+    elif name == "encoder":
+        from workers.engines.encoder.loading import described
     else:
         from workers.engines.seq2seq.loading import described
     if (folder := folder_of(alias, card)) is None:
@@ -126,6 +128,11 @@ def _made(
         adapters = find_all(alias, card, cache_dir)
         engine = vllm.load_engine(alias, card, files, slots=slots, cache_dir=cache_dir, adapters=adapters)
         return ScoringEngine(engine), "vllm"
+    if choice.engine == "encoder":
+        from workers.engines.encoder import loading as encoder
+
+        slots = _at_most(card.slots or encoder.DEFAULT_SLOTS, max_slots)
+        return encoder.load_engine(alias, card, files, slots=slots), "encoder"
     if choice.engine == "translate":
         from workers.engines.translate import loading as translate
         from workers.engines.translate.conversion import Unconvertible

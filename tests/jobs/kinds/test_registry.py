@@ -75,7 +75,16 @@ def models_of(model: type[BaseModel]) -> list[type[BaseModel]]:
 
 
 def test_the_shipped_kinds() -> None:
-    assert list(KINDS) == ["article", "social_post", "translation", "chat", "completion", "label"]
+    assert list(KINDS) == [
+        "article",
+        "social_post",
+        "translation",
+        "chat",
+        "completion",
+        "label",
+        "embedding",
+        "fill_mask",
+    ]
     assert all(name == kind.name for name, kind in KINDS.items())
 
 
@@ -116,6 +125,8 @@ SMALLEST = {
     "chat": {"prompt": "Tea?"},
     "completion": {"prompt": "Tea is"},
     "label": {"text": "Tea is fine"},
+    "embedding": {"text": "Tea"},
+    "fill_mask": {"text": "Tea is [MASK]."},
 }
 
 

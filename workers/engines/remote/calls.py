@@ -67,6 +67,8 @@ def call_of(
 def _fault_of(request: GenerationRequest, options: RemoteOptions) -> Fault | None:
     """Return why a server cannot run a request; None if it can."""
     prompt = request.prompt
+    if prompt.is_only_for_encoders:
+        return Fault("unsupported_kind", "A remote model encodes no texts: take a model that runs here.")
     if not prompt.text.strip() and not any(one.content.strip() for one in prompt.messages):
         return Fault("empty_prompt", "The prompt has no tokens.")
     wrong = ["continuations to score"] if prompt.continuations else []

@@ -37,8 +37,9 @@ from typing import Final, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.generation import Completion, Constraint, Fault, FinishReason, GenerationRequest
+from jobs.generation import Completion, Constraint, Encoding, Fault, FinishReason, GenerationRequest
 from workers.engines.protocol import EngineStats
+from workers.engines.stub.encodings import encoding_of
 from workers.engines.stub.words import completion_words, logprobs_of, prompt_text, thought_words
 
 SLOW_STEPS: Final = 10
@@ -98,6 +99,7 @@ class _Running:
     constraint: Constraint | None = None
     begun_ns: int = 0
     first_token_ns: int = 0
+    encoding: Encoding | None = None
 
 
 class StubEngine:
@@ -258,10 +260,13 @@ class StubEngine:
             else "",
             thoughts=thoughts,
             constraint=None if request.prompt.schema is None else "none",
+            encoding=encoding_of(request.prompt.encodable) if request.prompt.is_only_for_encoders else None,
         )
 
     def _words(self, request: GenerationRequest) -> tuple[list[str], FinishReason, int]:
         """Return the words of a completion, the reason why it ends, and how many of the words are thoughts."""
+        if request.prompt.is_only_for_encoders:
+            return [], "stop", 0
         thoughts, prompt = thought_words(request, self._options.thoughts), request.prompt
         left = prompt.params.max_tokens - (len(thoughts) if request.thoughts_count else 0)
         if left < 1:
@@ -352,4 +357,5 @@ def _completion(running: _Running, finish: FinishReason) -> Completion:
         begun_ns=running.begun_ns,
         first_token_ns=running.first_token_ns,
         constraint=running.constraint,
+        encoding=None if running.fault else running.encoding,
     )

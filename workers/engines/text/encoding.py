@@ -126,6 +126,9 @@ class Encoder:
         """Return a Fault if the prompt asks for something that this engine or model cannot do; else None."""
         if prompt.adapter is not None and prompt.adapter not in self.card.adapters:
             return Fault("unknown_adapter", f"The model has no adapter {prompt.adapter}.")
+        if prompt.is_only_for_encoders:
+            message = "The model writes texts, and encodes none: take a model that classifies, embeds or fills gaps."
+            return Fault("unsupported_kind", message)
         if unknown := [token for token in prompt.params.logit_bias if token >= self.vocabulary]:
             return Fault("token_out_of_range", f"logit_bias names token {unknown[0]}; the model has {self.vocabulary}.")
         if unknown := [token for token in prompt.params.stop_token_ids if token >= self.vocabulary]:

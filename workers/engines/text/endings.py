@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jobs.generation import FinishReason, GenerationRequest, SamplingParams, TokenLogprob
+from jobs.generation import Encoding, FinishReason, GenerationRequest, SamplingParams, TokenLogprob
 from workers.engines.text.mixed_stops import MixedStop
 from workers.engines.text.reasoning import Thoughts
 from workers.engines.text.reasoning_forms import Decode
@@ -21,7 +21,7 @@ class Ending:
     """The reason why a completion ended, its text, its number of tokens (an end token included), and its log probabilities.
 
     `reasoning` is the thoughts before the text, and `reasoning_tokens` the number of tokens before the text. `alternatives` are
-    the next best texts of a search with beams.
+    the next best texts of a search with beams. `encoding` is what an encoder found, which writes no text.
     """
 
     reason: FinishReason
@@ -31,6 +31,7 @@ class Ending:
     reasoning: str = ""
     reasoning_tokens: int = 0
     alternatives: tuple[str, ...] = ()
+    encoding: Encoding | None = None
 
 
 def ending_of(
