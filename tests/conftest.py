@@ -269,7 +269,7 @@ class OneWriteAtATime:
 @pytest.fixture(scope="session")
 def s3_options() -> Iterator[dict[str, str]]:
     """The options of an S3 server that runs for the whole session, with one bucket."""
-    from moto.server import ThreadedMotoServer  # here: it takes a second, and vLLM's servers forbid it where it is imported
+    from moto.server import ThreadedMotoServer  # not earlier: it takes a second, and the servers of vLLM forbid it
 
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import orjson
 from fastapi import APIRouter, Header, Query
@@ -30,7 +30,8 @@ from jobs.typed_times import moment_of
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
-Endpoint = Literal["/v1/chat/completions", "/v1/completions", "/v1/responses"]
+Endpoint = Literal["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"]
+ENDPOINTS: Final[tuple[str, ...]] = get_args(Endpoint)
 
 PATTERN: Final = r"^(?:[0-9]{1,3}d)?(?:[0-9]{1,4}h)?(?:[0-9]{1,6}min)?(?:[0-9]{1,8}s)?$"
 """A completion window: days, hours, minutes and seconds, each of which may be left out."""

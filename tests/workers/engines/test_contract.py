@@ -49,8 +49,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Engine]
     elif request.param == "vllm":
         needs_vllm()
         folder = request.getfixturevalue("tiny_model_of_vllm")
-        options = {"cache_bytes": 1 << 24}
-        card = ModelCard(engine="vllm", source=str(folder), dtype="float32", device="cpu", slots=4, options=options)
+        small = {"cache_bytes": 1 << 24}
+        card = ModelCard(engine="vllm", source=str(folder), dtype="float32", device="cpu", slots=4, options=small)
     elif request.param in TRANSLATORS:
         if request.param == "translate":
             pytest.importorskip("ctranslate2", reason="the extra `translate` is not installed")

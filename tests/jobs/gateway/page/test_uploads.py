@@ -24,7 +24,12 @@ def test_a_file_is_tried_and_then_submitted_once(front_desk: FrontDesk, browser:
     assert "Rows 3 Refused 0 Prompt tokens" in page.text
     assert front_desk.desk.journal.waiting() == []  # nothing was submitted
     form = page.form(page.address)
-    fields = {"window": "1h", "priority": "8", "metadata": "season = spring = now\n\nshelf=a", "budget": "2USD"}
+    fields: dict[str, str] = {
+        "window": "1h",
+        "priority": "8",
+        "metadata": "season = spring = now\n\nshelf=a",
+        "budget": "2USD",
+    }
     made = [browser.submit(form, **fields) for _ in range(2)]  # twice, as by a double click
     assert {one.status for one in made} == {200}
     assert made[0].address == made[1].address
