@@ -1,6 +1,6 @@
 """Measures an HTTP gateway on one core: many clients that poll, some that upload, and what a large upload costs the others.
 
-    python scripts/bench/gateway.py [--pollers 200] [--uploaders 20] [--seconds 20] [--large 5e9] [--core 0]
+    python scripts/bench/gateway/load.py [--pollers 200] [--uploaders 20] [--seconds 20] [--large 5e9] [--core 0]
 
 The gateway is a process of its own, pinned to a core; the clients run on the other cores. A poller asks for the status of one of
 `--batches` open batches, again and again, `--every` seconds apart; an uploader uploads files of `--file` bytes. With `--large` a
@@ -25,7 +25,7 @@ from typing import Any
 import httpx2
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from jobs.client import Client
 from jobs.settings import Settings
@@ -206,7 +206,7 @@ def main() -> None:
             "NIGHTPRESS_GATEWAY__SECRET": SECRET,
             "NIGHTPRESS_LOG_LEVEL": "error",
             "TMPDIR": folder,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(Path(__file__).parents[3]),
         }
         code = "import sys; from jobs.commands.cli import main; sys.exit(main())"
         with subprocess.Popen([sys.executable, "-c", code, "serve", "--port", str(PORT)], env=environment) as server:
