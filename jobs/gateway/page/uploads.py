@@ -7,14 +7,15 @@ tokens and the money; nothing is submitted by it. The third submits a batch. A f
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 from urllib.parse import quote, urlencode
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from jobs.errors import RequestError
@@ -38,6 +39,8 @@ router = APIRouter(prefix="/page/upload", include_in_schema=False, route_class=P
 FIRST_ROWS: Final = 2_000
 """The dry run of a file reads this many rows, unless somebody wants the whole file read."""
 
+ENDPOINTS: Final[Sequence[str]] = get_args(api.Endpoint)
+WINDOW: Final = "Done within: give it days, hours, minutes and seconds, such as 24h or 1d12h30min, of a year at most"
 SHOWN_FAULTS: Final = 50
 OPENAI: Final = "openai"
 """The choice of a kind for a file in the form of OpenAI's batches."""
@@ -74,8 +77,8 @@ async def upload(request: Request, desk: AtDesk, visitor: Sender) -> Response:
         most = visitor.key.quotas.file_bytes
         if most is not None and (file.size or 0) > most:
             raise ApiError(413, f"your key may upload files of {most:,} bytes at most", "request_too_large", "file")
-        keep = desk.files(visitor.tenant).keep
-        record = await run_in_threadpool(keep, pieces_of(file), file_name(file.filename))
+        keep = partial(desk.files(visitor.tenant).keep, pieces_of(file), file_name(file.filename))
+        record = await to_thread.run_sync(keep, limiter=desk.writers)
         chosen = {name: str(form.get(name, "")) for name in ("kind", "model")}
     query = urlencode({name: value for name, value in chosen.items() if value})
     return RedirectResponse(f"/page/upload/{quote(record.id)}?{query}", 303)
@@ -117,7 +120,8 @@ def submit(file_id: str, desk: AtDesk, visitor: Sender, form: Posted) -> Respons
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ApiError(400, f"{where}: {str(first['msg']).removeprefix('Value error, ')}"[:500]) from None
+        reason = f"{where}: {str(first['msg']).removeprefix('Value error, ')}"[:500]
+        raise ApiError(400, WINDOW if where == "completion_window" else reason) from None
     once = form.get("once", "")
     made = api.submit(body, desk, visitor.key, f"page {once}" if once else None)
     return RedirectResponse(f"{HOME}/{quote(str(made['id']))}", 303)
@@ -159,7 +163,7 @@ def _endpoint_of(desk: Desk, visitor: Visitor, record: FileRecord) -> str:
     """Return the endpoint that the first line of a file names; that of chats if it names none of ours."""
     with desk.files(visitor.tenant).open(record.id) as file:
         first = file.read(1 << 16)
-    return next((one for one in api.ENDPOINTS if f'"{one}"'.encode() in first), api.ENDPOINTS[0])
+    return next((one for one in ENDPOINTS if f'"{one}"'.encode() in first), ENDPOINTS[0])
 
 
 def _body(file_id: str, form: Mapping[str, str]) -> api.BatchRequest:
@@ -171,7 +175,7 @@ def _body(file_id: str, form: Mapping[str, str]) -> api.BatchRequest:
     return api.BatchRequest.model_validate(
         {
             "input_file_id": file_id,
-            "endpoint": form.get("endpoint") or api.ENDPOINTS[0],
+            "endpoint": form.get("endpoint") or ENDPOINTS[0],
             "completion_window": form.get("window", "").strip() or "24h",
             "metadata": _metadata(form.get("metadata", "")) or None,
             "nightpress": {**given, "priority": form.get("priority") or 4, "strict": "lenient" not in form},

@@ -99,8 +99,8 @@ def test_only_the_first_rows_of_a_long_file_are_tried(browser: Browser, monkeypa
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"window": "soon"}, "completion_window: give it days"),
-        ({"window": "9000d"}, "completion_window"),
+        ({"window": "soon"}, "Done within: give it days"),
+        ({"window": "9000d"}, "Done within: give it days"),
         ({"metadata": "season"}, "'season' is no `name = value`"),
         ({"metadata": "\n".join(f"a{n}=b" for n in range(17))}, "metadata"),
         ({"metadata": "a=" + "x" * 513}, "metadata"),
