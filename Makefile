@@ -33,7 +33,7 @@ coverage: $(VENV)/.test ## the same tests, with a table of the lines and branche
 
 SLOW := tests/acceptance/test_two_nodes.py tests/acceptance/test_outages.py tests/acceptance/test_separate_processes.py \
 	tests/acceptance/test_worker_death.py tests/acceptance/test_draining.py tests/acceptance/test_growing_clusters.py tests/acceptance/test_cluster_page.py tests/acceptance/test_ray_clusters.py tests/acceptance/test_logs.py tests/acceptance/test_run.py \
-	tests/workers/worker/nights/test_memory_nights.py \
+	tests/workers/worker/nights/test_memory_nights.py tests/jobs/gateway/page/test_in_chromium.py \
 	tests/scripts/bench/test_scale.py tests/scripts/bench/test_lanes.py tests/scripts/bench/fleet/test_busy.py tests/scripts/bench/queue_peers/test_faults.py
 
 faults: $(VENV)/.test ## break everything in turn, and see that no row is lost or doubled; TIMES=10 does it ten times

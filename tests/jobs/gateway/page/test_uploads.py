@@ -24,7 +24,7 @@ def test_a_file_is_tried_and_then_submitted_once(front_desk: FrontDesk, browser:
     assert "Rows 3 Refused 0 Prompt tokens" in page.text
     assert front_desk.desk.journal.waiting() == []  # nothing was submitted
     form = page.form(page.address)
-    fields: dict[str, str] = {
+    fields: dict[str, Any] = {
         "window": "1h",
         "priority": "8",
         "metadata": "season = spring = now\n\nshelf=a",
