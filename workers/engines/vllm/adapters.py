@@ -33,7 +33,8 @@ def arguments_for(folders: Mapping[str, Path | str]) -> dict[str, Any]:
 
     `folders` has the folder of each adapter by name, or a clause that says why there is none.
     """
-    ranks = [_rank_of(folder) for folder in folders.values() if isinstance(folder, Path)]
+    found = (_rank_of(folder) for folder in folders.values() if isinstance(folder, Path))
+    ranks = [rank for rank in found if rank is not None]
     if not ranks:
         return {}
     largest = next((rank for rank in RANKS if rank >= max(ranks)), RANKS[-1])
@@ -86,8 +87,10 @@ class VllmAdapters:
         return request
 
 
-def _rank_of(folder: Path) -> int:
+def _rank_of(folder: Path) -> int | None:
+    """Return the rank of an adapter; None if its config says that vLLM cannot load it."""
     try:
-        return int(json.loads((folder / "adapter_config.json").read_text())["r"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        config = json.loads((folder / "adapter_config.json").read_text())
+        return None if config.get("use_dora") or config.get("modules_to_save") else int(config["r"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -77,7 +77,10 @@ def run(engine: Engine, *requests: GenerationRequest) -> dict[str, Completion]:
 
 
 def test_rows_with_and_without_adapters_have_their_own_texts(adapted: Engine) -> None:
-    """Mixed as they come, each row has the text that it has alone. Rows with and without one never share a step on a CPU."""
+    """Mixed as they come, each row has the text that it has alone. Rows with and without one never share a step on a CPU.
+
+    There vLLM gives bare rows the last of its places for adapters, which both are needed to fill.
+    """
     texts = ("ba be bi", "da de di do", "la", "ra re ri")
     requests = [
         asked(f"{n}", texts[n % 4], which)
@@ -124,4 +127,4 @@ def test_the_largest_rank_decides_what_vllm_is_made_for(tmp_path: Path) -> None:
         (folder / "adapter_config.json").write_text(json.dumps({"r": rank}))
     wanted = {"enable_lora": True, "max_loras": 2, "max_cpu_loras": 2, "max_lora_rank": 32}
     assert arguments_for(folders) == wanted
-    assert arguments_for({"a": tmp_path / "nowhere"})["max_lora_rank"] == 8
+    assert arguments_for({"a": tmp_path / "nowhere"}) == {}
