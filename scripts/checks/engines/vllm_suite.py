@@ -38,7 +38,8 @@ def main() -> None:
     asked = [str(python), "-c", "import pytest, xdist, hypothesis, fakeredis"]
     if subprocess.run(asked, capture_output=True, check=False).returncode:
         print("installing what tests need", file=sys.stderr)
-        subprocess.run([str(python), "-m", "pip", "-q", "install", "--group", "test"], cwd=ROOT, check=True)
+        for wanted in (["pip>=25.1"], ["--group", "test"]):  # older ones know no groups
+            subprocess.run([str(python), "-m", "pip", "-q", "install", *wanted], cwd=ROOT, check=True)
     sys.exit(subprocess.run(command(python, sys.argv[1:]), cwd=ROOT, check=False).returncode)
 
 
