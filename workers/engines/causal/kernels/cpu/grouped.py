@@ -5,7 +5,7 @@ the rows and multiplies them by the first matrix, and `write` adds their product
 lie. Nothing is copied or padded. Sums are in float32; the ranks between both products, and the outputs, are rounded to bfloat16.
 
 Weights lie in memory in the order in which they are read: in panels of up to 64 columns, and for each pair of inputs the pairs of
-weights of all columns of the panel.
+weights of all columns of the panel. Each panel prefetches the next one, since few rows do not hide the wait for memory.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,7 @@ from workers.engines.causal.kernels.cpu.vectors import (
     code_generator,
     constant,
     load,
+    prefetch,
     splat,
     store,
     vector,
@@ -190,6 +191,9 @@ def _make_block(rows: int, registers: int, *, gathers: bool) -> InnerLoop:
         with Loop(build, pairs, start) as loop:
             address = build.add(panel, build.mul(loop.index, LONG(CACHE_LINE * registers)))
             weights = [load(build, address, vector(WORD, LANES), CACHE_LINE * n) for n in range(registers)]
+            ahead = build.add(address, build.mul(pairs, LONG(CACHE_LINE * registers)))
+            for n in range(registers):
+                prefetch(build, ahead, CACHE_LINE * n)
             offset = build.mul(loop.index, LONG(4))
             for row, state in enumerate(states):
                 pair = splat(build, load(build, build.add(state, offset), WORD), LANES)
