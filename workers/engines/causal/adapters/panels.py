@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from workers.engines.causal.adapters.grouped import ROW_ADAPTERS
-from workers.engines.causal.kernels.cpu.grouped import LANES, ReadWeights, WriteWeights, fits_groups
+from workers.engines.causal.kernels.cpu.grouped import LANES, GroupedWeights, fits_groups
 
 Part = tuple[int, int, int]
 
@@ -19,10 +19,8 @@ class PanelStack:
     """The weights of adapters for one layer, in panels. Its arguments and methods are those of `grouped.Stack`."""
 
     def __init__(self, places: int, inputs: int, parts: Sequence[Part], outputs: int, _like: torch.Tensor) -> None:
-        self._inputs, self._outputs, self._parts = inputs, outputs, parts
-        self._read = ReadWeights(places, inputs, sum(_padded(rank) for _, _, rank in parts))
-        self._write = [WriteWeights(places, rank, size) for _, size, rank in parts]
-        self._first_ranks = [sum(_padded(rank) for _, _, rank in parts[:part]) for part in range(len(parts))]
+        self._inputs, self._outputs = inputs, outputs
+        self._weights = GroupedWeights(places, inputs, parts)
 
     @staticmethod
     def fits(inputs: int, parts: Sequence[Part], like: torch.Tensor) -> bool:
@@ -36,14 +34,11 @@ class PanelStack:
 
     def clear(self, place: int) -> None:
         """Empty a place."""
-        self._read.panels[place].zero_()
-        for weights in self._write:
-            weights.panels[place].zero_()
+        self._weights.clear(place)
 
     def put(self, place: int, part: int, a: torch.Tensor, b: torch.Tensor, scale: float) -> None:
         """Put the weights A [rank, inputs] and B [outputs, rank] of a part into an empty place."""
-        self._read.put(place, self._first_ranks[part], a)
-        self._write[part].put(place, b.float() * scale)
+        self._weights.put(place, part, a, b.float() * scale)
 
     def hook(self, _layer: Any, args: tuple[Any, ...], out: torch.Tensor) -> None:
         """Add to the outputs of the layer what the adapters of its rows add."""
@@ -51,9 +46,7 @@ class PanelStack:
             return
         states, sums = args[0].reshape(-1, self._inputs).contiguous(), out.view(-1, self._outputs)
         found = applied.sorted_rows(len(states))
-        ranks = self._read.multiply(states, found.rows, found.groups)
-        for (first, _, _), weights, first_rank in zip(self._parts, self._write, self._first_ranks, strict=True):
-            weights.add(ranks, first_rank, found.rows, found.groups, sums, first)
+        self._weights.add(states, found.rows, found.groups, sums)
 
 
 def _padded(rank: int) -> int:

@@ -1,17 +1,18 @@
 """This module multiplies rows by small weights of their own group, on CPUs that multiply pairs of bfloat16 (AVX512-BF16).
 
-The rows of an adapter (LoRA) are a group: few rows, which lie anywhere in a step, and two matrices with few ranks. `read` gathers
-the rows and multiplies them by the first matrix, and `write` adds their products with the second to the outputs, wherever these
-lie. Nothing is copied or padded. Sums are in float32; the ranks between both products, and the outputs, are rounded to bfloat16.
+The rows of an adapter (LoRA) are a group: few rows, which lie anywhere in a step, and two matrices with few ranks. The rows are
+gathered and multiplied by the first matrix, and their products with the second are added to the outputs, wherever these lie.
+Nothing is copied or padded. Sums are in float32; the ranks between both products, and the outputs, are rounded to bfloat16.
 
 Weights lie in memory in the order in which they are read: in panels of up to 64 columns, and for each pair of inputs the pairs of
 weights of all columns of the panel. Each panel prefetches the next one, since few rows do not hide the wait for memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final
 
+import numpy as np
 import torch
 from llvmlite import binding, ir
 from numba import types
@@ -64,8 +65,8 @@ class ReadWeights:
 
     def __init__(self, places: int, inputs: int, ranks: int) -> None:
         registers = ranks // LANES
-        self._registers = next(n for n in range(MAX_REGISTERS, 0, -1) if registers % n == 0)
-        self._inputs, self._ranks, self._width = inputs, ranks, self._registers * LANES
+        self.registers = next(n for n in range(MAX_REGISTERS, 0, -1) if registers % n == 0)
+        self._inputs, self._width = inputs, self.registers * LANES
         self.panels = torch.zeros(places, ranks // self._width, inputs // 2, self._width, 2, dtype=torch.bfloat16)
 
     def put(self, place: int, first: int, weights: torch.Tensor) -> None:
@@ -74,29 +75,13 @@ class ReadWeights:
         pairs = weights.bfloat16().reshape(len(weights), self._inputs // 2, 2)
         self.panels[place, ranks // self._width, :, ranks % self._width] = pairs
 
-    def multiply(self, states: torch.Tensor, rows: torch.Tensor, groups: Any) -> torch.Tensor:
-        """Return the ranks [rows, ranks] of the rows of `states` [n, inputs] that `rows` names, by the places of their groups."""
-        ranks = states.new_empty(len(rows), self._ranks)
-        _grouped(self._registers, gathers=True)(
-            groups,
-            rows.data_ptr(),
-            states.data_ptr(),
-            self.panels.data_ptr(),
-            ranks.data_ptr(),
-            self._inputs // 2,
-            self._inputs * 2,
-            self._ranks * 2,
-            self._ranks // self._width,
-        )
-        return ranks
-
 
 class WriteWeights:
     """The second matrices of all places for one part of the outputs: [ranks, outputs] each."""
 
     def __init__(self, places: int, ranks: int, outputs: int) -> None:
-        self._pairs = -(-ranks // 2)
-        self.panels = torch.zeros(places, outputs // PANEL_OUTPUTS, self._pairs, PANEL_OUTPUTS, 2, dtype=torch.bfloat16)
+        self.pairs = -(-ranks // 2)
+        self.panels = torch.zeros(places, outputs // PANEL_OUTPUTS, self.pairs, PANEL_OUTPUTS, 2, dtype=torch.bfloat16)
 
     def put(self, place: int, weights: torch.Tensor) -> None:
         """Put the weights [outputs, ranks] into an empty place."""
@@ -105,21 +90,88 @@ class WriteWeights:
         panels = even.reshape(len(even) // PANEL_OUTPUTS, PANEL_OUTPUTS, pairs, 2).transpose(1, 2)
         self.panels[place, :, :pairs] = panels
 
-    def add(
-        self, ranks: torch.Tensor, first_rank: int, rows: torch.Tensor, groups: Any, out: torch.Tensor, first: int
-    ) -> None:
-        """Add to the outputs from `first` on, in the rows that `rows` names, the products of the ranks from `first_rank` on."""
-        _grouped(MAX_REGISTERS, gathers=False)(
-            groups,
-            rows.data_ptr(),
-            ranks.data_ptr() + 2 * first_rank,
-            self.panels.data_ptr(),
-            out.data_ptr() + 2 * first,
-            self._pairs,
-            ranks.shape[1] * 2,
-            out.shape[1] * 2,
-            self.panels.shape[1],
+
+class GroupedWeights:
+    """The weights of all places for a layer whose outputs have several parts, each with ranks of its own.
+
+    Args:
+        places: The number of places.
+        inputs: The inputs of the layer.
+        parts: The first output, the number of outputs and the largest rank of each part.
+    """
+
+    def __init__(self, places: int, inputs: int, parts: Sequence[tuple[int, int, int]]) -> None:
+        filled = [-(-rank // LANES) * LANES for _, _, rank in parts]
+        self._inputs, self._ranks = inputs, sum(filled)
+        self._first_ranks = [sum(filled[:part]) for part in range(len(parts))]
+        self._read = ReadWeights(places, inputs, self._ranks)
+        self._write = [WriteWeights(places, rank, outputs) for _, outputs, rank in parts]
+        self._parts = np.array(
+            [
+                (2 * rank, weights.panels.data_ptr(), 2 * first, weights.pairs, weights.panels.shape[1])
+                for (first, _, _), rank, weights in zip(parts, self._first_ranks, self._write, strict=True)
+            ],
+            dtype=np.int64,
         )
+        self._add = _added(self._read.registers)
+        self._of_read = (
+            self._read.panels.data_ptr(),
+            inputs // 2,
+            inputs * 2,
+            self._ranks * 2,
+            self._read.panels.shape[1],
+        )
+
+    def clear(self, place: int) -> None:
+        """Empty a place."""
+        self._read.panels[place].zero_()
+        for weights in self._write:
+            weights.panels[place].zero_()
+
+    def put(self, place: int, part: int, a: torch.Tensor, b: torch.Tensor) -> None:
+        """Put the weights A [rank, inputs] and B [outputs, rank] of a part into an empty place."""
+        self._read.put(place, self._first_ranks[part], a)
+        self._write[part].put(place, b)
+
+    def add(self, states: torch.Tensor, rows: torch.Tensor, groups: Any, out: torch.Tensor) -> None:
+        """Add to the rows of `out` [n, outputs] that `rows` names their products, by the places of their groups.
+
+        `states` [n, inputs] and `out` are contiguous. `groups` [groups, 3] has the place, the first of `rows` and the end.
+        """
+        ranks = states.new_empty(len(rows), self._ranks)
+        out_bytes = out.shape[1] * 2
+        numbers = rows.data_ptr(), states.data_ptr(), ranks.data_ptr(), out.data_ptr()
+        self._add(groups, self._parts, *numbers, *self._of_read, out_bytes)
+
+
+@cache
+def _added(registers: int) -> Callable[..., None]:
+    """Compile the function that adds to the outputs of a layer the products with both matrices."""
+    read, write = _grouped(registers, gathers=True), _grouped(MAX_REGISTERS, gathers=False)
+
+    def add(
+        groups: Any,
+        parts: Any,
+        rows: Any,
+        states: Any,
+        ranks: Any,
+        out: Any,
+        panels: Any,
+        pairs: Any,
+        state_bytes: Any,
+        rank_bytes: Any,
+        count: Any,
+        out_bytes: Any,
+    ) -> None:
+        read(groups, rows, states, panels, ranks, pairs, state_bytes, rank_bytes, count)
+        for part in range(len(parts)):
+            read_from, written = ranks + parts[part, 0], out + parts[part, 2]
+            write(
+                groups, rows, read_from, parts[part, 1], written, parts[part, 3], rank_bytes, out_bytes, parts[part, 4]
+            )
+
+    numbers = types.Array(types.int64, 2, "C")
+    return compiled_uncached(types.void(numbers, numbers, *[types.intp] * 10))(add)
 
 
 @cache
