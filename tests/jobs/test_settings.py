@@ -144,6 +144,29 @@ def test_the_message_about_a_misspelt_setting_suggests_the_right_one(folder: Pat
         assert f"did you mean {name}?" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("adapters", "message"),
+    [
+        pytest.param(
+            'writter = "brand"', "tenants.acme.adapters.writter: no model .* did you mean writer", id="no model"
+        ),
+        pytest.param(
+            'writer = "brnd"', "no adapter 'brnd': the known ones are brand: did you mean brand", id="no adapter"
+        ),
+        pytest.param('smollm2-135m = "brand"', "smollm2-135m has no adapters", id="a model without any"),
+        pytest.param('writer = "brand"', None, id="one that there is"),
+    ],
+)
+def test_a_tenant_has_adapters_that_its_models_have(folder: Path, adapters: str, message: str | None) -> None:
+    model = '[models.writer]\nsource = "a/b"\n[models.writer.adapters.brand]\nsource = "a/c"\n'
+    (folder / "nightpress.toml").write_text(f"{model}[tenants.acme.adapters]\n{adapters}\n")
+    if message is None:
+        assert load().tenants["acme"].adapters == {"writer": "brand"}
+    else:
+        with pytest.raises(RequestError, match=message):
+            load()
+
+
 def test_variables_of_kubernetes_for_a_service_called_nightpress_are_ignored(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
