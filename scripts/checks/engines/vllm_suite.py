@@ -6,8 +6,10 @@ They cannot run beside the others: vLLM needs other versions of torch and transf
 imported. The environment gets what the tests need, once. The script ends with the status of pytest.
 """
 
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -23,10 +25,20 @@ ONLY: Final = "vllm"
 """The tests with this word in their names: all of the folder, and of the contract those of this engine."""
 
 
+NEEDED: Final = ("fakeredis", "hypothesis", "psutil", "pytest", "pytest-timeout", "pytest-xdist")
+"""Packages of the group `test` that these tests import."""
+
+
 def command(python: Path, more: Sequence[str]) -> list[str]:
     """Return the call of pytest. vLLM and its libraries warn of much that is not ours, so warnings are no errors here."""
     plain = ["-o", "filterwarnings=default", "-p", "no:cacheprovider"]
     return [str(python), "-m", "pytest", "-q", *TESTS, "-k", ONLY, *plain, *more]
+
+
+def needed() -> list[str]:
+    """Return what these tests need, as pyproject.toml asks for it. Others of the group would change packages of the product."""
+    group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["test"]
+    return [one for one in group if re.split(r"[^A-Za-z0-9_-]", one)[0] in NEEDED]
 
 
 def main() -> None:
@@ -38,8 +50,7 @@ def main() -> None:
     asked = [str(python), "-c", "import pytest, xdist, hypothesis, fakeredis"]
     if subprocess.run(asked, capture_output=True, check=False).returncode:
         print("installing what tests need", file=sys.stderr)
-        for wanted in (["pip>=25.1"], ["--group", "test"]):  # older ones know no groups
-            subprocess.run([str(python), "-m", "pip", "-q", "install", *wanted], cwd=ROOT, check=True)
+        subprocess.run([str(python), "-m", "pip", "-q", "install", *needed()], cwd=ROOT, check=True)
     sys.exit(subprocess.run(command(python, sys.argv[1:]), cwd=ROOT, check=False).returncode)
 
 
