@@ -81,7 +81,6 @@ EVENTS: Final[dict[str, str]] = {
     "traces.lost": "The receiver of traces takes none, so they are lost; it is said once until some are taken: endpoint.",
     "traces.back": "The receiver takes traces again: endpoint.",
     "metrics.served": "The fleet answers Prometheus: host, port.",
-    "engine.adapter_broken": "An adapter of a model cannot be used, so rows that name it fail: adapter, reason.",
     "engine.chosen": "The engine that fits the files of a model, whose card leaves it open: model, engine, reason.",
     "engine.loaded": "A model is ready: model, engine, device, load_s.",
     "remote.slow": "The server of a remote model refuses, hangs or answers nonsense; requests are sent again: model, error.",

@@ -72,8 +72,8 @@ class VllmAdapters:
             return self._loaded(name, folder)
         except _BROKEN as error:
             reason = str(error).strip().partition("\n")[0]
-            logger().warning("engine.adapter_broken", adapter=name, reason=reason)
-            self._broken[name] = Fault("unknown_adapter", f"The adapter {name} cannot be loaded: {reason}")
+            logger().warning("adapter.unusable", adapter=name, reason=reason)
+            self._broken[name] = Fault("broken_adapter", f"The adapter {name} cannot be loaded: {reason}")
             return self._broken[name]
 
     def _loaded(self, name: str, folder: Path) -> Any:
