@@ -102,7 +102,7 @@ def test_an_adapter_that_cannot_be_loaded_fails_its_rows_only(adapted: Engine) -
     for name in ("dora", "gone", "nobody"):
         fault = done[name].fault
         assert fault is not None
-        assert (fault.code, fault.retryable) == ("unknown_adapter", False)
+        assert (fault.code, fault.retryable) == ("broken_adapter", False)
     assert "there is no folder gone" in done["gone"].fault.message  # type: ignore[union-attr]
     assert done["good"].fault is None
 
