@@ -99,10 +99,10 @@ def test_an_adapter_that_cannot_be_loaded_fails_its_rows_only(adapted: Engine) -
     done = run(
         adapted, asked("dora", which="dora"), asked("gone", which="gone"), asked("nobody", which="no"), asked("good")
     )
-    for name in ("dora", "gone", "nobody"):
+    for name, code in (("dora", "broken_adapter"), ("gone", "broken_adapter"), ("nobody", "unknown_adapter")):
         fault = done[name].fault
         assert fault is not None
-        assert (fault.code, fault.retryable) == ("broken_adapter", False)
+        assert (fault.code, fault.retryable) == (code, False)
     assert "there is no folder gone" in done["gone"].fault.message  # type: ignore[union-attr]
     assert done["good"].fault is None
 
