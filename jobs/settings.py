@@ -608,7 +608,12 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 
 def _fault(toml: Path | None, *loc: str, message: str) -> str:
-    """Return the message about one wrong value, with the variable or file where to correct it."""
+    """Return the message about one wrong value, with the variable or file where to correct it.
+
+    A message about several settings together has no `loc`, and names them itself.
+    """
+    if not loc:
+        return f"{message.removeprefix('Value error, ')} (correct {toml or TOML_NAME})"
     name, origins = ".".join(loc), []
     if f"{PREFIX}{'__'.join(loc)}".upper() in map(str.upper, os.environ):
         origins = [f"{PREFIX}{'__'.join(loc)}".upper()]
