@@ -13,6 +13,7 @@ PACKAGES: Final = (
     "numpy",
     "prometheus_client",
     "ray",
+    "safetensors",
     "sentencepiece",
     "torch",
     "transformers",
