@@ -8,9 +8,9 @@ import base64
 import math
 import struct
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from jobs.checks.contract import Contract
 from jobs.errors import CheckFailed
@@ -34,7 +34,7 @@ class EmbeddingRequest(BaseModel):
     needs_encoder: ClassVar[bool] = True
 
     text: Text | None = Field(default=None, max_length=500_000, description="The text.")
-    texts: tuple[Text, ...] | None = Field(
+    texts: tuple[Annotated[Text, StringConstraints(max_length=500_000)], ...] | None = Field(
         default=None,
         min_length=1,
         max_length=2_048,
@@ -116,7 +116,7 @@ class EmbeddingKind:
         answers = yield [_prompt(request, text, n) for n, text in enumerate(texts, 1)]
         found = {text: _numbers(answer) for text, answer in zip(texts, answers, strict=True)}
         vectors = tuple(_written(found[text], request.encoding) for text in request.all_texts)
-        size = len(found[texts[0]])
+        size = len(found[texts[0]]) // FLOAT_BYTES
         if request.texts is None:
             return Embedding(embedding=vectors[0], dimensions=size)
         return Embedding(embeddings=vectors, dimensions=size)

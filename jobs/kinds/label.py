@@ -63,10 +63,8 @@ class LabelRequest(BaseModel):
     takes_encoder: ClassVar[bool] = True
 
     text: Text = Field(max_length=100_000, description="The text to label.")
-    labels: Annotated[tuple[Name, ...], AfterValidator(distinct)] | None = Field(
+    labels: Annotated[tuple[Name, ...], Field(min_length=2, max_length=50), AfterValidator(distinct)] | None = Field(
         default=None,
-        min_length=2,
-        max_length=50,
         description="The labels to choose from, 2 to 50. None: positive and negative; of a classifier all its own.",
     )
     class_names: dict[Name, Annotated[str, StringConstraints(min_length=1, max_length=1_000)]] = Field(

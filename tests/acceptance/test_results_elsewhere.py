@@ -120,7 +120,7 @@ def test_an_openai_batch_file_is_answered_line_by_line(shell: Any) -> None:
     assert [
         (one["response"], error.code, error.line, error.param) for one, error in zip(refused, errors, strict=True)
     ] == [
-        (None, "unknown_model", 2, "body.model"),
+        (None, "model_not_found", 2, "body.model"),
         (None, "unknown_url", 3, "url"),
         (None, "unsupported_parameter", 4, "body.stream"),
     ]

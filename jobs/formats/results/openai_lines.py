@@ -1,9 +1,9 @@
 """Results as OpenAI's batch API gives them: a line for each row, with a response or an error.
 
-The response of a `chat` is a `chat.completion`; that of a `completion` is a `text_completion`; that of any other kind is a
-`chat.completion` whose content is the output as JSON. No two lines of a batch have the same custom_id. A row without a
-custom_id gets the custom_id `<batch>-<row>`. So does a refused row if another row has its custom_id. A row's metadata stands
-beside its response. Format: https://platform.openai.com/docs/api-reference/batch/request-output
+The response of a `chat` is a `chat.completion`; that of a `completion` is a `text_completion`; that of an `embedding` is a `list`
+of vectors; that of any other kind is a `chat.completion` whose content is the output as JSON. No two lines of a batch have the
+same custom_id. A row without a custom_id gets the custom_id `<batch>-<row>`. So does a refused row if another row has its
+custom_id. A row's metadata stands beside its response. Format: https://platform.openai.com/docs/api-reference/batch/request-output
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,8 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
         details = {"code": CODES.get(error["code"], error["code"]), "message": error["message"]}
         place = {"line": error.get("line"), "param": error.get("field")}
         return {"id": id_, "custom_id": custom_id, "response": None, "error": {**details, **place}, **_metadata(row)}
-    response = {"status_code": 200, "request_id": id_, "body": _body(id_, row)}
+    body = _vectors(row) if row["kind"] == "embedding" else _body(id_, row)
+    response = {"status_code": 200, "request_id": id_, "body": body}
     return {"id": id_, "custom_id": custom_id, "response": response, "error": None, **_metadata(row)}
 
 
@@ -69,6 +70,18 @@ def _body(id_: str, row: Mapping[str, Any]) -> dict[str, Any]:
             "completion_tokens_details": {"reasoning_tokens": row.get("reasoning_tokens") or 0},
         },
         "system_fingerprint": row.get("model_revision"),
+    }
+
+
+def _vectors(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of an `embedding`. Its vectors are numbers or base64, as the row asked for them."""
+    output, tokens = row["output"], row["usage"]["prompt_tokens"]
+    vectors = output["embeddings"] if "embeddings" in output else [output["embedding"]]
+    return {
+        "object": "list",
+        "data": [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)],
+        "model": row["model"],
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
 
 

@@ -2,12 +2,15 @@
 except the columns that were taken along from the input.
 
 The columns are `HEAD`, the columns that were taken along from the input, the fields of the kinds' outputs, the verdict, the
-findings, the error, usage and receipt. Lists and objects are written as JSON, findings as the codes of their checks. A CSV is
+findings, the error, usage and receipt. Lists and objects are written as JSON, findings as the codes of their checks. Vectors are
+lists of 32-bit floats in Parquet, also those that a row asked for in base64. A CSV is
 UTF-8 with a byte order mark and CRLF, as spreadsheet programs expect it (RFC 4180). All cells are quoted, and no spreadsheet
 program runs one (see jobs/exchange/formulas.py).
 """
 
+import base64
 import codecs
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -77,6 +80,25 @@ class _Codes(Column):
         return [", ".join(codes_of(findings)) if findings else None for findings in found]
 
 
+@dataclass(frozen=True, slots=True)
+class _Vectors(Column):
+    """A column of vectors, or of lists of vectors. CSV shows them as they were published."""
+
+    several: bool = False
+
+    def numbers(self, found: Sequence[Any]) -> Sequence[Any]:
+        """Return the values as lists of numbers, and lists of these if there are several."""
+        if self.several:
+            return [None if vectors is None else list(map(_numbers, vectors)) for vectors in found]
+        return [None if vector is None else _numbers(vector) for vector in found]
+
+
+def _numbers(vector: Sequence[float] | str) -> Sequence[float]:
+    if isinstance(vector, str):
+        return [number for (number,) in struct.iter_unpack("<f", base64.b64decode(vector))]
+    return vector
+
+
 def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str] = ()) -> Sequence[Column]:
     """Return the columns of a batch of these kinds. The output of a kind that is not installed is JSON in the column `output`.
 
@@ -84,7 +106,8 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str
     another column has the name.
     """
     outputs: dict[tuple[str, ...], None] = {}
-    for kind in sorted(kinds):
+    names = sorted(kinds)
+    for kind in names:
         if kind in known:
             outputs.update(dict.fromkeys(("output", name) for name in known[kind].output_type.model_fields))
         else:
@@ -98,14 +121,25 @@ def columns(kinds: Iterable[str], known: Mapping[str, Kind], extra: Sequence[str
         *(("usage", name) for name in (*NAMES, *PRICED)),
         *((name,) for name in (*RECEIPT, "metadata")),
     ]
-    made = [(_Codes if path == (FINDINGS,) else Column)(".".join(path), path) for path in paths]
+    made = [_column(path, has_vectors=names == ["embedding"]) for path in paths]
     taken = {column.name.casefold() for column in made}
     own = [Column(f"metadata.{name}" if name.casefold() in taken else name, ("metadata", name)) for name in extra]
     return [*made[: len(HEAD)], *own, *made[len(HEAD) :]]
 
 
-def values(rows: Sequence[Row], shown: Sequence[Column]) -> Iterator[Sequence[Value]]:
-    """Yield the values of the rows, column by column: JSON for lists and objects, None where a row has no such value."""
+def _column(path: tuple[str, ...], *, has_vectors: bool) -> Column:
+    """Return the column of a path. With other kinds in the batch, a field of the same name may hold anything, so it has text."""
+    name = ".".join(path)
+    if has_vectors and path[0] == "output" and path[-1] in ("embedding", "embeddings"):
+        return _Vectors(name, path, several=path[-1] == "embeddings")
+    return (_Codes if path == (FINDINGS,) else Column)(name, path)
+
+
+def values(rows: Sequence[Row], shown: Sequence[Column], *, as_vectors: bool = False) -> Iterator[Sequence[Any]]:
+    """Yield the values of the rows, column by column: JSON for lists and objects, None where a row has no such value.
+
+    `as_vectors` is whether vectors are lists of numbers instead.
+    """
     inner: dict[str, Sequence[Row]] = {}
     for column in shown:
         of, name = rows, column.path[-1]
@@ -118,7 +152,7 @@ def values(rows: Sequence[Row], shown: Sequence[Column]) -> Iterator[Sequence[Va
             found = list(map(itemgetter(name), of))
         except KeyError:
             found = [row.get(name) for row in of]
-        yield column.shown(found)
+        yield column.numbers(found) if as_vectors and isinstance(column, _Vectors) else column.shown(found)
 
 
 def csv_bytes(lines: Iterable[bytes], shown: Sequence[Column]) -> Iterator[bytes]:
@@ -138,12 +172,20 @@ def write_parquet(lines: Iterable[bytes], shown: Sequence[Column], target: Path 
     """
     pyarrow, parquet = modules()
     types = {True: pyarrow.int64(), False: pyarrow.string()}
-    schema = pyarrow.schema([(column.name, types[column.name in _WHOLE]) for column in shown])
+    vector = pyarrow.list_(pyarrow.float32())
+    of_vectors = {
+        column.name: pyarrow.list_(vector) if column.several else vector
+        for column in shown
+        if isinstance(column, _Vectors)
+    }
+    schema = pyarrow.schema(
+        [(column.name, of_vectors.get(column.name, types[column.name in _WHOLE])) for column in shown]
+    )
     counted = [column.name for column in shown if column.name in _WHOLE]  # the least and the greatest text help nobody
     to = target if isinstance(target, Path) else _Appended(target)
     with parquet.ParquetWriter(to, schema, write_statistics=counted) as writer:
         for rows in _batches(lines, PARQUET_ROWS):
-            typed = map(_typed, shown, values(rows, shown))
+            typed = map(_typed, shown, values(rows, shown, as_vectors=True))
             arrays = [pyarrow.array(cells, field.type) for cells, field in zip(typed, schema, strict=True)]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
@@ -162,8 +204,10 @@ def _batches(lines: Iterable[bytes], most: int) -> Iterator[Sequence[Row]]:
         yield rows
 
 
-def _typed(column: Column, values: Sequence[Value]) -> Sequence[str | int | None]:
+def _typed(column: Column, values: Sequence[Any]) -> Sequence[Any]:
     """Return the values of a column in its one type."""
+    if isinstance(column, _Vectors):
+        return values
     if column.name in _WHOLE:
         return [None if value is None else int(value) for value in values]
     if _TEXT.issuperset(map(type, values)):

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -71,7 +70,7 @@ class Gateway:
 
     def stop(self) -> None:
         assert self.process is not None
-        self.process.send_signal(signal.SIGINT)
+        self.process.terminate()  # an interrupt is ignored by what a shell started in the background, until it is set up
         self.process.wait(60)
 
 

@@ -213,9 +213,7 @@ TAKEN = [
         [(2, "unsupported_parameter", "body.stream")],
         id="openai stream",
     ),
-    pytest.param(
-        lines(openai(), openai("/v1/embeddings", "b")).encode(), 2, [(2, "unknown_url", "url")], id="openai url"
-    ),
+    pytest.param(lines(openai(), openai("/v1/rerank", "b")).encode(), 2, [(2, "unknown_url", "url")], id="openai url"),
     pytest.param(
         lines(openai(), openai(custom_id="b", model="gpt")).encode(),
         2,
@@ -398,7 +396,7 @@ def test_a_batch_file_with_a_long_first_line_is_detected(take: Callable[..., Any
 
 def test_a_refused_line_of_a_batch_file_keeps_its_custom_id(take: Callable[..., Any]) -> None:
     refused = [
-        openai("/v1/embeddings", "url"),
+        openai("/v1/rerank", "url"),
         openai(custom_id="stream", stream=True),
         openai(custom_id="n" * 257, n=0),
     ]

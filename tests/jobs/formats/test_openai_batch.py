@@ -29,7 +29,6 @@ def taken(take: Callable[..., Any], body: dict[str, Any], url: str = "/v1/chat/c
             8,
             [
                 (3, UNSUPPORTED, "body.top_k"),
-                (5, "unknown_url", "url"),
                 (6, "unknown_url", "url"),
                 (8, UNSUPPORTED, "body.structured_outputs"),
             ],
@@ -50,13 +49,12 @@ def taken(take: Callable[..., Any], body: dict[str, Any], url: str = "/v1/chat/c
             ],
             id="openai",
         ),
-        pytest.param("azure", 6, [(5, "unknown_url", "url"), (6, UNSUPPORTED, "body.data_sources")], id="azure"),
+        pytest.param("azure", 6, [(6, UNSUPPORTED, "body.data_sources")], id="azure"),
         pytest.param(
             "zhipu",
             5,
             [
                 (3, UNSUPPORTED, "body.do_sample"),
-                (4, "unknown_url", "url"),
                 (5, UNSUPPORTED, "body.messages.0.content.1"),
             ],
             id="zhipu",
@@ -117,7 +115,7 @@ def test_a_url_that_ends_in_a_chat(take: Callable[..., Any], url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["/v1/embeddings", "/v1/xcompletions", "/v1/chat/completions/x", "", "/", "/v1/?a=/completions"]
+    "url", ["/v1/rerank", "/v1/xcompletions", "/v1/chat/completions/x", "", "/", "/v1/?a=/completions"]
 )
 def test_another_url_is_refused(take: Callable[..., Any], url: str) -> None:
     assert taken(take, {"messages": TURNS}, url).faults == [(1, "unknown_url", "url")]
@@ -334,3 +332,43 @@ def test_the_thoughts_of_an_earlier_answer_are_passed_over(take: Callable[..., A
     turns = [*TURNS, {"role": "assistant", "content": "b", "reasoning": "Hm.", "reasoning_content": "Hm."}, *TURNS]
     (request,) = taken(take, {"messages": turns}).requests
     assert request["messages"][1] == {"role": "assistant", "content": "b"}
+
+
+@pytest.mark.parametrize(
+    ("body", "request_", "metadata"),
+    [
+        pytest.param({"input": "Tea"}, {"text": "Tea"}, None, id="a text"),
+        pytest.param({"input": ["Tea", "Milk"]}, {"texts": ["Tea", "Milk"]}, None, id="several"),
+        pytest.param(
+            {"input": "Tea", "dimensions": 256, "encoding_format": "base64", "user": "u-1"},
+            {"text": "Tea", "dimensions": 256, "encoding": "base64"},
+            {"user": "u-1"},
+            id="all parameters",
+        ),
+        pytest.param({"input": "Tea", "encoding_format": None}, {"text": "Tea"}, None, id="null"),
+    ],
+)
+def test_an_embedding(
+    take: Callable[..., Any], body: dict[str, Any], request_: dict[str, Any], metadata: dict[str, str] | None
+) -> None:
+    found = taken(take, body, "/v1/embeddings")
+    assert found.faults == []
+    assert [(row.kind, row.request, row.metadata or None) for row in found.rows] == [("embedding", request_, metadata)]
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        pytest.param({}, ("missing_field", "body.input"), id="no input"),
+        pytest.param({"input": [1, 2]}, (UNSUPPORTED, "body.input"), id="tokens"),
+        pytest.param({"input": [[1, 2], [3]]}, (UNSUPPORTED, "body.input"), id="lists of tokens"),
+        pytest.param({"input": {"a": 1}}, ("wrong_type", "body.input"), id="an object"),
+        pytest.param(
+            {"input": "a", "encoding_format": "int8"}, ("out_of_range", "body.encoding_format"), id="encoding"
+        ),
+        pytest.param({"input": "a", "temperature": 1}, (UNSUPPORTED, "body.temperature"), id="sampling"),
+        pytest.param({"input": "a", "dimensions": 0}, ("out_of_range", "body.dimensions"), id="dimensions"),
+    ],
+)
+def test_an_embedding_that_is_refused(take: Callable[..., Any], body: dict[str, Any], fault: tuple[str, str]) -> None:
+    assert taken(take, body, "/v1/embeddings").faults == [(1, *fault)]

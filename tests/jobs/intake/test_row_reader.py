@@ -294,3 +294,45 @@ def test_other_models_take_any_kind(card: ModelCard) -> None:
     reader = RowReader(load_kinds(), Models({"ours": card}), RowDefaults("chat", "ours", "house", 4, {}))
     for row in ({"kind": "chat", "prompt": "Hi"}, {**TRANSLATION, "formality": "formal"}):
         assert isinstance(reader.read(Record(9, b"", row), 7), RowRequest)
+
+
+EMBEDDING = {"kind": "embedding", "text": "Tea"}
+FILL = {"kind": "fill_mask", "text": "Tea is [MASK]"}
+LABEL = {"kind": "label", "text": "Tea"}
+CHAT = {"kind": "chat", "prompt": "Tea?"}
+
+
+@pytest.mark.parametrize(
+    ("card", "row", "fault"),
+    [
+        *(
+            pytest.param({"engine": "encoder"}, row, None, id=f"encoder {row['kind']}")
+            for row in (EMBEDDING, FILL, LABEL)
+        ),
+        *(
+            pytest.param({"engine": "auto"}, row, None, id=f"auto {row['kind']}")
+            for row in (EMBEDDING, FILL, LABEL, CHAT)
+        ),
+        *(pytest.param({"engine": "stub"}, row, None, id=f"stub {row['kind']}") for row in (EMBEDDING, FILL, LABEL)),
+        pytest.param({"engine": "encoder"}, CHAT, ("unsupported_kind", "model"), id="a chat of an encoder"),
+        *(
+            pytest.param({"engine": engine}, row, ("unsupported_kind", "model"), id=f"{engine} {row['kind']}")
+            for engine in ("causal", "seq2seq", "remote")
+            for row in (EMBEDDING, FILL)
+        ),
+        pytest.param(
+            {"engine": "encoder"}, {**EMBEDDING, "adapter": "a"}, ("unknown_adapter", "adapter"), id="an adapter"
+        ),
+    ],
+)
+def test_only_an_encoder_takes_what_only_an_encoder_can(
+    card: dict[str, Any], row: dict[str, Any], fault: tuple[str, str] | None
+) -> None:
+    """If the card leaves the engine open, the worker decides by the files."""
+    models = Models({"ours": ModelCard(source="https://ours.example/v1", **card)})
+    found = RowReader(load_kinds(), models, RowDefaults("chat", "ours", "house", 4, {})).read(Record(9, b"", row), 7)
+    if fault is None:
+        assert isinstance(found, RowRequest)
+    else:
+        assert isinstance(found, RowFault)
+        assert (found.code, found.field) == fault

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.errors import CheckFailed
-from jobs.generation import Completion, ContinuationScore, Prompt, TokenLogprob
+from jobs.generation import Completion, ContinuationScore, Encodable, Encoding, Prompt, TokenLogprob
 from jobs.kinds.label import Label, LabelKind, LabelRequest
 from jobs.writing.templates import Templates
 
@@ -204,3 +204,34 @@ def test_a_template_of_ones_own_may_show_the_labels(tmp_path: Path) -> None:
     (tmp_path / "label.j2").write_text("{{ text }} ({{ labels | join(' or ') }}) ->  \n")
     conversation = LabelKind(Templates(tmp_path)).compose(LabelRequest.model_validate({"text": "Tea"}))
     assert next(conversation)[0].text == "Tea (positive or negative) ->"
+
+
+def classified(request: Mapping[str, Any], classes: Mapping[str, float]) -> tuple[Label, Sequence[Prompt]]:
+    """Return the output of a row that a classifier serves, and its prompts. `classes` has the probability of each class."""
+    conversation = KIND.compose(LabelRequest.model_validate(request))
+    prompts = next(conversation)
+    found = Encoding(classes=tuple((name, math.log(probability)) for name, probability in classes.items()))
+    empty = [Completion(one.label, "", "stop", encoding=Encoding()) for one in prompts[1:]]
+    with pytest.raises(StopIteration) as stop:
+        conversation.send([Completion(prompts[0].label, "", "stop", encoding=found), *empty])
+    return stop.value.value, prompts
+
+
+def test_a_classifier_gives_its_own_labels() -> None:
+    """It is asked once, and the prompts that calibrate ask it nothing."""
+    output, prompts = classified({"text": " So  good.", "examples": [GOOD]}, {"joy": 0.5, "anger": 0.25, "fear": 0.25})
+    assert output == Label(label="joy", probabilities={"joy": 0.5, "anger": 0.25, "fear": 0.25}, margin=0.25)
+    assert prompts[0].encodable == Encodable(" So  good.", "classes")
+    assert {one.encodable for one in prompts[1:]} == {Encodable("", "nothing")}
+
+
+def test_a_classifier_chooses_among_the_labels_of_the_row() -> None:
+    request = {"text": "Good", "labels": ["fine", "bad"], "class_names": {"fine": "LABEL_1"}}
+    output, prompts = classified(request, {"LABEL_1": 0.6, "bad": 0.2})
+    assert output.probabilities == {"fine": 0.75, "bad": 0.25}
+    assert prompts[0].encodable == Encodable("Good", "classes", classes=("LABEL_1", "bad"))
+
+
+def test_class_names_are_those_of_labels_of_the_row() -> None:
+    with pytest.raises(ValidationError, match="class_names has the label 'x', which is none of the labels"):
+        LabelRequest.model_validate({"text": "a", "labels": ["b", "c"], "class_names": {"x": "LABEL_0"}})

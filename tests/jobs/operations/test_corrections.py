@@ -74,7 +74,7 @@ HOSTILE: Mapping[str, tuple[bytes, EnqueueOptions, list[str]]] = {
         ["unknown_field", "wrong_type"],
     ),
     "openai": (
-        LINE + b"oops\n" + LINE.replace(b"chat/completions", b"embeddings") + LINE.replace(b"POST", b"GET"),
+        LINE + b"oops\n" + LINE.replace(b"chat/completions", b"images") + LINE.replace(b"POST", b"GET"),
         {},
         ["not_json", "out_of_range", "unknown_url"],
     ),

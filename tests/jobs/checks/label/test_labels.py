@@ -69,3 +69,10 @@ def test_no_check_of_prose_reads_a_label() -> None:
             assert findings_of(code, "label", row, {"label": label}) == [], code
     own = {check.code for check in checks_of(("low_confidence",), writes=False)}
     assert own == {"low_confidence"}
+
+
+def test_without_labels_in_the_request_those_of_a_classifier_are_known() -> None:
+    given = {"label": "joy", "probabilities": {"joy": 0.7, "fear": 0.3}}
+    assert findings_of("unknown_label", "label", {"text": "x"}, given) == []
+    assert findings_of("unknown_label", "label", {"text": "x"}, {**given, "label": "anger"})
+    assert findings_of("unknown_label", "label", {"text": "x", "labels": ["a", "b"]}, given)

@@ -1,7 +1,9 @@
 """Shows jobs/formats/results/: rows that we write can be read by us, and by the programs that people use."""
 
+import base64
 import csv
 import io
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from openai.types import BatchError, Completion
+from openai.types import BatchError, Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion
 from pyarrow import parquet
 
@@ -333,3 +335,39 @@ def test_no_slug_of_a_kind_leaves_the_folder(slug: str) -> None:
     assert set(markdown.Pages().name(row)) <= set("0123456789-abcdefghijklmnopqrstuvwxyz.")
     assert markdown.Pages().name(row).count(".") == 1
     assert not set(yaml.safe_load(markdown.Pages().text(row).split("---\n")[1])["slug"]) & set("./ ")
+
+
+TEXT_OF_TWO = base64.b64encode(struct.pack("<2f", 1.5, -2.0)).decode()
+VECTORS: list[tuple[dict[str, Any], list[Any]]] = [
+    ({"embedding": [1.5, -2.0], "dimensions": 2}, [[1.5, -2.0]]),
+    ({"embedding": TEXT_OF_TWO, "dimensions": 2}, [TEXT_OF_TWO]),
+    ({"embeddings": [[1.5, -2.0], [0.0, 1.0]], "dimensions": 2}, [[1.5, -2.0], [0.0, 1.0]]),
+]
+
+
+@pytest.mark.parametrize(("output", "vectors"), VECTORS, ids=["numbers", "base64", "several"])
+def test_vectors_in_openai_lines(output: dict[str, Any], vectors: list[Any]) -> None:
+    (line,) = openai_lines.lines([completed(0, "embedding", output)])
+    body = orjson.loads(line)["response"]["body"]
+    if all(isinstance(one, list) for one in vectors):  # OpenAI's client decodes base64 before it makes its values
+        assert CreateEmbeddingResponse.model_validate(body).usage.total_tokens == USAGE["prompt_tokens"]
+    assert body == {
+        "object": "list",
+        "data": [{"object": "embedding", "index": n, "embedding": one} for n, one in enumerate(vectors)],
+        "model": "stub",
+        "usage": {"prompt_tokens": 7, "total_tokens": 7},
+    }
+
+
+def test_vectors_in_parquet_are_lists_of_floats(tmp_path: Path) -> None:
+    """So are those that a row asked for in base64. In a CSV they stay as they were published."""
+    rows = [completed(n, "embedding", output) for n, (output, _) in enumerate(VECTORS)] + [failed(3)]
+    shown = tables.columns(["embedding"], KINDS)
+    tables.write_parquet(map(orjson.dumps, rows), shown, tmp_path / "a.parquet")
+    found = parquet.read_table(tmp_path / "a.parquet")
+    assert str(found.schema.field("output.embedding").type) == "list<element: float>"
+    assert str(found.schema.field("output.embeddings").type) == "list<element: list<element: float>>"
+    assert found.column("output.embedding").to_pylist() == [[1.5, -2.0], [1.5, -2.0], None, None]
+    assert found.column("output.embeddings").to_pylist() == [None, None, [[1.5, -2.0], [0.0, 1.0]], None]
+    table = read_csv(b"".join(tables.csv_bytes(map(orjson.dumps, rows), shown)))
+    assert [row["output.embedding"] for row in table] == ["[1.5,-2.0]", TEXT_OF_TWO, "", ""]
