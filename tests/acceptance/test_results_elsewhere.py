@@ -92,7 +92,7 @@ def test_an_openai_batch_file_is_answered_line_by_line(shell: Any) -> None:
         line("chat", temperature=0.2, top_p=0.9, max_completion_tokens=20, stop=["END"], seed=7, n=2, user="u-1"),
         line("text", "/v1/completions", max_tokens=12, presence_penalty=0.1, logit_bias={"5": -1}),
     ]
-    bad = [line("model", model="gpt-17"), line("url", "/v1/embeddings"), line("stream", stream=True)]
+    bad = [line("model", model="gpt-17"), line("url", "/v1/images"), line("stream", stream=True)]
     (shell.folder / "batch.jsonl").write_text(good[0] + "".join(bad) + good[1])
     ran = shell.run("run", "batch.jsonl", "--model", "stub", "--out", "out")
     assert ran.returncode == 1, ran.stderr

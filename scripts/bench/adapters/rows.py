@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ from typing import Any, Final
 
 import torch
 from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from jobs.catalog import SHIPPED, AdapterCard
 from jobs.generation import GenerationRequest, Prompt, SamplingParams
