@@ -27,7 +27,7 @@ class Meters:
     _buckets: dict[str, tuple[float, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def wait_s(self, name: str, a_minute: int, *, takes: bool = True) -> float:
+    def wait_s(self, name: str, a_minute: int) -> float:
         """Take one request from a bucket. Returns 0, or in how many seconds there is one again."""
         at = self.monotonic()
         with self._lock:
@@ -38,7 +38,7 @@ class Meters:
             if left < 1:
                 self._buckets[name] = (left, at)
                 return (1 - left) * 60 / a_minute
-            self._buckets[name] = (left - takes, at)
+            self._buckets[name] = (left - 1, at)
             return 0.0
 
 
@@ -55,11 +55,12 @@ def key_of(request: Request, desk: Annotated[Desk, Depends(desk_of)]) -> Key:
     meters: Meters = request.app.state.meters
     if scheme.lower() != "bearer" or not text:
         raise ApiError(401, "give a key: Authorization: Bearer np_...", "invalid_api_key")
-    if wait_s := meters.wait_s(address, WRONG_A_MINUTE, takes=False):
-        raise ApiError(429, "too many wrong keys came from this address", "rate_limit_exceeded", None, _whole(wait_s))
     key = desk.keys.of(text.strip())
-    if key is None:
-        meters.wait_s(address, WRONG_A_MINUTE)
+    if key is None:  # only wrong keys count, since many clients may share the address of a proxy
+        if wait_s := meters.wait_s(address, WRONG_A_MINUTE):
+            raise ApiError(
+                429, "too many wrong keys came from this address", "rate_limit_exceeded", None, _whole(wait_s)
+            )
         raise ApiError(401, "the key is not known, or was revoked", "invalid_api_key")
     a_minute = key.quotas.requests_a_minute
     if a_minute is not None and (wait_s := meters.wait_s(f"key {key.id}", a_minute)):

@@ -68,7 +68,7 @@ class Bounds:
                 }
             await send(message)
 
-        limit = self._limit(scope["path"])
+        limit = self._limit(scope["path"], headers.get(b"content-type", b""))
         if (refused := _refusal(scope, headers.get(b"content-length", b"0"), limit)) is not None:
             answer = error_response(refused)
             answer.headers["connection"] = "close"
@@ -77,8 +77,11 @@ class Bounds:
         with suppress(ClientDisconnect):  # nobody waits for an answer
             await self._app(scope, _Body(receive, limit), answering)
 
-    def _limit(self, path: str) -> int:
-        if path in ("/v1/files", "/v1/estimates", "/page/upload"):
+    def _limit(self, path: str, kind: bytes) -> int:
+        """Return the most bytes of a body. Only a form may be large: its file goes to disk, and other bodies stay in memory."""
+        if not kind.strip().lower().startswith(b"multipart/form-data"):
+            return BODY_BYTES
+        if path in ("/v1/files", "/page/upload"):
             return self._file_bytes + FORM_BYTES
         return PART_BYTES + FORM_BYTES if path.startswith("/v1/uploads/") and path.endswith("/parts") else BODY_BYTES
 

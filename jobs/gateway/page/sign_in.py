@@ -61,11 +61,12 @@ def sign_out(request: Request, desk: AtDesk, visitor: AnyVisitor, form: Posted) 
 def _begin(request: Request, desk: Desk, text: str, wanted: str) -> Response:
     meters: Meters = request.app.state.meters
     address = f"address {request.client.host if request.client else ''}"
-    if wait_s := meters.wait_s(address, WRONG_A_MINUTE, takes=False):
-        raise ApiError(429, "too many wrong keys came from this address: wait a minute", None, None, int(wait_s) + 1)
     key = desk.keys.of(text)
     if key is None:
-        meters.wait_s(address, WRONG_A_MINUTE)
+        if wait_s := meters.wait_s(address, WRONG_A_MINUTE):
+            raise ApiError(
+                429, "too many wrong keys came from this address: wait a minute", None, None, int(wait_s) + 1
+            )
         return _form(request, desk, wanted, "This key is not known, or it was revoked.")
     sessions = sessions_of(desk)
     answer = RedirectResponse(wanted, 303)
