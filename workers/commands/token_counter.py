@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.catalog import ModelCard
 from jobs.errors import GenerationFailed, ModelUnavailable
-from jobs.generation import Fault, GenerationRequest, Prompt
+from jobs.generation import Completion, Fault, GenerationRequest, Prompt
 from jobs.operations.preview import Counter
 from jobs.settings import Settings
 from workers.engines.choice import choose
 from workers.engines.weights import load_tokenizer, locate
 
 if TYPE_CHECKING:
-    from workers.engines.families.codec import Codec
-    from workers.engines.text.encoding import Encoder
+    from workers.engines.encoder.reader import EncoderInput
+    from workers.engines.families.family import TranslationInput
+    from workers.engines.text.encoding import Encoded
+
+    Read = Callable[[GenerationRequest], Encoded | TranslationInput | EncoderInput | Completion | Fault]
 
 
 def counter(settings: Settings, model: str) -> Counter | None:
@@ -33,25 +37,30 @@ def counter(settings: Settings, model: str) -> Counter | None:
         folder = Path(locate(model, card, settings.cache_dir))
         if not folder.is_dir():
             return None
-        encoder = _encoder(model, card, folder)
+        read = _reader(model, card, folder)
     except ModelUnavailable:
         return None
 
     def count(prompt: Prompt) -> int:
-        encoded = encoder.encode(GenerationRequest("preview", prompt))
-        if isinstance(encoded, Fault):
-            raise GenerationFailed(encoded.code, encoded.message)
-        return len(encoded.tokens)
+        found = read(GenerationRequest("preview", prompt))
+        if isinstance(found, Fault):
+            raise GenerationFailed(found.code, found.message)
+        return 0 if isinstance(found, Completion) else len(found.tokens)
 
     return count
 
 
-def _encoder(model: str, card: ModelCard, folder: Path) -> Encoder | Codec:
-    """Return what turns prompts into the tokens of a model. Raises ModelUnavailable if its files are damaged."""
-    if choose(card, folder).engine in ("causal", "vllm"):
+def _reader(model: str, card: ModelCard, folder: Path) -> Read:
+    """Return what turns requests into the tokens of a model. Raises ModelUnavailable if its files are damaged."""
+    engine = choose(card, folder).engine
+    if engine in ("causal", "vllm"):
         from workers.engines.text.encoding import Encoder
 
-        return Encoder(load_tokenizer(model, card, folder), vocabulary=sys.maxsize, context=None, card=card)
+        return Encoder(load_tokenizer(model, card, folder), vocabulary=sys.maxsize, context=None, card=card).encode
+    if engine == "encoder":
+        from workers.engines.encoder.loading import reader_of
+
+        return reader_of(card, folder).read
     from workers.engines.families.loading import load_codec
 
     return load_codec(
@@ -60,7 +69,7 @@ def _encoder(model: str, card: ModelCard, folder: Path) -> Encoder | Codec:
         languages=card.options.get("languages"),
         prefix=card.options.get("prefix"),
         trust_remote_code=card.trust_remote_code,
-    )
+    ).encode
 
 
 def _words(prompt: Prompt) -> int:

@@ -9,7 +9,7 @@ from jobs.catalog import ModelCard
 from jobs.commands.cli import main
 from jobs.commands.session import Session
 from jobs.errors import GenerationFailed
-from jobs.generation import Message, Prompt, Translatable
+from jobs.generation import Encodable, Message, Prompt, Translatable
 from jobs.operations.preview import Counter
 from jobs.settings import Settings
 from workers.commands.token_counter import counter
@@ -29,6 +29,20 @@ def test_a_prompt_that_the_model_cannot_take_is_a_fault(tiny_model: Path, tmp_pa
         with pytest.raises(GenerationFailed) as raised:
             count(Prompt(messages=(turn,)))
         assert raised.value.code == code
+
+
+def test_the_tokens_of_an_encoder_are_counted(tmp_path: Path) -> None:
+    """So is that a prompt for which an encoder reads nothing, and one that it cannot take."""
+    pytest.importorskip("torch", reason="the extra `workers` is not installed")
+    from tests.support.models import small_encoders
+
+    folder = small_encoders.make("bert", "Model", tmp_path / "model")
+    count = counter_of(tmp_path, ModelCard(source=str(folder)))
+    assert count(Prompt(text="water", encodable=Encodable("water", "vector"))) == 3
+    assert count(Prompt(text="water", encodable=Encodable("", "nothing"))) == 0
+    with pytest.raises(GenerationFailed) as raised:
+        count(Prompt(text="water"))
+    assert raised.value.code == "unsupported_kind"
 
 
 def test_a_stub_counts_words(tmp_path: Path) -> None:
